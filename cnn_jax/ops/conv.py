@@ -1,0 +1,78 @@
+"""Convolution: a filter moves over the image; at each place, the sum of element-wise products."""
+
+from collections.abc import Sequence
+
+from jax import Array, lax
+from jaxtyping import Float
+
+from .geometry import Padding, explicit_padding, pair, positions
+
+
+def conv2d(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "kh kw c_per_group o"],
+    *,
+    strides: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Float[Array, "n h_out w_out o"]:
+    """Convolve images with filters (without flipping them, as every deep-learning library does).
+
+    y[n, i, j, o] = sum over (a, b, c) of x[n, i * stride + a * dilation - top, j * stride + b * dilation - left, c]
+    * kernel[a, b, c, o], where pixels outside the image are zero.
+
+    Args:
+        x: images, channels last.
+        kernel: filters, of the images' dtype; with groups, each sees `c / groups` channels.
+        strides: pixels between two places of the filter; one number or (height, width).
+        padding: `SAME` (ceil(size / stride) places, the odd pixel at the end, as in TensorFlow), `VALID` (none), an
+            integer for all sides, `(height, width)`, or `((top, bottom), (left, right))`. PyTorch's `padding=1` is 1.
+        dilation: pixels between two taps of the filter; 1 is a dense filter.
+        groups: the channels are split in so many parts, each convolved with its own part of the filters.
+
+    Returns:
+        The feature maps, in the images' dtype.
+
+    Raises:
+        ValueError: for sizes that do not belong together.
+        TypeError: when the dtypes differ.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> conv2d(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8)), strides=2).shape
+        (1, 2, 2, 8)
+    """
+    _check(x, kernel, groups)
+    strides, dilation = pair(strides, "conv2d.strides"), pair(dilation, "conv2d.dilation")
+    window, size = (kernel.shape[0], kernel.shape[1]), x.shape[1:3]
+    pads = explicit_padding(padding, size, window, strides, dilation, "conv2d.padding")
+    positions(size, window, strides, pads, dilation, "conv2d")
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        pads,
+        rhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def _check(x: Array, kernel: Array, groups: int) -> None:
+    if x.ndim != 4 or kernel.ndim != 4:
+        raise ValueError(
+            f"`conv2d` needs images [n, h, w, c] and a kernel [kh, kw, c, o], got {x.shape} and {kernel.shape}; "
+            "one image is x[None]."
+        )
+    if x.dtype != kernel.dtype:
+        raise TypeError(f"`conv2d` needs one dtype, got images {x.dtype} and kernel {kernel.dtype}; cast the kernel.")
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"`conv2d.groups` must be a positive integer, got {groups!r}; use 1 for no groups.")
+    if x.shape[3] != kernel.shape[2] * groups:
+        raise ValueError(
+            f"`conv2d`: {x.shape[3]} channels in {groups} groups need a kernel with {x.shape[3] / groups:g} input "
+            f"channels, got one with {kernel.shape[2]}."
+        )
+    if kernel.shape[3] % groups:
+        raise ValueError(f"`conv2d`: {kernel.shape[3]} filters cannot be split in {groups} equal groups.")

@@ -1,0 +1,173 @@
+"""Pooling: each group of neighbouring pixels is replaced by one representative value, its maximum or its average."""
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jaxtyping import Float
+
+from .geometry import Padding, Pair, explicit_padding, pair, positions
+
+
+def max_pool(
+    x: Float[Array, "n h w c"],
+    window: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    *,
+    ceil_mode: bool = False,
+) -> Float[Array, "n h_out w_out c"]:
+    """Keep the largest value of each window; the gradient goes to the first largest one.
+
+    Args:
+        x: images, channels last.
+        window: one number or (height, width).
+        strides: pixels between two windows; None is the window itself, so that windows tile the image.
+        padding: as in `conv2d`; the padding never wins.
+        ceil_mode: also keep a last window that hangs over the padded image's edge, provided that it starts inside the
+            image or its leading padding (PyTorch's rule).
+
+    Returns:
+        The pooled maps, in the images' dtype.
+
+    Raises:
+        ValueError: when a window does not fit or would see nothing but padding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+        Array([[ 5.,  7.],
+               [13., 15.]], dtype=float32)
+    """
+    window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "max_pool")
+    lowest = np.array(-np.inf, x.dtype)
+    return _reduce(x, lowest, lax.max, window, strides, _extend(pads, overhang))
+
+
+def avg_pool(
+    x: Float[Array, "n h w c"],
+    window: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Padding = "VALID",
+    *,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Float[Array, "n h_out w_out c"]:
+    """Average each window.
+
+    Args:
+        x: images, channels last.
+        window, strides, padding, ceil_mode: as in `max_pool`.
+        count_include_pad: divide by the window's size, padding included (PyTorch's and Flax's default); False divides
+            by the number of image pixels in the window (TensorFlow's SAME). The overhang of `ceil_mode` never counts.
+
+    Returns:
+        The pooled maps, in the images' dtype.
+
+    Raises:
+        ValueError: when a window does not fit or would see nothing but padding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> avg_pool(jnp.ones((1, 2, 2, 1)), 2, 1, padding=1)[0, 0, :, 0]
+        Array([0.25, 0.5 , 0.25], dtype=float32)
+    """
+    window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "avg_pool")
+    zero = np.array(0, x.dtype)
+    total = _reduce(x, zero, lax.add, window, strides, _extend(pads, overhang))
+    rows, columns = (
+        _counts(x.shape[1 + i], window[i], strides[i], pads[i], total.shape[1 + i], count_include_pad) for i in range(2)
+    )
+    counts = rows[:, None] * columns
+    if np.all(counts == counts[0, 0]):
+        return total / jnp.array(counts[0, 0], x.dtype)
+    return total / jnp.asarray(counts[None, :, :, None], x.dtype)
+
+
+def adaptive_avg_pool(x: Float[Array, "n h w c"], output_size: int | Sequence[int]) -> Float[Array, "n h_out w_out c"]:
+    """Average to a fixed output size, whatever the image's: bin i of m covers floor(i n / m) to ceil((i + 1) n / m).
+
+    Args:
+        x: images, channels last.
+        output_size: one number or (height, width); 1 is global average pooling.
+
+    Returns:
+        The bins' averages, in the images' dtype.
+
+    Raises:
+        ValueError: for sizes that are not positive.
+
+    Source: PyTorch's `AdaptiveAvgPool2d`, whose bins overlap where the sizes do not divide.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> adaptive_avg_pool(jnp.arange(3.0).reshape(1, 1, 3, 1), (1, 2)).ravel()
+        Array([0.5, 1.5], dtype=float32)
+    """
+    if x.ndim != 4:
+        raise ValueError(f"`adaptive_avg_pool` needs images [n, h, w, c], got {x.shape}; one image is x[None].")
+    bins = pair(output_size, "adaptive_avg_pool.output_size")
+    if bins == x.shape[1:3]:
+        return x
+    rows, columns = (jnp.asarray(_bins(x.shape[1 + i], bins[i]), x.dtype) for i in range(2))
+    return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, x, precision=lax.Precision.HIGHEST)
+
+
+def _frame(
+    x: Array,
+    window: int | Sequence[int],
+    strides: int | Sequence[int] | None,
+    padding: Padding,
+    ceil_mode: bool,
+    name: str,
+) -> tuple[Pair, Pair, tuple[Pair, Pair], Pair]:
+    """Check the arguments; return window, strides, padding and the pixels that ceil mode adds (below, to the right)."""
+    if x.ndim != 4:
+        raise ValueError(f"`{name}` needs images [n, h, w, c], got {x.shape}; one image is x[None].")
+    window = pair(window, f"{name}.window")
+    strides = window if strides is None else pair(strides, f"{name}.strides")
+    pads = explicit_padding(padding, x.shape[1:3], window, strides, (1, 1), f"{name}.padding")
+    if any(side >= window[i] for i in range(2) for side in pads[i]):
+        raise ValueError(
+            f"`{name}.padding` must be smaller than the window {window}, got {pads}: a window needs a pixel."
+        )
+    if not ceil_mode:
+        positions(x.shape[1:3], window, strides, pads, (1, 1), name)
+        return window, strides, pads, (0, 0)
+    overhang = [_overhang(x.shape[1 + i], window[i], strides[i], pads[i]) for i in range(2)]
+    return window, strides, pads, (overhang[0], overhang[1])
+
+
+def _overhang(size: int, window: int, stride: int, pad: Pair) -> int:
+    """Pixels by which the last window of ceil mode passes the padded edge; 0 when the windows fit exactly."""
+    padded = size + sum(pad)
+    outputs = -(-(padded - window) // stride) + 1
+    if (outputs - 1) * stride >= size + pad[0]:
+        outputs -= 1
+    return max((outputs - 1) * stride + window - padded, 0)
+
+
+def _extend(pads: tuple[Pair, Pair], overhang: Pair) -> tuple[Pair, Pair]:
+    (top, bottom), (left, right) = pads
+    return (top, bottom + overhang[0]), (left, right + overhang[1])
+
+
+def _reduce(
+    x: Array, initial: np.ndarray, operation: Callable, window: Pair, strides: Pair, pads: tuple[Pair, Pair]
+) -> Array:
+    return lax.reduce_window(x, initial, operation, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
+
+
+def _counts(size: int, window: int, stride: int, pad: Pair, outputs: int, include_pad: bool) -> np.ndarray:
+    """How many pixels of one axis each window averages over."""
+    start = np.arange(outputs) * stride - pad[0]
+    lowest, highest = (-pad[0], size + pad[1]) if include_pad else (0, size)
+    return np.minimum(start + window, highest) - np.maximum(start, lowest)
+
+
+def _bins(size: int, bins: int) -> np.ndarray:
+    """The [bins, size] matrix whose row i averages bin i."""
+    i, pixel = np.arange(bins)[:, None], np.arange(size)
+    inside = (pixel >= i * size // bins) & (pixel < -(-(i + 1) * size // bins))
+    return inside / inside.sum(1, keepdims=True)

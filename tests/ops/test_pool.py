@@ -1,0 +1,82 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import references
+
+from cnn_jax.ops import adaptive_avg_pool, avg_pool, max_pool
+
+# (image, window, strides, padding, ceil mode)
+CASES = {
+    "2x2": ((2, 6, 4, 3), (2, 2), (2, 2), ((0, 0), (0, 0)), False),
+    "2x2 floor": ((1, 7, 5, 2), (2, 2), (2, 2), ((0, 0), (0, 0)), False),
+    "2x2 ceil": ((1, 7, 5, 2), (2, 2), (2, 2), ((0, 0), (0, 0)), True),
+    "3x3 stride 2 pad 1": ((1, 8, 7, 2), (3, 3), (2, 2), ((1, 1), (1, 1)), False),
+    "3x3 stride 2 ceil": ((1, 8, 6, 2), (3, 3), (2, 2), ((0, 0), (0, 0)), True),
+    "3x3 stride 2 pad 1 ceil": ((1, 8, 7, 2), (3, 3), (2, 2), ((1, 1), (1, 1)), True),
+    "3x3 stride 1 pad 1": ((1, 5, 5, 3), (3, 3), (1, 1), ((1, 1), (1, 1)), False),
+    "last window would start in the padding": ((1, 4, 4, 1), (2, 2), (2, 2), ((1, 1), (1, 1)), True),
+    "uneven": ((1, 7, 9, 2), (2, 3), (3, 1), ((0, 1), (2, 0)), False),
+}
+
+
+def check(f, expected, gradient, x):
+    y, pull = jax.vjp(f, x)
+    # Averages of at most nine float32 numbers.
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+    g = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
+    np.testing.assert_allclose(pull(g)[0], gradient(g), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_pooling_agrees_with_loops_in_value_and_gradient(case):
+    image, window, strides, padding, ceil_mode = case
+    x = np.random.default_rng(0).normal(size=image).astype(np.float32)
+    rest = window, strides, padding, ceil_mode
+    arguments = dict(window=window, strides=strides, padding=padding, ceil_mode=ceil_mode)
+    for f, kind in (
+        (lambda x: max_pool(x, **arguments), "max"),
+        (lambda x: avg_pool(x, **arguments), "average"),
+        (lambda x: avg_pool(x, **arguments, count_include_pad=False), "average_of_pixels"),
+    ):
+        check(f, references.pool(x, *rest, kind), lambda g, kind=kind: references.pool(x, *rest, kind, g), x)
+
+
+def test_max_pool_gives_the_gradient_of_a_tie_to_the_first_pixel():
+    gradient = jax.grad(lambda x: max_pool(x, 3, 2, 1).sum())(jnp.zeros((1, 4, 4, 1)))
+    # Windows start at rows and columns -1 and 1, so their first pixels inside the image are 0 and 1.
+    assert gradient[0, :, :, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("pool", [max_pool, avg_pool])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+def test_pooling_keeps_the_dtype(pool, dtype):
+    with jax.enable_x64(True):
+        y, pull = jax.vjp(lambda x: pool(x, 3, 2, 1), jnp.ones((1, 6, 6, 2), dtype))
+        assert [y.dtype, pull(y)[0].dtype] == [dtype] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(window=0), "window` must be positive"),
+        (dict(window=6), "does not fit"),
+        (dict(window=2, padding=2), "must be smaller than the window"),
+        (dict(window=2, strides=-1), "strides` must be positive"),
+    ],
+)
+@pytest.mark.parametrize("pool", [max_pool, avg_pool])
+def test_pooling_refuses_with_the_remedy(pool, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pool(jnp.ones((1, 5, 5, 2)), **arguments)
+
+
+@pytest.mark.parametrize("bins", [1, (2, 3), (4, 5), (5, 4), 7, (12, 9)], ids=str)
+def test_adaptive_average_pooling_agrees_with_loops(bins):
+    x = np.random.default_rng(0).normal(size=(2, 12, 9, 3)).astype(np.float32)
+    pair = (bins, bins) if isinstance(bins, int) else bins
+    np.testing.assert_allclose(adaptive_avg_pool(x, bins), references.adaptive_average(x, pair), rtol=1e-5, atol=1e-6)
+    gradient = jax.grad(lambda x: adaptive_avg_pool(x, bins).sum())(x)
+    np.testing.assert_allclose(gradient.sum(), 2 * 3 * pair[0] * pair[1], rtol=1e-5)
+    with pytest.raises(ValueError, match="output_size` must be positive"):
+        adaptive_avg_pool(x, 0)
