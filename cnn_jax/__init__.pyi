@@ -6,3 +6,12 @@ from .ops import batch_norm as batch_norm
 from .ops import conv2d as conv2d
 from .ops import im2col as im2col
 from .ops import max_pool as max_pool
+from .config import Config as Config
+from .config import DataConfig as DataConfig
+from .config import ModelConfig as ModelConfig
+from .config import OptimConfig as OptimConfig
+from .config import ParallelConfig as ParallelConfig
+from .config import TrainConfig as TrainConfig
+from .models.options import ModelOptions as ModelOptions
+from .training import evaluate as evaluate
+from .training import train as train

@@ -1,0 +1,236 @@
+"""The whole experiment as frozen dataclasses: what a run is, its identity and its differences.
+
+Only primaries stand here (the learning rate at batch 256, the number of epochs); what follows from them is worked
+out after all overrides, in `cnn_jax.training.derived`.  This file imports no JAX: the command line builds its flags
+from it.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from beartype.door import is_bearable
+
+from cnn_jax.models.options import ModelOptions
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run: the message names the key, its value and the remedy."""
+
+
+T = TypeVar("T")
+
+
+def outside_identity(default: T) -> T:
+    """A field that cannot change a result (a path, logging, the device layout) and so stays out of the hash."""
+    return field(default=default, metadata={"identity": False})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, and in which arithmetic."""
+
+    name: str = "lenet5"
+    """A name that `cnn-jax models` lists."""
+    num_classes: int | None = None
+    """Outputs of the classifier; None takes the data set's."""
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    """Of the computation; parameters and logits stay float32 (float64 with float64)."""
+    conv: Literal["auto", "xla"] = "auto"
+    """auto takes the fastest formulation on a CPU; xla is the stock convolution everywhere."""
+    options: ModelOptions = ModelOptions()
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, in which batches, changed how."""
+
+    name: str = "digits"
+    """A name that `cnn-jax data list` shows."""
+    batch_size: int = 128
+    """Examples a step, over all devices and processes together."""
+    root: str | None = outside_identity(None)
+    """Where prepared sets lie; None takes $CNN_JAX_DATA, else the user's cache folder."""
+    validation_fraction: float | None = None
+    """Of the training split, held out where a set has no validation split of its own; None is a tenth, 0 trains on all."""
+    augment: tuple[str, ...] = ()
+    """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"."""
+    eval_augment: tuple[str, ...] = ()
+    """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the parameters move."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.1
+    """At batch 256; scaled linearly with the batch (Goyal et al. 2017, section 2.1)."""
+    weight_decay: float = 1e-4
+    """On kernels only, not on biases or normalisation. sgd adds it to the gradient; adamw decouples it."""
+    momentum: float | None = None
+    """sgd only; None is 0.9 (Krizhevsky et al. 2012, section 5)."""
+    nesterov: bool | None = None
+    """sgd only; None is True."""
+    beta1: float | None = None
+    """adamw only; None is 0.9 (Kingma and Ba 2015)."""
+    beta2: float | None = None
+    """adamw only; None is 0.999 (Kingma and Ba 2015)."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup_fraction: float = 0.0
+    """The part of the run in which the rate rises linearly from zero, 0 to 1."""
+    step_fractions: tuple[float, ...] = (0.5, 0.75)
+    """schedule=step: where in the run the rate drops (He et al. 2015, section 4.2: 32k and 48k of 64k steps)."""
+    step_factor: float = 0.1
+    """schedule=step: what the rate is multiplied by at each drop (He et al. 2015, section 4.2)."""
+    clip_norm: float | None = None
+    """The largest global norm of the gradient; None does not clip."""
+    label_smoothing: float = 0.0
+    """The part of the target spread evenly over all classes (Szegedy et al. 2016, section 7)."""
+    ema_decay: float | None = None
+    """Evaluate an exponential moving average of the parameters with this decay; None evaluates the last ones."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, and how often to look."""
+
+    epochs: float = 10.0
+    steps: int | None = None
+    """When given, replaces epochs."""
+    log_every: int | None = outside_identity(None)
+    """Steps between training metrics; None is ten times an epoch."""
+    eval_every: int | None = outside_identity(None)
+    """Steps between evaluations on the validation split; None is once an epoch."""
+    checkpoint_every: int | None = outside_identity(None)
+    """Steps between checkpoints; None is once an epoch."""
+    keep_checkpoints: int = outside_identity(2)
+    """The newest checkpoints kept, beside the best one."""
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """Over which devices; never what is computed."""
+
+    strategy: Literal["jit"] = outside_identity("jit")
+    """jit: data parallelism over all devices."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment, complete: everything that can change its result stands here."""
+
+    seed: int = 0
+    """Of initialisation, data order, augmentation and dropout."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    parallel: ParallelConfig = ParallelConfig()
+
+
+def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
+    """The configuration as dotted keys, e.g. `{"optim.learning_rate": 0.1}`, tuples as lists, as JSON keeps them."""
+    flat: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if identity_only and f.metadata.get("identity") is False:
+            continue
+        if dataclasses.is_dataclass(value):
+            flat |= {f"{f.name}.{k}": v for k, v in flatten(value, identity_only=identity_only).items()}
+        else:
+            flat[f.name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def identity(config: Config) -> str:
+    """Sixteen hexadecimal digits that name the experiment: equal exactly when nothing that changes a result differs."""
+    text = json.dumps(flatten(config, identity_only=True), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def difference(left: dict[str, Any], right: dict[str, Any]) -> dict[str, list[Any]]:
+    """The dotted keys whose values differ, `{key: [left, right]}`; a key that one side lacks is None there."""
+    keys = [*left, *(k for k in right if k not in left)]
+    return {k: [left.get(k), right.get(k)] for k in keys if left.get(k) != right.get(k)}
+
+
+def from_flat(flat: dict[str, Any]) -> Config:
+    """The configuration that `flatten` wrote.
+
+    Raises:
+      ConfigError: on an unknown key (naming the nearest valid one) or a value of the wrong type.
+    """
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, leaf = key.split(".")
+        place = nested
+        for p in parents:
+            place = place.setdefault(p, {})
+        place[leaf] = value
+    return _build(Config, nested, "")
+
+
+def check_types(config: Config) -> Config:
+    """The same configuration with every value checked against its field's type (experiment files are plain Python)."""
+    return _build(Config, config, "")
+
+
+def _build(cls: type, value: Any, path: str) -> Any:
+    given = value if isinstance(value, dict) else {f.name: getattr(value, f.name) for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for key in given:
+        if key not in hints:
+            raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, list(hints), path)}")
+    built = {}
+    for key, v in given.items():
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(v, (dict, hint)):  # type: ignore[arg-type]
+                raise ConfigError(f"`{path}{key}` must be a {hint.__name__}, got {v!r}.")  # type: ignore[union-attr]
+            built[key] = _build(hint, v, f"{path}{key}.")  # type: ignore[arg-type]
+            continue
+        if isinstance(v, list):
+            v = tuple(v)
+        if type(v) is int and is_bearable(float(v), hint) and not is_bearable(v, hint):
+            v = float(v)
+        if not is_bearable(v, hint):
+            wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+            raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.")
+        built[key] = v
+    return cls(**built)
+
+
+def nearest(name: str, valid: list[str], path: str = "") -> str:
+    """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."
+
+
+def load_experiment(path: Path | str) -> Config:
+    """Runs an experiment file and returns what its `config()` returns, with every type checked.
+
+    Raises:
+      ConfigError: when the file is missing, has no `config()`, or `config()` does not make a valid Config.
+    """
+    path = Path(path)
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path()
+        there = [p.name for p in folder.glob("*.py")]
+        raise ConfigError(f"There is no experiment file `{path}`.{nearest(path.name, there, f'{folder}/') if there else ''}")
+    scope: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)
+    if not callable(scope.get("config")):
+        raise ConfigError(f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config.")
+    try:
+        config = scope["config"]()
+    except TypeError as error:
+        raise ConfigError(f"`{path}`: {error}") from error
+    if not isinstance(config, Config):
+        raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
+    return check_types(config)

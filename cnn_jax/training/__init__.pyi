@@ -1,0 +1,6 @@
+from .evaluation import evaluate as evaluate
+from .loop import Result as Result
+from .loop import train as train
+from .prediction import predict as predict
+from .run import diff_runs as diff_runs
+from .state import TrainState as TrainState

@@ -1,0 +1,89 @@
+"""Evaluation: every example of a split exactly once, by sums and counts."""
+
+import functools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.config import ConfigError
+from cnn_jax.data import Dataset, eval_batches
+from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.training.run import Run, read_run
+from cnn_jax.training.session import Session, open_session, precision
+
+
+def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """One pass over a data set.
+
+    Returns:
+      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions.
+    """
+    batch_size, layout = session.config.data.batch_size, session.layout
+    batches = eval_batches(dataset, batch_size, rows=layout.rows(batch_size))
+    parts = [session.compiled_eval_step(variables, layout.put(batch)) for batch in batches]
+    total = functools.reduce(lambda a, b: a.merge(b), jax.device_get(parts))
+    with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
+        values = {k: np.asarray(v).tolist() for k, v in total.compute().items()}
+    per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
+    return {
+        "num_examples": int(total.top1.count),
+        **values,
+        "per_class": {name: None if math.isnan(v) else v for name, v in per_class.items()},
+    }
+
+
+def evaluate(run: Path | str, *, split: str = "test", step: int | str = "latest") -> dict[str, Any]:
+    """Evaluates a checkpoint of a run.
+
+    Args:
+      run: a run folder.
+      split: "train", "validation" or "test".
+      step: "latest", "best" (on the validation split) or the number of a saved step.
+
+    Returns:
+      split, step, num_examples, loss, nll, ece, top1, top5, per_class.
+
+    Raises:
+      RunError: when `run` is not a run folder.
+      CheckpointError: when the step was not saved, or is damaged.
+    """
+    opened = read_run(run)
+    with precision(opened.config.model.dtype):
+        session = open_session(opened.config, opened.derived)
+        step, variables = load_variables(opened, session, step)
+        values = evaluate_split(session, variables, session.dataset(split))
+    return {"split": split, "step": step, **values}
+
+
+def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, dict[str, Any]]:
+    """The step meant by "latest", "best" or a number, and the variables that evaluation uses at it.
+
+    Raises:
+      CheckpointError: when there is none, or it is damaged.
+    """
+    if not run.checkpoints.is_dir():
+        raise CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
+    checkpoints = Checkpoints(run.checkpoints, read_only=True)
+    try:
+        if not checkpoints.steps:
+            raise CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
+        match step:
+            case "latest":
+                number = checkpoints.steps[-1]
+            case "best":
+                if checkpoints.best_step is None:
+                    raise CheckpointError(f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest.")
+                number = checkpoints.best_step
+            case _:
+                if not str(step).isdigit():
+                    raise ConfigError(f"`--step` must be latest, best or a number, got {step!r}.")
+                number = int(step)
+                if number not in checkpoints.steps:
+                    raise CheckpointError(f"step {number} of `{run.directory}` was not saved; saved are {checkpoints.steps}.")
+        return number, checkpoints.restore(number, session.checkpoint_target())["state"].eval_variables
+    finally:
+        checkpoints.close()

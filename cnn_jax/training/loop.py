@@ -1,0 +1,143 @@
+"""The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped."""
+
+import contextlib
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnn_jax.config import Config, check_types, identity
+from cnn_jax.data import train_batches
+from cnn_jax.training.checkpoint import Checkpoints
+from cnn_jax.training.evaluation import evaluate_split
+from cnn_jax.training.pictures import draw_curves, draw_predictions
+from cnn_jax.training.profile import StepProfiler
+from cnn_jax.training.progress import TrainProgress
+from cnn_jax.training.run import RunWriter, open_run, read_metrics
+from cnn_jax.training.session import Session, open_session, precision
+from cnn_jax.training.signals import Stopped, StopSignals
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.window import MetricWindow
+
+class DivergedError(RuntimeError):
+    """The training loss is no longer a number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished training returns."""
+
+    run: Path
+    step: int
+    test: dict[str, Any]
+    """The test split's evaluation: num_examples, loss, nll, ece, top1, top5, per_class."""
+
+
+def train(config: Config, workdir: Path | str | None = None, *, profile: bool = False) -> Result:
+    """Trains an experiment to its end, continuing where the folder's newest checkpoint stands.
+
+    Args:
+      workdir: the run folder; None is one below `runs/`, named by the data set, the model and the identity.
+      profile: write a trace of ten steps, for Perfetto or xprof, into the folder's `profile/`.
+
+    Raises:
+      ConfigError: when the configuration contradicts itself, or the folder holds another experiment.
+      RunError: when another process writes to the folder.
+      DataError: when the data set is not prepared.
+      CheckpointError: when there are checkpoints and none of them can be used.
+      DivergedError: when the loss is no longer finite; the checkpoints before stay.
+      Stopped: on SIGTERM or SIGINT, after a checkpoint.
+    """
+    config = check_types(config)
+    if workdir is None:
+        workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
+    with precision(config.model.dtype):
+        session = open_session(config)
+        with contextlib.closing(open_run(Path(workdir), config, session.derived)) as writer:
+            return _run(session, writer, profile)
+
+
+def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
+    config, directory, last = session.config, writer.run.directory, session.derived.steps
+    with contextlib.closing(Checkpoints(writer.run.checkpoints, keep=config.train.keep_checkpoints)) as checkpoints:
+        restored = checkpoints.restore_newest(session.checkpoint_target())
+        step, tree = restored or (0, session.fresh_tree())
+        writer.start(step)
+        with TrainProgress(last, step) as progress:
+            progress.say(f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items()))
+            if step == last and (test := _test_values(directory)):
+                progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
+                return Result(directory, last, test)
+            if restored:
+                progress.say(f"continuing from the checkpoint at step {step}")
+            window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
+            state = _steps(session, writer, checkpoints, progress, tree["state"], window, step, profile)
+            checkpoints.wait()
+            test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+            writer.write(last, "test", test)
+            progress.report(last, "test", test)
+    draw_curves(directory)
+    draw_predictions(directory, session, state.eval_variables)
+    return Result(directory, last, test)
+
+
+def _steps(
+    session: Session,
+    writer: RunWriter,
+    checkpoints: Checkpoints,
+    progress: TrainProgress,
+    state: TrainState,
+    window: MetricWindow,
+    step: int,
+    profile: bool,
+) -> TrainState:
+    config, derived, layout = session.config, session.derived, session.layout
+    rows = layout.rows(config.data.batch_size)
+    batches = train_batches(session.dataset("train"), config.data.batch_size, seed=config.seed, start=step, rows=rows)
+    train_step = layout.compile_train(session.train_step)
+    validation = session.dataset("validation") if session.has_validation else None
+    first, last = step, derived.steps
+
+    def report(split: str, values: dict[str, Any]) -> None:
+        writer.write(step, split, values)
+        progress.report(step, split, values)
+        if not math.isfinite(values["loss"]):
+            raise DivergedError(
+                f"the {split} loss at step {step} is {values['loss']}. A lower `optim.learning_rate` (now "
+                f"{config.optim.learning_rate:g}), a warm-up or `optim.clip_norm` may keep it finite."
+            )
+
+    with StopSignals() as stop, StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler:
+        while step < last:
+            profiler.before_step(step - first)
+            state, metrics = train_step(state, layout.put(next(batches)))
+            step += 1
+            window.add(metrics)
+            progress.update(step)
+            saves, evaluates, logs = (
+                step % every == 0 or step == last
+                for every in (derived.checkpoint_every, derived.eval_every, derived.log_every)
+            )
+            if logs or saves:
+                report("train", window.take())
+            top1 = None
+            if evaluates and validation is not None:
+                with window.paused():
+                    values = evaluate_split(session, state.eval_variables, validation)
+                report("validation", values)
+                top1 = values["top1"]
+            if saves or stop.requested:
+                with window.paused():
+                    checkpoints.save(step, {"state": state, "window": window.fold()}, top1=top1)
+            if stop.requested and step < last:
+                checkpoints.wait()
+                raise Stopped(stop.requested, step)
+    return state
+
+
+def _test_values(directory: Path) -> dict[str, Any] | None:
+    """The test line of a run, as `evaluate_split` gave it; None before there is one."""
+    lines = [line for line in read_metrics(directory) if line["split"] == "test"]
+    return {k: v for k, v in lines[-1].items() if k not in ("step", "split")} if lines else None

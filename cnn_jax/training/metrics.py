@@ -1,0 +1,111 @@
+"""What is measured, as clu metrics: each carries sums and counts, so padding and sharding never bias it."""
+
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from clu import metrics
+from jaxtyping import Array, Bool, Float, Int
+
+CALIBRATION_BINS = 15  # Guo et al. 2017, section 5
+
+
+def in_top_k(logits: Float[Array, "b k"], labels: Int[Array, "b"], k: int) -> Float[Array, "b"]:
+    """1 where fewer than k classes score at least as high as the true one, else 0: top-1 and top-5 accuracy.
+
+    A tie counts against the network, so that constant logits score 0 and not 1; NaN logits score 0 too.
+    """
+    true = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    # `not lower` rather than `at least`: every comparison with NaN is false.
+    rank = jnp.sum(~(logits < true), axis=1) - 1
+    return (rank < min(k, logits.shape[1])).astype(jnp.float32) * ~jnp.isnan(true[:, 0])
+
+
+@flax.struct.dataclass
+class Calibration(metrics.Metric):
+    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy, in 15 equal bins."""
+
+    confidence: Float[Array, "bins"]
+    correct: Float[Array, "bins"]
+    count: Float[Array, "bins"]
+
+    @classmethod
+    def empty(cls) -> "Calibration":
+        """No example yet."""
+        zeros = jnp.zeros(CALIBRATION_BINS)
+        return cls(zeros, zeros, zeros)
+
+    @classmethod
+    def from_model_output(
+        cls, logits: Float[Array, "b k"], top1: Float[Array, "b"], mask: Bool[Array, "b"], **_: Any
+    ) -> "Calibration":
+        """Sums per bin of the confidence (the largest probability) over the examples in `mask`."""
+        confidence = jax.nn.softmax(logits.astype(jnp.float32)).max(axis=1)
+        bins = jnp.clip(jnp.ceil(confidence * CALIBRATION_BINS).astype(jnp.int32) - 1, 0, CALIBRATION_BINS - 1)
+        weight = jax.nn.one_hot(bins, CALIBRATION_BINS) * mask[:, None]
+        return cls(confidence @ weight, top1 @ weight, weight.sum(0))
+
+    def merge(self, other: "Calibration") -> "Calibration":
+        """The sums of both."""
+        return jax.tree.map(lambda a, b: a + b, self, other)
+
+    def compute(self) -> Float[Array, ""]:
+        """The mean over examples of |confidence - accuracy| of their bin, 0 to 1."""
+        return jnp.abs(self.confidence - self.correct).sum() / jnp.maximum(self.count.sum(), 1)
+
+
+@flax.struct.dataclass
+class PerClass(metrics.Metric):
+    """Top-1 accuracy of each class; NaN for a class without examples."""
+
+    correct: Float[Array, "k"]
+    count: Float[Array, "k"]
+
+    @classmethod
+    def from_model_output(
+        cls, logits: Float[Array, "b k"], label: Int[Array, "b"], top1: Float[Array, "b"], mask: Bool[Array, "b"], **_: Any
+    ) -> "PerClass":
+        """Counts per class over the examples in `mask`."""
+        weight = jax.nn.one_hot(label, logits.shape[1]) * mask[:, None]
+        return cls(top1 @ weight, weight.sum(0))
+
+    def merge(self, other: "PerClass") -> "PerClass":
+        """The counts of both."""
+        return PerClass(self.correct + other.correct, self.count + other.count)
+
+    def compute(self) -> Float[Array, "k"]:
+        """Fractions, 0 to 1."""
+        return self.correct / self.count
+
+
+def losses(logits: Float[Array, "b k"], labels: Int[Array, "b"], label_smoothing: float) -> Float[Array, "b"]:
+    """Cross entropy with smoothed targets, per example; the plain negative log likelihood where smoothing is 0."""
+    if not label_smoothing:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype), label_smoothing)
+    return optax.softmax_cross_entropy(logits, targets)
+
+
+@flax.struct.dataclass
+class TrainMetrics(metrics.Collection):
+    """Of the training steps since the last log line."""
+
+    loss: metrics.Average.from_output("loss")
+    top1: metrics.Average.from_output("top1")
+    top5: metrics.Average.from_output("top5")
+    grad_norm: metrics.Average.from_output("grad_norm")
+    learning_rate: metrics.LastValue.from_output("learning_rate")
+
+
+@flax.struct.dataclass
+class EvalMetrics(metrics.Collection):
+    """Of one pass over a split; every example counts once."""
+
+    loss: metrics.Average.from_output("loss")
+    nll: metrics.Average.from_output("nll")
+    top1: metrics.Average.from_output("top1")
+    top5: metrics.Average.from_output("top5")
+    ece: Calibration
+    per_class: PerClass

@@ -1,0 +1,53 @@
+"""The optimiser and its learning-rate schedule, composed from Optax."""
+
+import jax
+import optax
+
+from cnn_jax.config import Config, OptimConfig
+from cnn_jax.training.derived import Derived
+
+
+def make_schedule(optim: OptimConfig, derived: Derived) -> optax.Schedule:
+    """The learning rate as a function of the step: a linear warm-up from zero, then constant, drops or a half cosine.
+
+    The cosine (Loshchilov and Hutter 2017, equation 5, one period) reaches zero at the end of the run.
+    """
+    peak, warmup = derived.learning_rate, derived.warmup_steps
+    rest = derived.steps - warmup
+    match optim.schedule:
+        case "constant":
+            after = optax.constant_schedule(peak)
+        case "cosine":
+            after = optax.cosine_decay_schedule(peak, max(1, rest))
+        case "step":
+            # join_schedules counts from the end of the warm-up; the fractions are of the whole run.
+            drops = {round(f * derived.steps) - warmup: optim.step_factor for f in optim.step_fractions}
+            after = optax.piecewise_constant_schedule(peak, drops)
+    if not warmup:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+
+
+def is_kernel(params: optax.Params) -> optax.Params:
+    """True where weight decay applies: kernels, not biases, scales or running statistics (He et al. 2018, section 3.1)."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
+def make_optimizer(config: Config, derived: Derived) -> optax.GradientTransformation:
+    """Gradient clipping, then SGD with momentum or AdamW, on the run's schedule.
+
+    SGD adds the decay to the gradient before the momentum, as Krizhevsky et al. 2012 (section 5) and PyTorch do;
+    AdamW takes it apart from the gradient (Loshchilov and Hutter 2019), times the learning rate.
+    """
+    optim, rate = config.optim, make_schedule(config.optim, derived)
+    parts = [optax.clip_by_global_norm(optim.clip_norm)] if optim.clip_norm is not None else []
+    match optim.name:
+        case "sgd":
+            momentum = 0.9 if optim.momentum is None else optim.momentum
+            nesterov = True if optim.nesterov is None else optim.nesterov
+            parts += [optax.add_decayed_weights(optim.weight_decay, is_kernel), optax.sgd(rate, momentum or None, nesterov)]
+        case "adamw":
+            beta1 = 0.9 if optim.beta1 is None else optim.beta1
+            beta2 = 0.999 if optim.beta2 is None else optim.beta2
+            parts.append(optax.adamw(rate, beta1, beta2, weight_decay=optim.weight_decay, mask=is_kernel))
+    return optax.chain(*parts)

@@ -1,0 +1,66 @@
+"""What a person sees while a command works: a live line on a terminal, plain lines elsewhere, always on standard error."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class TrainProgress:
+    """The step, the newest metrics, images a second and the time left.
+
+    Use as a context manager; `update` is cheap enough for every step.
+    """
+
+    def __init__(self, total_steps: int, start: int) -> None:
+        self._console = Console(file=sys.stderr)
+        self._total, self._start = total_steps, start
+        self._bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[metrics]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=False,
+        )
+        self._task = self._bar.add_task("train", total=total_steps, completed=start, metrics="compiling…")
+
+    def __enter__(self) -> "TrainProgress":
+        self._bar.start()
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def update(self, step: int) -> None:
+        """Moves the bar."""
+        self._bar.update(self._task, completed=step)
+
+    def report(self, step: int, split: str, values: dict[str, float]) -> None:
+        """Shows metrics: beside the bar on a terminal (evaluations above it), else as a line of their own."""
+        shown = "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
+        live = self._console.is_terminal
+        if split == "train" and live:
+            self._bar.update(self._task, completed=step, metrics=shown)
+            return
+        left = ""
+        if split == "train" and step > self._start:
+            seconds = (time.perf_counter() - self._began) / (step - self._start) * (self._total - step)
+            left = f"  {seconds:.0f} s left"
+        self._console.print(f"step {step}/{self._total}  {split}  {shown}{left}", highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+_SHOWN = [
+    ("loss", "loss", ".4f"),
+    ("top1", "top-1", ".2%"),
+    ("time/images_per_s", "images/s", ".0f"),
+]

@@ -1,0 +1,165 @@
+"""A run folder: its configuration, its metrics, its one writer."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import warnings
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnn_jax import config as configuration
+from cnn_jax.config import Config, ConfigError
+from cnn_jax.training.derived import Derived
+from cnn_jax.training.events import EventWriter, truncate_events
+
+_PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used as asked: the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What `config.json` of a run folder holds."""
+
+    directory: Path
+    config: Config
+    derived: Derived
+    environment: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints lie."""
+        return self.directory / "checkpoints"
+
+
+def read_run(directory: Path | str) -> Run:
+    """Reads a run folder's `config.json`.
+
+    Raises:
+      RunError: when there is none, or it is not one that cnn_jax wrote.
+    """
+    directory = Path(directory)
+    path = directory / "config.json"
+    if not path.is_file():
+        raise RunError(f"`{directory}` is not a run folder: it has no config.json. `cnn-jax train` makes one.")
+    try:
+        stored = json.loads(path.read_text())
+        config = configuration.from_flat(stored["config"])
+        return Run(directory, config, Derived(**stored["derived"]), stored["environment"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"`{path}` cannot be read as a run's configuration: {error}") from error
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git revision and devices: what may change the bits of a result without being part of the experiment."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _PACKAGES},
+        "git": revision,
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "processes": jax.process_count(),
+    }
+
+
+def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
+    """Takes the folder for writing: a new one is made, one of the same identity is continued.
+
+    Raises:
+      RunError: when another process writes there, or the folder holds another experiment (naming the difference).
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / ".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise RunError(f"`{directory}` is being written by another process; wait for it, or give another --workdir.") from None
+    path = directory / "config.json"
+    here = environment()
+    if path.exists():
+        before = read_run(directory)
+        if configuration.identity(before.config) != configuration.identity(config):
+            sides = (configuration.flatten(c, identity_only=True) for c in (before.config, config))
+            rows = [f"  {k}: {a!r} there, {b!r} now" for k, (a, b) in configuration.difference(*sides).items()]
+            raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
+        changed = configuration.difference(before.environment, here)
+        if changed:
+            rows = [f"{k} {a} → {b}" for k, (a, b) in changed.items()]
+            warnings.warn(f"continuing in another environment, so bits may differ from here on: {', '.join(rows)}", stacklevel=2)
+    content = {
+        "identity": configuration.identity(config),
+        "config": configuration.flatten(config),
+        "derived": dataclasses.asdict(derived),
+        "environment": here,
+    }
+    _write_atomically(path, json.dumps(content, indent=2) + "\n")
+    return RunWriter(Run(directory, config, derived, here), lock)
+
+
+class RunWriter:
+    """The one writer of a run folder: appends metrics to `metrics.jsonl` and to the TensorBoard events."""
+
+    def __init__(self, run: Run, lock: Any) -> None:
+        self.run = run
+        self._lock = lock
+        self._metrics_path = run.directory / "metrics.jsonl"
+
+    def start(self, step: int) -> None:
+        """Cuts the metrics back to a step, that of the checkpoint restored, and opens them for appending."""
+        kept = [line for line in read_metrics(self.run.directory) if line["step"] <= step]
+        _write_atomically(self._metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
+        truncate_events(self.run.directory, step)
+        self._metrics = self._metrics_path.open("a")
+        self._events = EventWriter(self.run.directory)
+
+    def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
+        """Appends one line; nested values (per class) go to `metrics.jsonl` only."""
+        self._metrics.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+        self._metrics.flush()
+        self._events.write_scalars(step, {f"{split}/{k}": v for k, v in values.items() if isinstance(v, (int, float))})
+        self._events.flush()
+
+    def close(self) -> None:
+        """Closes the files and releases the folder."""
+        if hasattr(self, "_metrics"):
+            self._metrics.close()
+            self._events.close()
+        self._lock.close()
+
+
+def read_metrics(directory: Path) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
+    path = directory / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")[:-1]  # what follows the last newline is a line cut short
+    return [json.loads(line) for line in lines]
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
+    """What differs between two run folders, `{key: [left, right]}`: configuration keys, and `environment.…` for the rest."""
+
+    def flat(run: Run) -> dict[str, Any]:
+        return configuration.flatten(run.config) | {f"environment.{k}": v for k, v in run.environment.items()}
+
+    return configuration.difference(flat(read_run(left)), flat(read_run(right)))

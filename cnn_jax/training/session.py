@@ -1,0 +1,148 @@
+"""Everything that follows from a configuration before the first step: data, model, optimiser, steps, layout."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from cnn_jax.config import Config, ConfigError
+from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment
+from cnn_jax.models import create_model
+from cnn_jax.parallel import JitLayout
+from cnn_jax.training.derived import Derived, derive
+from cnn_jax.training.metrics import TrainMetrics
+from cnn_jax.training.optimizer import make_optimizer, make_schedule
+from cnn_jax.training.state import TrainState, create_state
+from cnn_jax.training.step import (
+    EvalStep,
+    LogitsOf,
+    TrainStep,
+    make_eval_step,
+    make_logits,
+    make_train_step,
+)
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Allows 64-bit arrays for a float64 model, and puts the setting back.
+
+    The process-wide setting, not `jax.enable_x64`: that one holds for one thread, and Orbax restores in others.
+    """
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", before or dtype == "float64")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """A configuration made ready to run; nothing here changes while it runs."""
+
+    config: Config
+    derived: Derived
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    layout: JitLayout
+    info: DatasetInfo
+    image_shape: tuple[int, int, int]
+    """(H, W, C) as the network sees them, after augmentation."""
+    train_step: TrainStep
+    eval_step: EvalStep
+    logits: LogitsOf
+
+    def dataset(self, split: str) -> Dataset:
+        """A split of the run's data set."""
+        return _load(self.config, split)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether any training examples are held out."""
+        return self.config.data.validation_fraction != 0
+
+    @functools.cached_property
+    def compiled_eval_step(self) -> EvalStep:
+        """The evaluation step, compiled once for all splits and evaluations."""
+        return self.layout.compile_eval(self.eval_step)
+
+    def make_state(self) -> TrainState:
+        """The state before the first step; to be jitted."""
+        ema = self.config.optim.ema_decay is not None
+        return create_state(self.model, self.optimizer, self.image_shape, seed=self.config.seed, ema=ema)
+
+    def empty_window(self) -> TrainMetrics:
+        """Training metrics that count nothing yet."""
+        batch = {"image": jax.ShapeDtypeStruct((1, *self.info.image_shape), jnp.uint8)}
+        batch |= {k: jax.ShapeDtypeStruct((1,), jnp.int32) for k in ("label", "index", "epoch")}
+        _, metrics = jax.eval_shape(self.train_step, jax.eval_shape(self.make_state), batch)
+        return jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
+
+    def fresh_tree(self) -> dict[str, Any]:
+        """What a checkpoint would hold before the first step."""
+        return {"state": self.layout.create(self.make_state), "window": self.empty_window()}
+
+    def checkpoint_target(self) -> dict[str, Any]:
+        """The shapes, dtypes and shardings of what a checkpoint holds."""
+        tree = jax.eval_shape(lambda: {"state": self.make_state(), "window": self.empty_window()})
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.layout.replicated), tree)
+
+
+def open_session(config: Config, derived: Derived | None = None) -> Session:
+    """Reads the data set's description and builds what the configuration asks for; no parameter is made yet.
+
+    Args:
+      derived: as stored with a run; None works it out from the training split and the devices.
+
+    Raises:
+      ConfigError: on a value out of range or values that contradict each other.
+      DataError: when the data set is unknown or not prepared.
+    """
+    layout = JitLayout()
+    split = _load(config, "train" if derived is None else "test")
+    info = split.info
+    if derived is None:
+        sizes = {"num_examples": len(split), "num_classes": info.num_classes}
+        derived = derive(config, **sizes, num_devices=layout.num_devices)
+    with _named("data.augment"):
+        augment = parse_augment(config.data.augment)
+    with _named("data.eval_augment"):
+        eval_augment = parse_augment(config.data.eval_augment, allow_random=False)
+    dtype = jnp.dtype(config.model.dtype)
+    with _named("model"):
+        model = create_model(config.model.name, derived.num_classes, dtype, config.model.options)
+    optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
+    logits = make_logits(model, eval_augment, info, config)
+    return Session(
+        config=config,
+        derived=derived,
+        model=model,
+        optimizer=optimizer,
+        layout=layout,
+        info=info,
+        image_shape=eval_augment.output_shape(info.image_shape),
+        train_step=make_train_step(model, optimizer, schedule, augment, info, config),
+        eval_step=make_eval_step(logits, config),
+        logits=logits,
+    )
+
+
+def _load(config: Config, split: str) -> Dataset:
+    data = config.data
+    return load_dataset(data.name, split, root=data.root, validation_fraction=data.validation_fraction)
+
+
+@contextlib.contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Says which configuration key a mistake is in."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"`{key}`: {error}") from error

@@ -1,0 +1,61 @@
+"""Training metrics between two log lines."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Iterator
+
+import jax
+
+from cnn_jax.training.metrics import TrainMetrics
+
+# Steps that may be under way at once: enough to hide the host's work, few enough to bound the memory of waiting batches.
+STEPS_AHEAD = 2
+
+
+class MetricWindow:
+    """Collects each step's metrics without waiting for the device, and gives their means.
+
+    The sums are folded in the order of the steps, so a window that was saved half-way and continued has the same bits
+    as one that was not.
+    """
+
+    def __init__(self, saved: TrainMetrics, batch_size: int) -> None:
+        """Continues from what `fold` gave; `batch_size` is for the images a second."""
+        self._folded = saved
+        self._pending: list[TrainMetrics] = []
+        self._batch_size = batch_size
+        self._steps, self._seconds, self._since = 0, 0.0, time.perf_counter()
+
+    def add(self, metrics: TrainMetrics) -> None:
+        """Takes one step's metrics; waits for the step `STEPS_AHEAD` before it."""
+        self._pending.append(metrics)
+        self._steps += 1
+        if len(self._pending) > STEPS_AHEAD:
+            jax.block_until_ready(self._pending[-1 - STEPS_AHEAD])
+
+    def fold(self) -> TrainMetrics:
+        """All metrics since the last `take`, merged, as NumPy arrays."""
+        # An empty start is left out: LastValue divides by its count when it merges.
+        parts = [self._folded] * bool(self._folded.loss.count) + jax.device_get(self._pending)
+        self._pending = []
+        if parts:
+            self._folded = functools.reduce(lambda a, b: a.merge(b), parts)
+        return self._folded
+
+    def take(self) -> dict[str, float]:
+        """The means since the last call, with `time/images_per_s`, and starts anew."""
+        folded = self.fold()
+        seconds = self._seconds + time.perf_counter() - self._since
+        values = {k: float(v) for k, v in folded.compute().items()}
+        values["time/images_per_s"] = self._steps * self._batch_size / seconds
+        self._folded = jax.tree.map(lambda x: x * 0, folded)
+        self._steps, self._seconds, self._since = 0, 0.0, time.perf_counter()
+        return values
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stops the clock for what is not training."""
+        self._seconds += time.perf_counter() - self._since
+        yield
+        self._since = time.perf_counter()
