@@ -17,17 +17,27 @@ from tyro.conf import arg
 
 from cnn_jax.config import Config, ConfigError, load_experiment
 
-Json = Annotated[bool, tyro.conf.FlagCreatePairsOff, arg(help="Print the figures as one JSON object, the last line of standard output.")]
+Json = Annotated[
+    bool,
+    tyro.conf.FlagCreatePairsOff,
+    arg(help="Print the figures as one JSON object, the last line of standard output."),
+]
 Debug = Annotated[bool, tyro.conf.FlagCreatePairsOff, arg(help="On failure, show the traceback.")]
 RunFolder = Annotated[Path, arg(metavar="RUN", help="A run folder that `cnn-jax train` or `weights import` made.")]
 
 
 def train(
-    experiment: Annotated[Path, arg(metavar="EXPERIMENT", help="A Python file whose config() returns a cnn_jax.Config.")],
+    experiment: Annotated[
+        Path, arg(metavar="EXPERIMENT", help="A Python file whose config() returns a cnn_jax.Config.")
+    ],
     /,
     config: Annotated[Config, arg(name="")] = Config(),
-    workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; a name below runs/ when not given.")] = None,
-    profile: Annotated[bool, tyro.conf.FlagCreatePairsOff, arg(help="Write a trace of ten steps into the run folder.")] = False,
+    workdir: Annotated[
+        Path | None, arg(metavar="DIR", help="The run folder; a name below runs/ when not given.")
+    ] = None,
+    profile: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, arg(help="Write a trace of ten steps into the run folder.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -35,7 +45,11 @@ def train(
     from cnn_jax.training import train
 
     result = train(config, workdir, profile=profile)
-    figures = {"run": str(result.run), "step": result.step, "test": {"split": "test", "step": result.step, **result.test}}
+    figures = {
+        "run": str(result.run),
+        "step": result.step,
+        "test": {"split": "test", "step": result.step, **result.test},
+    }
     _print(figures, json, lambda: _print_evaluation(figures["test"], title=str(result.run)))
     return 0
 
@@ -168,7 +182,10 @@ def _print_evaluation(figures: dict[str, Any], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}", title_justify="left")
+    table = Table(
+        title=f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}",
+        title_justify="left",
+    )
     table.add_column("measure")
     table.add_column("value", justify="right")
     for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):

@@ -104,7 +104,7 @@ class TrainConfig:
     steps: int | None = None
     """When given, replaces epochs."""
     log_every: int | None = outside_identity(None)
-    """Steps between training metrics; None is ten times an epoch."""
+    """Steps between training metrics; None is a hundred times a run."""
     eval_every: int | None = outside_identity(None)
     """Steps between evaluations on the validation split; None is once an epoch."""
     checkpoint_every: int | None = outside_identity(None)
@@ -222,11 +222,15 @@ def load_experiment(path: Path | str) -> Config:
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         there = [p.name for p in folder.glob("*.py")]
-        raise ConfigError(f"There is no experiment file `{path}`.{nearest(path.name, there, f'{folder}/') if there else ''}")
+        raise ConfigError(
+            f"There is no experiment file `{path}`.{nearest(path.name, there, f'{folder}/') if there else ''}"
+        )
     scope: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)
     if not callable(scope.get("config")):
-        raise ConfigError(f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config.")
+        raise ConfigError(
+            f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
+        )
     try:
         config = scope["config"]()
     except TypeError as error:

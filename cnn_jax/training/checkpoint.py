@@ -71,12 +71,16 @@ class Checkpoints:
         try:
             restored = self._manager.restore(step, args=args)
         except Exception as error:  # Orbax, TensorStore and JSON each raise their own kinds on damaged files
-            raise CheckpointError(f"checkpoint {step} in {self.directory} cannot be read: {_first_line(error)}") from error
+            raise CheckpointError(
+                f"checkpoint {step} in {self.directory} cannot be read: {_first_line(error)}"
+            ) from error
         found = np.asarray(jax.device_get(checksum(restored.tree))).tolist()
         if found != restored.checksum:
             paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(restored.tree)]
             bad = [p for p, a, b in zip(paths, found, restored.checksum, strict=True) if a != b]
-            raise CheckpointError(f"checkpoint {step} in {self.directory} is damaged: {bad[0]} differs from what was saved.")
+            raise CheckpointError(
+                f"checkpoint {step} in {self.directory} is damaged: {bad[0]} differs from what was saved."
+            )
         return restored.tree
 
     def restore_newest(self, target: Any) -> tuple[int, Any] | None:

@@ -53,7 +53,7 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
         steps_per_epoch=steps_per_epoch,
         learning_rate=config.optim.learning_rate * batch / REFERENCE_BATCH,
         warmup_steps=round(config.optim.warmup_fraction * steps),
-        log_every=config.train.log_every or max(1, epoch // 10),
+        log_every=config.train.log_every or max(1, steps // 100),
         eval_every=config.train.eval_every or epoch,
         checkpoint_every=config.train.checkpoint_every or epoch,
     )
@@ -83,12 +83,39 @@ def _check(config: Config, num_devices: int) -> None:
     need(train.keep_checkpoints > 0, "train.keep_checkpoints", train.keep_checkpoints, "keep at least one")
     need(optim.learning_rate >= 0, "optim.learning_rate", optim.learning_rate, "it must not be negative")
     need(optim.weight_decay >= 0, "optim.weight_decay", optim.weight_decay, "it must not be negative")
-    need(0 <= optim.warmup_fraction < 1, "optim.warmup_fraction", optim.warmup_fraction, "it is a fraction of the run, from 0 to below 1")
-    need(0 <= optim.label_smoothing < 1, "optim.label_smoothing", optim.label_smoothing, "it must lie from 0 to below 1")
-    need(optim.clip_norm is None or optim.clip_norm > 0, "optim.clip_norm", optim.clip_norm, "it must be positive, or None not to clip")
-    need(optim.ema_decay is None or 0 < optim.ema_decay < 1, "optim.ema_decay", optim.ema_decay, "it must lie between 0 and 1, or be None")
+    need(
+        0 <= optim.warmup_fraction < 1,
+        "optim.warmup_fraction",
+        optim.warmup_fraction,
+        "it is a fraction of the run, from 0 to below 1",
+    )
+    need(
+        0 <= optim.label_smoothing < 1, "optim.label_smoothing", optim.label_smoothing, "it must lie from 0 to below 1"
+    )
+    need(
+        optim.clip_norm is None or optim.clip_norm > 0,
+        "optim.clip_norm",
+        optim.clip_norm,
+        "it must be positive, or None not to clip",
+    )
+    need(
+        optim.ema_decay is None or 0 < optim.ema_decay < 1,
+        "optim.ema_decay",
+        optim.ema_decay,
+        "it must lie between 0 and 1, or be None",
+    )
     drops = optim.step_fractions
-    need(all(0 < f < 1 for f in drops) and list(drops) == sorted(set(drops)), "optim.step_fractions", drops, "they must rise, each between 0 and 1")
+    need(
+        all(0 < f < 1 for f in drops) and list(drops) == sorted(set(drops)),
+        "optim.step_fractions",
+        drops,
+        "they must rise, each between 0 and 1",
+    )
     unused = {"sgd": ("beta1", "beta2"), "adamw": ("momentum", "nesterov")}[optim.name]
     for key in unused:
-        need(getattr(optim, key) is None, f"optim.{key}", getattr(optim, key), f"{optim.name} does not use it; set it to None")
+        need(
+            getattr(optim, key) is None,
+            f"optim.{key}",
+            getattr(optim, key),
+            f"{optim.name} does not use it; set it to None",
+        )

@@ -76,14 +76,18 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
                 number = checkpoints.steps[-1]
             case "best":
                 if checkpoints.best_step is None:
-                    raise CheckpointError(f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest.")
+                    raise CheckpointError(
+                        f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest."
+                    )
                 number = checkpoints.best_step
             case _:
                 if not str(step).isdigit():
                     raise ConfigError(f"`--step` must be latest, best or a number, got {step!r}.")
                 number = int(step)
                 if number not in checkpoints.steps:
-                    raise CheckpointError(f"step {number} of `{run.directory}` was not saved; saved are {checkpoints.steps}.")
+                    raise CheckpointError(
+                        f"step {number} of `{run.directory}` was not saved; saved are {checkpoints.steps}."
+                    )
         return number, checkpoints.restore(number, session.checkpoint_target())["state"].eval_variables
     finally:
         checkpoints.close()

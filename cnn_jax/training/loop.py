@@ -21,6 +21,7 @@ from cnn_jax.training.signals import Stopped, StopSignals
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.window import MetricWindow
 
+
 class DivergedError(RuntimeError):
     """The training loss is no longer a number."""
 
@@ -66,7 +67,9 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
         step, tree = restored or (0, session.fresh_tree())
         writer.start(step)
         with TrainProgress(last, step) as progress:
-            progress.say(f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items()))
+            progress.say(
+                f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items())
+            )
             if step == last and (test := _test_values(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 return Result(directory, last, test)

@@ -65,7 +65,12 @@ class PerClass(metrics.Metric):
 
     @classmethod
     def from_model_output(
-        cls, logits: Float[Array, "b k"], label: Int[Array, "b"], top1: Float[Array, "b"], mask: Bool[Array, "b"], **_: Any
+        cls,
+        logits: Float[Array, "b k"],
+        label: Int[Array, "b"],
+        top1: Float[Array, "b"],
+        mask: Bool[Array, "b"],
+        **_: Any,
     ) -> "PerClass":
         """Counts per class over the examples in `mask`."""
         weight = jax.nn.one_hot(label, logits.shape[1]) * mask[:, None]

@@ -45,7 +45,10 @@ def make_optimizer(config: Config, derived: Derived) -> optax.GradientTransforma
         case "sgd":
             momentum = 0.9 if optim.momentum is None else optim.momentum
             nesterov = True if optim.nesterov is None else optim.nesterov
-            parts += [optax.add_decayed_weights(optim.weight_decay, is_kernel), optax.sgd(rate, momentum or None, nesterov)]
+            parts += [
+                optax.add_decayed_weights(optim.weight_decay, is_kernel),
+                optax.sgd(rate, momentum or None, nesterov),
+            ]
         case "adamw":
             beta1 = 0.9 if optim.beta1 is None else optim.beta1
             beta2 = 0.999 if optim.beta2 is None else optim.beta2

@@ -21,7 +21,11 @@ def draw_curves(directory: Path) -> Path:
     lines = read_metrics(directory)
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for split, style in (("train", {"lw": 1, "alpha": 0.7}), ("validation", {"lw": 2}), ("test", {"marker": "o", "ls": ""})):
+    for split, style in (
+        ("train", {"lw": 1, "alpha": 0.7}),
+        ("validation", {"lw": 2}),
+        ("test", {"marker": "o", "ls": ""}),
+    ):
         chosen = [line for line in lines if line["split"] == split]
         if not chosen:
             continue
@@ -52,7 +56,9 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     for axes, image, label, p in zip(figure.axes, images, test.labels[indices], probabilities, strict=False):
         guess = int(p.argmax())
         axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap="gray")
-        axes.set_title(f"{class_name(test.info, guess)} {p[guess]:.0%}", fontsize=8, color="black" if guess == label else "red")
+        axes.set_title(
+            f"{class_name(test.info, guess)} {p[guess]:.0%}", fontsize=8, color="black" if guess == label else "red"
+        )
     figure.savefig(directory / "predictions.png", dpi=100)
     return directory / "predictions.png"
 

@@ -14,7 +14,9 @@ from cnn_jax.training.run import read_run
 from cnn_jax.training.session import open_session, precision
 
 
-def predict(run: Path | str, images: Sequence[Path | str], *, top: int = 5, step: int | str = "latest") -> list[dict[str, Any]]:
+def predict(
+    run: Path | str, images: Sequence[Path | str], *, top: int = 5, step: int | str = "latest"
+) -> list[dict[str, Any]]:
     """The most probable classes of image files.
 
     Each image is brought to the size and channels of the run's data set, then treated as at evaluation.
@@ -44,5 +46,7 @@ def predict(run: Path | str, images: Sequence[Path | str], *, top: int = 5, step
     for path, probabilities in zip(images, rows, strict=True):
         order = np.argsort(-probabilities, kind="stable")[:top]
         classes = [class_name(session.info, int(k)) for k in order]
-        predictions.append({"image": str(path), "classes": classes, "probabilities": [float(probabilities[k]) for k in order]})
+        predictions.append(
+            {"image": str(path), "classes": classes, "probabilities": [float(probabilities[k]) for k in order]}
+        )
     return predictions

@@ -84,7 +84,9 @@ def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise RunError(f"`{directory}` is being written by another process; wait for it, or give another --workdir.") from None
+        raise RunError(
+            f"`{directory}` is being written by another process; wait for it, or give another --workdir."
+        ) from None
     path = directory / "config.json"
     here = environment()
     if path.exists():
@@ -96,7 +98,9 @@ def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
         changed = configuration.difference(before.environment, here)
         if changed:
             rows = [f"{k} {a} → {b}" for k, (a, b) in changed.items()]
-            warnings.warn(f"continuing in another environment, so bits may differ from here on: {', '.join(rows)}", stacklevel=2)
+            warnings.warn(
+                f"continuing in another environment, so bits may differ from here on: {', '.join(rows)}", stacklevel=2
+            )
     content = {
         "identity": configuration.identity(config),
         "config": configuration.flatten(config),

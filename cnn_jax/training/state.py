@@ -33,7 +33,12 @@ class TrainState:
 
 
 def create_state(
-    model: nn.Module, optimizer: optax.GradientTransformation, image_shape: tuple[int, int, int], *, seed: int, ema: bool
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    image_shape: tuple[int, int, int],
+    *,
+    seed: int,
+    ema: bool,
 ) -> TrainState:
     """The state before the first step: parameters drawn from (seed, "init"), zero statistics and optimiser state.
 
