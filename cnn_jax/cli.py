@@ -45,12 +45,9 @@ def train(
     from cnn_jax.training import train
 
     result = train(config, workdir, profile=profile)
-    figures = {
-        "run": str(result.run),
-        "step": result.step,
-        "test": {"split": "test", "step": result.step, **result.test},
-    }
-    _print(figures, json, lambda: _print_evaluation(figures["test"], title=str(result.run)))
+    test = {"split": "test", "step": result.step, **result.test}
+    figures = {"run": str(result.run), "step": result.step, "test": test}
+    _print(figures, json, lambda: _print_evaluation(test, title=str(result.run)))
     return 0
 
 
@@ -143,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         commands = COMMANDS | {"train": _with_defaults_of(argv)}
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
             return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)

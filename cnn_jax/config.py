@@ -12,7 +12,7 @@ import json
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from beartype.door import is_bearable
 
@@ -23,10 +23,7 @@ class ConfigError(ValueError):
     """A configuration that cannot be run: the message names the key, its value and the remedy."""
 
 
-T = TypeVar("T")
-
-
-def outside_identity(default: T) -> T:
+def outside_identity[T](default: T) -> T:
     """A field that cannot change a result (a path, logging, the device layout) and so stays out of the hash."""
     return field(default=default, metadata={"identity": False})
 
@@ -57,7 +54,7 @@ class DataConfig:
     root: str | None = outside_identity(None)
     """Where prepared sets lie; None takes $CNN_JAX_DATA, else the user's cache folder."""
     validation_fraction: float | None = None
-    """Of the training split, held out where a set has no validation split of its own; None is a tenth, 0 trains on all."""
+    """Of the training split, where a set has no validation split of its own; None is a tenth, 0 trains on all."""
     augment: tuple[str, ...] = ()
     """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"."""
     eval_augment: tuple[str, ...] = ()
@@ -106,9 +103,9 @@ class TrainConfig:
     log_every: int | None = outside_identity(None)
     """Steps between training metrics; None is a hundred times a run."""
     eval_every: int | None = outside_identity(None)
-    """Steps between evaluations on the validation split; None is once an epoch."""
+    """Steps between evaluations on the validation split; None is an epoch, but at least 100 steps."""
     checkpoint_every: int | None = outside_identity(None)
-    """Steps between checkpoints; None is once an epoch."""
+    """Steps between checkpoints; None is an epoch, but at least 100 steps."""
     keep_checkpoints: int = outside_identity(2)
     """The newest checkpoints kept, beside the best one."""
 

@@ -25,15 +25,16 @@ class Checkpoints:
         """Opens the folder; `keep` is how many of the newest stay, beside the one of the best validation top-1."""
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save at length
         self.directory = Path(directory).absolute()
-        policy = AnyPreservationPolicy(
-            [
-                LatestN(keep),
-                # Of equals the newest stays.  Without the last argument every unmeasured checkpoint would stay too.
-                BestN(get_metric_fn=_top1, n=1, keep_checkpoints_without_metrics=False),
-            ]
-        )
+        # BestN keeps the newest of equals; without its last argument every unmeasured checkpoint would stay too.
+        best = BestN(get_metric_fn=_top1, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=policy, read_only=read_only, create=not read_only, cleanup_tmp_directories=not read_only
+            # Not `max_to_keep`: with best_fn, that deletes the newest.  best_fn is there because without it Orbax
+            # does not write the metrics.
+            preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
+            best_fn=_top1,
+            read_only=read_only,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options, item_names=("tree", "checksum"))
 
@@ -45,8 +46,7 @@ class Checkpoints:
     @property
     def best_step(self) -> int | None:
         """The step of the highest validation top-1, the newest of equals; None when none was measured."""
-        measured = [i for i in self._manager._checkpoints if i.metrics]
-        return max(measured, key=lambda i: (_top1(i.metrics), i.step)).step if measured else None
+        return self._manager.best_step()
 
     def save(self, step: int, tree: Any, *, top1: float | None = None) -> None:
         """Copies the tree and writes it in the background; the caller may donate its arrays at once.

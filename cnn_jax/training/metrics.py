@@ -25,7 +25,7 @@ def in_top_k(logits: Float[Array, "b k"], labels: Int[Array, "b"], k: int) -> Fl
 
 @flax.struct.dataclass
 class Calibration(metrics.Metric):
-    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy, in 15 equal bins."""
+    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy."""
 
     confidence: Float[Array, "bins"]
     correct: Float[Array, "bins"]

@@ -29,7 +29,7 @@ def make_schedule(optim: OptimConfig, derived: Derived) -> optax.Schedule:
 
 
 def is_kernel(params: optax.Params) -> optax.Params:
-    """True where weight decay applies: kernels, not biases, scales or running statistics (He et al. 2018, section 3.1)."""
+    """True where weight decay applies: kernels, not biases or scales (He et al. 2018, section 3.1)."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 

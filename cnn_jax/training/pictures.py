@@ -42,7 +42,7 @@ def draw_curves(directory: Path) -> Path:
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> Path:
-    """A grid of test images into `predictions.png`, each with the class predicted and its probability, mistakes in red."""
+    """A grid of test images into `predictions.png`: the class predicted and its probability, mistakes in red."""
     from matplotlib.figure import Figure
 
     test = session.dataset("test")

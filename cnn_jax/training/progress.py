@@ -1,4 +1,4 @@
-"""What a person sees while a command works: a live line on a terminal, plain lines elsewhere, always on standard error."""
+"""What a person sees of a training: a live line on a terminal, plain lines elsewhere, always on standard error."""
 
 import sys
 import time

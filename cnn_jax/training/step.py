@@ -83,7 +83,7 @@ def make_logits(model: nn.Module, augment: Augment, info: DatasetInfo, config: C
         images = apply_augment(augment, images, seed=0, epoch=zeros, index=zeros)
         images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
         with ops.implementation(config.model.conv):
-            return model.apply(variables, images, train=False)
+            return model.apply(variables, images, train=False)  # type: ignore[return-value]
 
     return logits_of
 
