@@ -1,0 +1,16 @@
+from .augment import Augment as Augment
+from .augment import apply_augment as apply_augment
+from .augment import normalize as normalize
+from .augment import parse_augment as parse_augment
+from .batches import eval_batches as eval_batches
+from .batches import train_batches as train_batches
+from .catalogue import KNOWN_SETS as KNOWN_SETS
+from .dataset import ArrayDataset as ArrayDataset
+from .dataset import Dataset as Dataset
+from .dataset import DatasetInfo as DatasetInfo
+from .errors import DataError as DataError
+from .errors import UnpreparedError as UnpreparedError
+from .load import load_dataset as load_dataset
+from .order import permutation as permutation
+from .prepare import prepare as prepare
+from .store import data_root as data_root

@@ -1,0 +1,105 @@
+"""Prepared sets of small images as memory-mapped arrays: read from the records once, mapped at every later start."""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import DataError
+
+_CHUNK = 1024  # examples read at a time: enough to amortise TFDS's overhead, little to hold
+
+
+@dataclass(frozen=True)
+class ArraysInfo:
+    """What the arrays do not say themselves: mean and std are per channel of the training images, in 0..1."""
+
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def load_arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, ArraysInfo]:
+    """The images uint8 [n, H, W, C] and labels int32 [n] of a stored split, and the set's names and statistics.
+
+    The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Where that folder cannot be
+    written, the
+    records are read into memory at each start.
+    """
+    arrays = folder / "arrays"
+    if not arrays.is_dir():
+        try:
+            build = Path(tempfile.mkdtemp(prefix="arrays.", dir=folder))
+            build.chmod(0o755)  # for the other users of a shared root
+        except OSError:  # a read-only root
+            with tempfile.TemporaryDirectory() as elsewhere:  # mapped files outlive their names
+                _unpack(folder, Path(elsewhere))
+                return _map(Path(elsewhere), split)
+        try:
+            _unpack(folder, build)
+            os.rename(build, arrays)
+        except OSError:
+            if not arrays.is_dir():  # not merely another process that was first
+                raise
+        finally:
+            shutil.rmtree(build, ignore_errors=True)
+    return _map(arrays, split)
+
+
+def _map(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray, ArraysInfo]:
+    if not (arrays / f"{split}_images.npy").exists():
+        known = sorted(path.name.removesuffix("_images.npy") for path in arrays.glob("*_images.npy"))
+        raise DataError(f"{arrays.parent} stores the splits {known}, not {split!r}.")
+    stored = json.loads((arrays / "info.json").read_text())
+    info = ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]))
+    return np.load(arrays / f"{split}_images.npy", mmap_mode="r"), np.load(arrays / f"{split}_labels.npy"), info
+
+
+def _unpack(folder: Path, arrays: Path) -> None:
+    """Copy every split of the records in `folder` to plain arrays, and take the statistics of the training images."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    label = builder.info.features["label"]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    for split, source in builder.as_data_source().items():
+        shape = np.shape(source[0]["image"])
+        images = np.lib.format.open_memmap(arrays / f"{split}_images.npy", "w+", np.uint8, (len(source), *shape))
+        labels = np.empty(len(source), np.int32)
+        for first in range(0, len(source), _CHUNK):
+            chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
+            for position, example in enumerate(chunk, first):
+                images[position] = example["image"]
+                labels[position] = example["label"]
+        images.flush()
+        np.save(arrays / f"{split}_labels.npy", labels)
+        if split == "train":
+            mean, std = channel_statistics(images)
+    info = ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), mean, std)
+    (arrays / "info.json").write_text(json.dumps(asdict(info)))
+
+
+def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 images [n, H, W, C], scaled to 0..1.
+
+    They come from exact counts of the 256 values, so they depend neither on the order nor on the size of the set.
+    """
+    value = np.arange(256) / 255
+    counts = _value_counts(images)
+    total = counts.sum(axis=1)
+    mean = counts @ value / total
+    std = np.sqrt((counts * (value - mean[:, np.newaxis]) ** 2).sum(axis=1) / total)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _value_counts(images: np.ndarray) -> np.ndarray:
+    counts = np.zeros((images.shape[-1], 256), np.int64)
+    for first in range(0, len(images), _CHUNK):
+        for channel in range(images.shape[-1]):
+            counts[channel] += np.bincount(images[first : first + _CHUNK, ..., channel].ravel(), minlength=256)
+    return counts

@@ -1,0 +1,82 @@
+"""Augmentations that move pixels: [H, W, C] -> [H, W, C]; the dtype stays unless interpolation makes it float32."""
+
+import jax
+import jax.numpy as jnp
+
+from .image_op import FixedOp, Image, RandomKey, RandomOp
+
+
+def pad_crop(padding: int, fill: int = 0) -> RandomOp:
+    """Pad every side by `padding` pixels of value `fill`, then cut the original size out at a random place.
+
+    Source: Lee et al. 2015 and He et al. 2015, §4.2 (padding 4 on CIFAR; there after the mean is subtracted, here
+    black by default).
+    """
+    if padding < 0:
+        raise ValueError(f"`pad_crop.padding` must not be negative, got {padding}.")
+
+    def apply(key: RandomKey, image: Image) -> Image:
+        height, width, channels = image.shape
+        top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
+        padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)), constant_values=fill)
+        return jax.lax.dynamic_slice(padded, (top, left, 0), (height, width, channels))
+
+    return RandomOp(apply)
+
+
+def horizontal_flip(probability: float = 0.5) -> RandomOp:
+    """Mirror left and right with this probability."""
+    _check_probability("horizontal_flip", probability)
+    return RandomOp(lambda key, image: jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image))
+
+
+def vertical_flip(probability: float = 0.5) -> RandomOp:
+    """Mirror top and bottom with this probability."""
+    _check_probability("vertical_flip", probability)
+    return RandomOp(lambda key, image: jnp.where(jax.random.bernoulli(key, probability), image[::-1], image))
+
+
+def resize(height: int, width: int | None = None) -> FixedOp:
+    """Scale to height × width (a square by default): bilinear, antialiased where it shrinks; float32, on 0..255."""
+    width = height if width is None else width
+    _check_size("resize", height, width)
+
+    def apply(image: Image) -> Image:
+        shape = (height, width, image.shape[2])
+        return jax.image.resize(image.astype(jnp.float32), shape, "bilinear", antialias=True)
+
+    return FixedOp(apply)
+
+
+def center_crop(height: int, width: int | None = None) -> FixedOp:
+    """Cut height × width (a square by default) out of the middle; an odd rest goes to the bottom and the right."""
+    width = height if width is None else width
+    _check_size("center_crop", height, width)
+
+    def apply(image: Image) -> Image:
+        rows, columns = image.shape[0] - height, image.shape[1] - width
+        if rows < 0 or columns < 0:
+            raise ValueError(
+                f"`center_crop` cannot cut {height}×{width} out of {image.shape[0]}×{image.shape[1]}; resize first."
+            )
+        return image[rows // 2 : rows // 2 + height, columns // 2 : columns // 2 + width]
+
+    return FixedOp(apply)
+
+
+def pad(padding: int, fill: int = 0) -> FixedOp:
+    """Add `padding` pixels of value `fill` on every side: LeNet-5 sees MNIST's 28×28 as 32×32 by `pad(2)`."""
+    if padding < 0:
+        raise ValueError(f"`pad.padding` must not be negative, got {padding}.")
+    sides = ((padding, padding), (padding, padding), (0, 0))
+    return FixedOp(lambda image: jnp.pad(image, sides, constant_values=fill))
+
+
+def _check_size(name: str, height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise ValueError(f"`{name}` needs a positive size, got {height}×{width}.")
+
+
+def _check_probability(name: str, probability: float) -> None:
+    if not 0 <= probability <= 1:
+        raise ValueError(f"`{name}.probability` must be in [0, 1], got {probability}.")

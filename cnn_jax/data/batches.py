@@ -1,0 +1,81 @@
+"""The two ways through a data set: an endless shuffled stream for training, one exact pass for evaluation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .dataset import Dataset
+from .order import stream
+
+Batch = dict[str, np.ndarray]
+
+
+def train_batches(
+    dataset: Dataset, batch_size: int, *, seed: int, start: int = 0, rows: slice | None = None
+) -> Iterator[Batch]:
+    """The training stream from batch `start` on, without end.
+
+    Batch k is a pure function of (seed, k): `train_batches(…, start=k)` equals `train_batches(…)` with k batches
+    dropped, and
+    costs the same to begin.
+
+    Args:
+        batch_size: of the global batch; it may be larger than the data set.
+        rows: this process's rows of each global batch; None means all of them.
+
+    Yields:
+        {"image": uint8 [b, H, W, C], "label": int32 [b], "index": int32 [b], "epoch": int32 [b]}
+
+    Raises:
+        ValueError: for a batch size that is not positive or a negative start, at once rather than at the first batch.
+    """
+    _check_batch_size(batch_size)
+    if start < 0:
+        raise ValueError(f"`start` must not be negative, got {start}: batches are counted from 0.")
+    return _train_batches(dataset, batch_size, seed, start, rows)
+
+
+def _train_batches(dataset: Dataset, batch_size: int, seed: int, start: int, rows: slice | None) -> Iterator[Batch]:
+    first, stop, _ = (rows or slice(None)).indices(batch_size)
+    step = start
+    while True:
+        index, epoch = stream(seed, step * batch_size + first, stop - first, len(dataset))
+        yield {
+            "image": dataset.images(index, epoch=epoch, seed=seed),
+            "label": dataset.labels[index],
+            "index": index,
+            "epoch": epoch,
+        }
+        step += 1
+
+
+def eval_batches(dataset: Dataset, batch_size: int, *, rows: slice | None = None) -> Iterator[Batch]:
+    """Every example exactly once, in order, in batches of exactly `batch_size` rows.
+
+    Yields:
+        As `train_batches`, and "mask": bool [b], False for the rows that pad the last batch (they repeat the last
+        example).
+
+    Raises:
+        ValueError: for a batch size that is not positive.
+    """
+    _check_batch_size(batch_size)
+    return _eval_batches(dataset, batch_size, rows or slice(None))
+
+
+def _eval_batches(dataset: Dataset, batch_size: int, rows: slice) -> Iterator[Batch]:
+    for first in range(0, len(dataset), batch_size):
+        position = np.arange(first, first + batch_size, dtype=np.int32)[rows]
+        index = np.minimum(position, np.int32(len(dataset) - 1))
+        yield {
+            "image": dataset.images(index),
+            "label": dataset.labels[index],
+            "index": index,
+            "epoch": np.zeros_like(index),
+            "mask": position < len(dataset),
+        }
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be positive, got {batch_size}.")

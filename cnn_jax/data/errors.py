@@ -1,0 +1,9 @@
+"""What can be wrong with data, said in one sentence that names the remedy."""
+
+
+class DataError(Exception):
+    """A data set, an archive or an image cannot be used; the message names the path, the fault and the remedy."""
+
+
+class UnpreparedError(DataError):
+    """A known data set has not been prepared below this root; the message holds the command that prepares it."""

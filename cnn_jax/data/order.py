@@ -1,0 +1,91 @@
+"""Which examples make up which training batch: index arithmetic, without any data.
+
+The training stream is the concatenation of one permutation per epoch, and batch k of size B is positions kB … kB + B −
+1
+of it. So nothing is dropped, a batch may straddle epochs, and every batch is found without visiting the ones before.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int
+
+# The purposes of random numbers drawn on the host: each owns a region of Philox's counter, so no two of them share a
+# stream.
+ORDER, HOLD_OUT, SUBSET, LABEL_NOISE, DECODE_CROP = range(5)
+
+_WORD = 2**64
+
+
+def random_words(seed: int, stream: int, count: int, *, purpose: int) -> np.ndarray:
+    """`count` random uint64 words: a pure function of (seed, stream, purpose), with a random access of O(1).
+
+    They are the raw output of the counter-based Philox4x64-10 with key (seed, stream) and the purpose in the counter's
+    top word.
+    NumPy promises the raw streams of its bit generators for ever (NEP 19), but not `Generator.permutation` or
+    `Generator.random`,
+    so whatever must stay the same across versions is derived from these words.
+
+    Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+    """
+    generator = np.random.Philox(
+        key=np.array([seed % _WORD, stream % _WORD], np.uint64), counter=np.array([0, 0, 0, purpose], np.uint64)
+    )
+    return generator.random_raw(count)
+
+
+# A batch needs the order of one epoch, and of two where it straddles; a prefetcher may be one ahead.
+@lru_cache(maxsize=3)
+def permutation(seed: int, epoch: int, num_examples: int) -> Int[np.ndarray, " num_examples"]:
+    """The order of one epoch, the argsort of its random words: a function of (seed, epoch, num_examples) alone."""
+    order = np.argsort(random_words(seed, epoch, num_examples, purpose=ORDER), kind="stable")
+    order.setflags(write=False)  # it is shared through the cache
+    return order
+
+
+def stream(
+    seed: int, first: int, count: int, num_examples: int
+) -> tuple[Int[np.ndarray, " count"], Int[np.ndarray, " count"]]:
+    """The examples at positions `first` … `first + count − 1` of the training stream.
+
+    Returns:
+        (index, epoch): which example stands at each position, and in which pass over the data set; both int32 [count].
+    """
+    if num_examples < 1:
+        raise ValueError(f"`num_examples` must be positive, got {num_examples}: an empty data set has no stream.")
+    index, epochs = [], []
+    position, stop = first, first + count
+    while position < stop:
+        epoch, offset = divmod(position, num_examples)
+        taken = min(stop - position, num_examples - offset)
+        index.append(permutation(seed, epoch, num_examples)[offset : offset + taken])
+        epochs.append(np.full(taken, epoch))
+        position += taken
+    if not index:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    return np.concatenate(index).astype(np.int32), np.concatenate(epochs).astype(np.int32)
+
+
+def stratified_hold_out(
+    labels: Int[np.ndarray, " n"], count: int, *, seed: int = 0, stream: int = 0
+) -> Int[np.ndarray, " count"]:
+    """Choose `count` examples, every class in proportion, as a function of the labels and the seed.
+
+    Each class gives its share rounded down, and the classes with the largest remainders one more until `count` is
+    reached
+    (ties: the lower label). Within a class, the examples with the smallest random words are chosen.
+
+    Returns:
+        The chosen indices in rising order.
+    """
+    labels = np.asarray(labels)
+    classes, sizes = np.unique(labels, return_counts=True)
+    share = sizes * (count / len(labels))
+    quota = np.floor(share).astype(int)
+    quota[np.argsort(quota - share, kind="stable")[: count - quota.sum()]] += 1
+    words = random_words(seed, stream, len(labels), purpose=HOLD_OUT)
+    shuffled = np.argsort(words, kind="stable")
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    starts = np.cumsum(sizes) - sizes
+    chosen = [by_class[start : start + n] for start, n in zip(starts, quota, strict=True)]
+    return np.sort(np.concatenate(chosen)) if len(classes) else np.zeros(0, int)

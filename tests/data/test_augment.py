@@ -1,0 +1,139 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.data import apply_augment, normalize, parse_augment
+
+
+def run(specs, images, seed=0, epoch=0, index=None):
+    augment = parse_augment(specs)
+    index = np.arange(len(images)) if index is None else np.asarray(index)
+    epochs = jnp.full(len(images), epoch, jnp.int32)
+    compiled = jax.jit(lambda x, e, i: apply_augment(augment, x, seed=seed, epoch=e, index=i))
+    return np.asarray(compiled(images, epochs, index.astype(np.int32)))
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (64, 6, 8, 3), np.uint8)
+
+
+def test_pad_crop_gives_every_window_of_the_padded_image():
+    image = np.random.default_rng(0).integers(1, 256, (5, 4, 2), np.uint8)
+    padded = np.pad(image, ((2, 2), (2, 2), (0, 0)))
+    windows = {padded[top : top + 5, left : left + 4].tobytes(): 0 for top in range(5) for left in range(5)}
+    cropped = run(["pad_crop(2)"], np.repeat(image[None], 2000, axis=0))
+    assert cropped.dtype == np.uint8
+    for crop in cropped:
+        windows[crop.tobytes()] += 1  # KeyError for anything that is not a window
+    counts = np.array(list(windows.values()))
+    assert ((counts - 80) ** 2 / 80).sum() < 51.2  # chi-squared, 24 degrees of freedom, p = 0.001
+
+
+def test_pad_crop_fills_with_the_given_value(images):
+    assert (run(["pad_crop(100, fill=7)"], images) == 7).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize(("spec", "axis"), [("horizontal_flip()", 2), ("vertical_flip()", 1)])
+def test_flip_mirrors_half_of_the_images(images, spec, axis):
+    flipped = run([spec], images)
+    mirrored = np.flip(images, axis)
+    kept = (flipped == images).all(axis=(1, 2, 3))
+    turned = (flipped == mirrored).all(axis=(1, 2, 3))
+    assert (kept ^ turned).all()
+    assert 16 <= kept.sum() <= 48  # 64 fair coins leave these bounds once in 15,000
+
+
+def test_fixed_operations_equal_numpy(images):
+    np.testing.assert_array_equal(run(["center_crop(3, 4)"], images), images[:, 1:4, 2:6])
+    np.testing.assert_array_equal(run(["pad(2)"], images), np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
+
+
+@pytest.mark.parametrize("size", [(28, 28), (12, 5), (3, 4), (6, 8)])
+def test_resize_equals_pillow(images, size):
+    from PIL import Image
+
+    ours = run([f"resize{size}"], images)
+    for image, resized in zip(images, ours, strict=True):
+        for channel in range(3):
+            theirs = Image.fromarray(image[..., channel].astype(np.float32)).resize(
+                size[::-1], Image.Resampling.BILINEAR
+            )
+            np.testing.assert_allclose(resized[..., channel], np.asarray(theirs), atol=1e-3)  # of 255, in float32
+
+
+def test_draws_belong_to_the_example_and_not_to_the_batch(images):
+    specs = ["pad_crop(2)", "horizontal_flip()"]
+    everyone = run(specs, images)
+    for count in (1, 5, 64):
+        chosen = np.random.default_rng(count).permutation(64)[:count]
+        np.testing.assert_array_equal(run(specs, images[chosen], index=chosen), everyone[chosen])
+
+
+def test_draws_differ_between_seeds_and_epochs_and_repeat_otherwise(images):
+    results = [run(["pad_crop(3)"], images, seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    for i, result in enumerate(results):
+        assert all((result != other).any() for other in results[:i])
+    np.testing.assert_array_equal(results[0], run(["pad_crop(3)"], images, 0, 0))
+
+
+def test_draws_of_an_operation_do_not_depend_on_its_neighbours(images):
+    alone = run(["pad_crop(2)"], images)
+    np.testing.assert_array_equal(run(["pad_crop(2)", "horizontal_flip(1.0)"], images), alone[:, :, ::-1])
+    assert (run(["pad_crop(2)", "pad_crop(2)"], images) != run(["pad_crop(2)"], alone)).any()
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pad_crops(4)", "did you mean pad_crop"),
+        ("zzz()", "known are pad_crop"),
+        ("pad_crop", "write a call"),
+        ("pad_crop(", "write a call"),
+        ("pad_crop(open('x'))", "write a call"),
+        ("jax.pad_crop(4)", "write a call"),
+        ("pad_crop()", r"does not fit `pad_crop\(padding: int, fill: int = 0\)"),
+        ("pad_crop(4, size=3)", "does not fit"),
+        ("pad_crop(-1)", "must not be negative, got -1"),
+        ("horizontal_flip(1.5)", r"must be in \[0, 1\], got 1.5"),
+        ("resize(0)", "needs a positive size"),
+    ],
+)
+def test_wrong_specs_say_what_is_wrong(spec, message):
+    with pytest.raises(ValueError, match=message):
+        parse_augment([spec])
+
+
+def test_random_operations_are_refused_in_evaluation():
+    assert parse_augment(["resize(28)"], allow_random=False).output_shape((8, 8, 1)) == (28, 28, 1)
+    with pytest.raises(ValueError, match=r"'pad_crop\(4\)' is random"):
+        parse_augment(["resize(28)", "pad_crop(4)"], allow_random=False)
+
+
+def test_center_crop_larger_than_the_image_is_refused(images):
+    with pytest.raises(ValueError, match="cannot cut 7×7 out of 6×8"):
+        run(["center_crop(7)"], images)
+
+
+def test_parsed_specs_are_equal_and_hashable():
+    assert parse_augment(["pad_crop(4)"]) == parse_augment(["pad_crop(4)"])
+    assert len({parse_augment(["pad_crop(4)"]), parse_augment(["pad_crop(4)"]), parse_augment(["pad_crop(3)"])}) == 2
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_normalize_equals_numpy(images, dtype):
+    mean, std = (0.5, 0.25, 0.1), (0.2, 0.3, 0.4)
+    ours = normalize(images, mean, std, dtype)
+    assert ours.dtype == dtype
+    tolerance = 1e-5 if dtype == jnp.float32 else 2**-7
+    np.testing.assert_allclose(np.float64(ours), (images / 255 - mean) / std, rtol=tolerance, atol=1e-5)
+
+
+def test_normalize_takes_one_value_for_all_channels(images):
+    np.testing.assert_array_equal(normalize(images, (0.5,), (0.2,)), normalize(images, (0.5,) * 3, (0.2,) * 3))
+
+
+def test_normalize_refuses_a_wrong_number_of_channels(images):
+    with pytest.raises(ValueError, match=r"`normalize\.mean` has 2 values, but the images have 3 channels"):
+        normalize(images, (0.5, 0.5), (0.2,))
