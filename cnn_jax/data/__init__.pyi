@@ -10,6 +10,8 @@ from .dataset import Dataset as Dataset
 from .dataset import DatasetInfo as DatasetInfo
 from .errors import DataError as DataError
 from .errors import UnpreparedError as UnpreparedError
+from .images import fit_image as fit_image
+from .images import read_image as read_image
 from .load import load_dataset as load_dataset
 from .order import permutation as permutation
 from .prepare import prepare as prepare
