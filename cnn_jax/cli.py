@@ -5,6 +5,7 @@ Nothing heavy is imported before the command that needs it, so that `--help` ans
 
 import functools
 import json as json_format
+import os
 import sys
 import traceback
 import warnings
@@ -157,7 +158,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """The console script."""
+    """The console script: `main` in a process of its own, which keeps compiled programs for the next one."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnn_jax" / "xla"
+    # Through the environment, because a command such as --help must not import JAX to say where its cache is.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     sys.exit(main())
 
 

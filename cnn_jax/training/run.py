@@ -161,7 +161,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
-    """What differs between two run folders, `{key: [left, right]}`: configuration keys, and `environment.…` for the rest."""
+    """What differs between two run folders, `{key: [left, right]}`; versions and devices as `environment.…`."""
 
     def flat(run: Run) -> dict[str, Any]:
         return configuration.flatten(run.config) | {f"environment.{k}": v for k, v in run.environment.items()}

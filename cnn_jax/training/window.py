@@ -9,7 +9,7 @@ import jax
 
 from cnn_jax.training.metrics import TrainMetrics
 
-# Steps that may be under way at once: enough to hide the host's work, few enough to bound the memory of waiting batches.
+# Steps that may be under way at once: enough to hide the host, few enough to bound the memory of waiting batches.
 STEPS_AHEAD = 2
 
 

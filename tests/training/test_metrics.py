@@ -1,0 +1,81 @@
+"""Metrics against loops in NumPy; padding and the split into batches must not matter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.training.metrics import EvalMetrics, in_top_k, losses
+
+
+@pytest.fixture(scope="module")
+def sample():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(50, 7)) * 3
+    labels = np.where(rng.random(50) < 0.6, logits.argmax(1), rng.integers(0, 7, 50))
+    return logits.astype(np.float32), labels.astype(np.int32)
+
+
+def metrics_of(logits, labels, mask):
+    return EvalMetrics.single_from_model_output(
+        loss=losses(logits, labels, 0.1),
+        nll=losses(logits, labels, 0.0),
+        top1=in_top_k(logits, labels, 1),
+        top5=in_top_k(logits, labels, 5),
+        logits=logits,
+        label=labels,
+        mask=mask,
+    )
+
+
+def reference(logits, labels):
+    p = np.exp(logits.astype(np.float64))
+    p /= p.sum(1, keepdims=True)
+    nll, loss, top1, top5, bins, per_class = [], [], [], [], [[] for _ in range(15)], [[] for _ in range(7)]
+    for row, label in zip(p, labels, strict=True):
+        nll.append(-np.log(row[label]))
+        loss.append(0.9 * nll[-1] + 0.1 * np.mean(-np.log(row)))
+        order = list(np.argsort(-row))
+        top1.append(order[0] == label)
+        top5.append(label in order[:5])
+        confidence = row.max()
+        bins[min(14, int(np.ceil(confidence * 15)) - 1)].append((confidence, top1[-1]))
+        per_class[label].append(top1[-1])
+    ece = sum(abs(sum(c - t for c, t in b)) for b in bins) / len(labels)
+    return {
+        "loss": np.mean(loss), "nll": np.mean(nll), "top1": np.mean(top1), "top5": np.mean(top5), "ece": ece,
+        "per_class": [np.mean(c) if c else np.nan for c in per_class],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [50, 7, 1])
+def test_metrics_equal_the_loops_for_every_split_into_batches(sample, batch):
+    logits, labels = sample
+    total = None
+    for start in range(0, 50, batch):
+        rows = np.minimum(np.arange(start, start + batch), 49)
+        part = metrics_of(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]), jnp.arange(start, start + batch) < 50)
+        total = part if total is None else total.merge(part)
+    expected = reference(logits, labels)
+    for name, value in total.compute().items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)  # float32 sums
+    assert int(total.top1.count) == 50
+
+
+def test_ties_and_nan_count_against_the_network():
+    labels = jnp.array([0, 0, 1])
+    logits = jnp.array([[1.0, 1.0, 1.0], [jnp.nan, 0.0, 0.0], [jnp.nan, 5.0, 0.0]])
+    assert in_top_k(logits, labels, 1).tolist() == [0, 0, 0]
+    assert in_top_k(logits[:1], labels[:1], 3).tolist() == [1]
+
+
+def test_top_5_of_three_classes_is_always_right():
+    assert in_top_k(jnp.array([[0.0, 1.0, 2.0]]), jnp.array([0]), 5).tolist() == [1]
+
+
+def test_metrics_work_under_jit(sample):
+    logits, labels = sample
+    mask = jnp.ones(50, bool)
+    plain, compiled = (f(logits, labels, mask).compute() for f in (metrics_of, jax.jit(metrics_of)))
+    for name in plain:
+        np.testing.assert_allclose(plain[name], compiled[name], rtol=1e-6, err_msg=name)
