@@ -14,5 +14,6 @@ from .images import fit_image as fit_image
 from .images import read_image as read_image
 from .load import load_dataset as load_dataset
 from .order import permutation as permutation
+from .prefetch import Prefetch as Prefetch
 from .prepare import prepare as prepare
 from .store import data_root as data_root
