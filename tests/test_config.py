@@ -40,7 +40,11 @@ def test_identity_is_stable_across_processes():
     code = "from cnn_jax.config import *; print(identity(Config(seed=3)))"
     runs = [
         subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": h}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": h},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         for h in "12"
     ]
@@ -49,7 +53,13 @@ def test_identity_is_stable_across_processes():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("seed", 1), ("optim.learning_rate", 0.2), ("model.dtype", "bfloat16"), ("train.steps", 5), ("data.augment", ("a()",))],
+    [
+        ("seed", 1),
+        ("optim.learning_rate", 0.2),
+        ("model.dtype", "bfloat16"),
+        ("train.steps", 5),
+        ("data.augment", ("a()",)),
+    ],
 )
 def test_identity_changes_with_what_changes_a_result(key, value):
     assert identity(changed(Config(), key, value)) != identity(Config())
@@ -68,7 +78,9 @@ def test_difference_names_keys_and_both_sides():
 
 
 def test_unknown_key_names_the_nearest_valid_one():
-    with pytest.raises(ConfigError, match=r"`optim.lerning_rate` is not a configuration key. Did you mean `optim.learning_rate`"):
+    with pytest.raises(
+        ConfigError, match=r"`optim.lerning_rate` is not a configuration key. Did you mean `optim.learning_rate`"
+    ):
         from_flat({"optim.lerning_rate": 0.1})
 
 

@@ -6,7 +6,7 @@ format and the event proto do not need it.  The methods carry the names of clu's
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -46,18 +46,34 @@ class EventWriter:
         self._records.write(event.SerializeToString())
 
 
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a file, in order; a last record cut short by a kill is left out."""
+    for event, _ in _records(path.read_bytes()):
+        yield event
+
+
 def truncate_events(directory: Path, last_step: int) -> None:
-    """Cuts an event file off before its first event later than `last_step`, or before a record cut short by a kill."""
+    """Cuts an event file off before its first event later than `last_step`, and before a record cut short by a kill."""
     path = directory / EventWriter.FILE_NAME
     if not path.exists():
         return
-    data, keep = path.read_bytes(), 0
-    while keep + _LENGTH + _CHECKSUM <= len(data):
-        (length,) = struct.unpack_from("<Q", data, keep)
-        start = keep + _LENGTH + _CHECKSUM
-        end = start + length + _CHECKSUM
-        if end > len(data) or Event.FromString(data[start : start + length]).step > last_step:
+    keep = 0
+    for event, end in _records(path.read_bytes()):
+        if event.step > last_step:
             break
         keep = end
     with path.open("r+b") as file:
         file.truncate(keep)
+
+
+def _records(data: bytes) -> Iterator[tuple[Event, int]]:
+    """Each complete record as an event, with the offset at which it ends."""
+    start = 0
+    while start + _LENGTH + _CHECKSUM <= len(data):
+        (length,) = struct.unpack_from("<Q", data, start)
+        content = start + _LENGTH + _CHECKSUM
+        end = content + length + _CHECKSUM
+        if end > len(data):
+            return
+        yield Event.FromString(data[content : content + length]), end
+        start = end

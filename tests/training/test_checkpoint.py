@@ -57,7 +57,7 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path):
 def test_a_truncated_checkpoint_is_set_aside_and_the_one_before_used(three):
     file = data_files(three, 3)[0]
     file.write_bytes(file.read_bytes()[:20])
-    with pytest.warns(UserWarning, match="checkpoint 3 .* moved to"):
+    with pytest.warns(UserWarning, match=r"checkpoint 3 .* moved to"):
         step, tree = Checkpoints(three / "checkpoints").restore_newest(TARGET)
     assert step == 2
     assert_trees_equal(tree, scaled(2))
@@ -100,7 +100,7 @@ def test_when_all_are_damaged_nothing_is_deleted_and_the_error_says_where(three)
         data_files(three, step)[0].unlink()
     with (
         pytest.warns(UserWarning, match="moved to"),
-        pytest.raises(CheckpointError, match="none of the checkpoints .* Give another --workdir"),
+        pytest.raises(CheckpointError, match=r"none of the checkpoints .* Give another --workdir"),
     ):
         Checkpoints(three / "checkpoints").restore_newest(TARGET)
     assert sorted(p.name for p in (three / "damaged").iterdir()) == ["1", "2", "3"]

@@ -48,7 +48,10 @@ def test_learning_rate_scales_with_the_batch():
 
 
 PARAMS = {"conv": {"kernel": np.array([0.5, -1.0]), "bias": np.array([0.3])}, "norm": {"scale": np.array([1.0])}}
-GRADS = [{"conv": {"kernel": np.array([1.0, k]), "bias": np.array([-k])}, "norm": {"scale": np.array([k])}} for k in (0.5, 2.0, -1.0)]
+GRADS = [
+    {"conv": {"kernel": np.array([1.0, k]), "bias": np.array([-k])}, "norm": {"scale": np.array([k])}}
+    for k in (0.5, 2.0, -1.0)
+]
 
 
 def run_ours(optim):
@@ -57,7 +60,9 @@ def run_ours(optim):
     params = {m: {k: jnp.asarray(v, jnp.float32) for k, v in d.items()} for m, d in PARAMS.items()}
     state = optimizer.init(params)
     for g in GRADS:
-        updates, state = optimizer.update({m: {k: jnp.asarray(v, jnp.float32) for k, v in d.items()} for m, d in g.items()}, state, params)
+        updates, state = optimizer.update(
+            {m: {k: jnp.asarray(v, jnp.float32) for k, v in d.items()} for m, d in g.items()}, state, params
+        )
         params = optax.apply_updates(params, updates)
     return params
 

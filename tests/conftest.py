@@ -1,0 +1,45 @@
+"""What all tests share: a folder of prepared data sets, and a small experiment."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# One cache of compiled programs for all processes of a test run; it is thrown away with the checkout's other caches.
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+EXPERIMENT = """
+from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+
+def config():
+    return Config(
+        model=ModelConfig("lenet5"),
+        data=DataConfig("digits", batch_size=64, augment=("resize(28)", "pad_crop(3)"), eval_augment=("resize(28)",)),
+        optim=OptimConfig("sgd", learning_rate=0.2, warmup_fraction=0.1, ema_decay=0.9),
+        train=TrainConfig(steps=24, log_every=5, eval_every=8, checkpoint_every=4),
+    )
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_root(tmp_path_factory):
+    """A root of prepared sets of this test run, not the user's own."""
+    root = tmp_path_factory.mktemp("data")
+    before = os.environ.get("CNN_JAX_DATA")
+    os.environ["CNN_JAX_DATA"] = str(root)
+    yield root
+    if before is None:
+        del os.environ["CNN_JAX_DATA"]
+    else:
+        os.environ["CNN_JAX_DATA"] = before
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory):
+    """An experiment file: LeNet-5 on the digits for 24 steps, with a moving average."""
+    path = tmp_path_factory.mktemp("experiments") / "small.py"
+    path.write_text(EXPERIMENT)
+    return path

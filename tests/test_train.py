@@ -1,0 +1,197 @@
+"""The main job through the command line: train, look, evaluate, predict, start again."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cnn_jax.cli import main
+
+
+def run(capsys, *argv):
+    """The exit status, the JSON object of the last line of standard output, and standard error."""
+    status = main([str(a) for a in argv])
+    out, err = capsys.readouterr()
+    lines = out.strip().splitlines()
+    return status, json.loads(lines[-1]) if "--json" in argv and lines and status == 0 else out, err
+
+
+@pytest.fixture(scope="module")
+def trained(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "r"
+    assert main(["train", str(experiment), "--workdir", str(folder), "--train.steps", "60", "--json"]) == 0
+    return folder
+
+
+def test_a_run_folder_holds_everything(trained):
+    names = {p.name for p in trained.iterdir()}
+    assert {"config.json", "metrics.jsonl", "checkpoints", "curves.png", "predictions.png"} <= names
+    assert any("tfevents" in n for n in names)
+    for picture in ("curves.png", "predictions.png"):
+        assert np.asarray(Image.open(trained / picture)).std() > 10  # something is drawn
+
+
+def test_metrics_come_at_the_steps_asked_for(trained):
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    steps = {s: [line["step"] for line in lines if line["split"] == s] for s in ("train", "validation", "test")}
+    assert steps["train"] == sorted({*range(5, 61, 5), *range(4, 61, 4)})
+    assert steps["validation"] == [*range(8, 57, 8), 60]
+    assert steps["test"] == [60]
+    train = next(line for line in lines if line["split"] == "train")
+    assert {"loss", "top1", "top5", "grad_norm", "learning_rate", "time/images_per_s"} <= set(train)
+
+
+def test_it_learns(trained, capsys):
+    _, figures, _ = run(capsys, "eval", trained, "--json")
+    assert figures["top1"] > 0.5  # chance is 0.1
+
+
+def test_events_hold_what_the_metrics_hold(trained):
+    events = EventAccumulator(str(trained))
+    events.Reload()
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    written = [(s.step, pytest.approx(s.value)) for s in events.Scalars("validation/loss")]
+    assert written == [(line["step"], line["loss"]) for line in lines if line["split"] == "validation"]
+
+
+def test_eval_repeats_what_training_reported(trained, capsys):
+    status, figures, _ = run(capsys, "eval", trained, "--json")
+    last = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
+    assert status == 0
+    assert figures["num_examples"] == 359
+    assert {k: figures[k] for k in last if k != "per_class"} == {k: v for k, v in last.items() if k != "per_class"}
+    assert list(figures["per_class"]) == list("0123456789")
+
+
+def test_eval_of_the_best_checkpoint_is_at_least_the_latest_on_validation(trained, capsys):
+    _, best, _ = run(capsys, "eval", trained, "--split", "validation", "--step", "best", "--json")
+    _, latest, _ = run(capsys, "eval", trained, "--split", "validation", "--json")
+    assert best["top1"] >= latest["top1"]
+
+
+def test_eval_of_a_step_that_was_not_saved_names_those_that_were(trained, capsys):
+    status, _, err = run(capsys, "eval", trained, "--step", "3")
+    assert status == 1
+    assert "step 3" in err and "60" in err
+
+
+@pytest.mark.parametrize("wrong", ["newest", "-1", "1.5"])
+def test_eval_of_a_step_that_makes_no_sense_is_a_usage_error(trained, capsys, wrong):
+    status, _, err = run(capsys, "eval", trained, "--step", wrong)
+    assert status == 2
+    assert wrong.lstrip("-") in err
+
+
+def test_predict_ranks_the_classes(trained, capsys, tmp_path):
+    pixels = np.zeros((16, 16), np.uint8)
+    pixels[2:14, 7:9] = 255
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    status, figures, _ = run(
+        capsys, "predict", trained, tmp_path / "one.png", tmp_path / "one.png", "--top", "3", "--json"
+    )
+    assert status == 0
+    first, second = figures["predictions"]
+    assert first == second
+    assert len(first["classes"]) == 3
+    assert first["probabilities"] == sorted(first["probabilities"], reverse=True)
+
+
+def test_predict_names_a_file_that_is_no_image(trained, capsys, tmp_path):
+    (tmp_path / "x.png").write_text("not an image")
+    status, _, err = run(capsys, "predict", trained, tmp_path / "x.png")
+    assert status == 1
+    assert "x.png" in err and "Traceback" not in err
+
+
+def test_the_same_command_again_says_finished_and_changes_nothing(trained, experiment, capsys):
+    before = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
+    status, figures, err = run(capsys, "train", experiment, "--workdir", trained, "--train.steps", "60", "--json")
+    assert status == 0 and "finished" in err
+    assert figures["step"] == 60 and figures["test"]["num_examples"] == 359
+    assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
+
+
+def test_another_experiment_in_the_folder_is_refused_with_the_difference(trained, experiment, capsys):
+    status, _, err = run(capsys, "train", experiment, "--workdir", trained, "--train.steps", "60", "--seed", "1")
+    assert status == 2
+    assert "seed: 0 there, 1 now" in err
+
+
+def test_diff_shows_what_differs(trained, experiment, capsys, tmp_path):
+    main(["train", str(experiment), "--workdir", str(tmp_path / "b"), "--train.steps", "1", "--seed", "4"])
+    capsys.readouterr()
+    status, rows, _ = run(capsys, "diff", trained, tmp_path / "b", "--json")
+    assert status == 0
+    assert rows == {"seed": [0, 4], "train.steps": [60, 1]}
+
+
+def test_dotted_overrides_take_hyphens_and_underscores(experiment, capsys, tmp_path):
+    flags = ["--train.steps", "1", "--optim.learning-rate", "0.3", "--data.batch_size", "32"]
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "r"), *flags]) == 0
+    stored = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert stored["config"]["optim.learning_rate"] == 0.3
+    assert stored["derived"]["learning_rate"] == pytest.approx(0.3 * 32 / 256)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--optim.lerning_rate", "1"], "optim.learning"),
+        (["--train.steps", "many"], "many"),
+        (["--model.name", "lenet6"], "lenet5"),
+        (["--data.augment", "pad_corp(4)"], "pad_crop"),
+        (["--optim.beta1", "0.9"], "optim.beta1"),
+        (["--data.eval_augment", "horizontal_flip()"], "eval_augment"),
+    ],
+)
+def test_a_mistaken_flag_is_a_usage_error_that_helps(experiment, capsys, tmp_path, flags, message):
+    status, _, err = run(capsys, "train", experiment, "--workdir", tmp_path / "r", *flags)
+    assert status == 2
+    assert message in err and "Traceback" not in err
+
+
+def test_a_diverging_run_stops_and_says_so(experiment, capsys, tmp_path):
+    status, _, err = run(capsys, "train", experiment, "--workdir", tmp_path / "r", "--optim.learning_rate", "1e30")
+    assert status == 1
+    assert "optim.learning_rate" in err
+
+
+def test_missing_run_folder_is_a_clear_failure(capsys, tmp_path):
+    status, _, err = run(capsys, "eval", tmp_path / "nowhere")
+    assert status == 1
+    assert "nowhere" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_other_dtypes_train(experiment, capsys, tmp_path, dtype):
+    flags = ["--train.steps", "2", "--model.dtype", dtype, "--json"]
+    status, figures, _ = run(capsys, "train", experiment, "--workdir", tmp_path / "r", *flags)
+    assert status == 0
+    again = run(capsys, "eval", tmp_path / "r", "--json")[1]
+    assert again["nll"] == figures["test"]["nll"]
+
+
+def test_training_imports_no_tensorflow(experiment, tmp_path):
+    pytest.importorskip("tensorflow")
+    code = (
+        "import sys; from cnn_jax.cli import main; "
+        f"status = main(['train', {str(experiment)!r}, '--workdir', {str(tmp_path / 'r')!r}, '--train.steps', '2']); "
+        "sys.exit(status or 10 * ('tensorflow' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_answers_quickly_and_is_complete(experiment, capsys):
+    assert main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    for command in ("train", "eval", "predict", "models", "data", "diff"):
+        assert command in overview
+    assert main(["train", str(experiment), "--help"]) == 0
+    options = capsys.readouterr().out
+    for flag in ("--optim.learning-rate", "--train.steps", "--data.batch-size", "--workdir", "--model.dtype"):
+        assert flag in options
+    assert "64" in options  # the experiment's own batch size, not the dataclass's

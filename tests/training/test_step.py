@@ -1,0 +1,106 @@
+"""The pure steps, against the same computation written out plainly."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+from cnn_jax.data import eval_batches, train_batches
+from cnn_jax.training.session import open_session
+
+CONFIG = Config(
+    model=ModelConfig("lenet5"),
+    data=DataConfig("digits", batch_size=32, augment=("resize(28)",), eval_augment=("resize(28)",)),
+    optim=OptimConfig("sgd", learning_rate=0.8, schedule="constant", weight_decay=0.01, momentum=0.0, nesterov=False),
+    train=TrainConfig(steps=10),
+)
+
+
+def session_of(**changes):
+    return open_session(dataclasses.replace(CONFIG, optim=dataclasses.replace(CONFIG.optim, **changes)))
+
+
+def first_batch(session):
+    return next(train_batches(session.dataset("train"), 32, seed=0))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_train_step_is_one_step_of_gradient_descent(smoothing):
+    session = session_of(label_smoothing=smoothing)
+    state, batch = session.make_state(), first_batch(session)
+    after, metrics = jax.jit(session.train_step)(state, batch)
+
+    def loss_of(params):
+        logits = session.logits({"params": params}, batch["image"])
+        target = (1 - smoothing) * jax.nn.one_hot(batch["label"], 10) + smoothing / 10
+        return -(target * jax.nn.log_softmax(logits)).sum(1).mean()
+
+    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    rate = 0.8 * 32 / 256
+    for (path, new), old, g in zip(
+        jax.tree.leaves_with_path(after.params), jax.tree.leaves(state.params), jax.tree.leaves(gradients), strict=True
+    ):
+        decay = 0.01 * old if path[-1].key == "kernel" else 0.0
+        np.testing.assert_allclose(new, old - rate * (g + decay), atol=1e-6, err_msg=jax.tree_util.keystr(path))
+    values = metrics.compute()
+    assert float(values["loss"]) == pytest.approx(float(loss), rel=1e-5)
+    assert float(values["grad_norm"]) == pytest.approx(float(optax.tree.norm(gradients)), rel=1e-4)
+    assert float(values["learning_rate"]) == pytest.approx(rate)
+    assert int(after.step) == 1
+
+
+def test_train_step_moves_the_average_by_its_decay():
+    session = session_of(ema_decay=0.75)
+    state = session.make_state()
+    after, _ = jax.jit(session.train_step)(state, first_batch(session))
+    for old, new, ema in zip(*(jax.tree.leaves(t) for t in (state.ema, after.params, after.ema)), strict=True):
+        np.testing.assert_allclose(ema, 0.75 * old + 0.25 * new, atol=1e-7)
+    assert after.eval_variables["params"] is after.ema
+
+
+def test_train_step_is_pure():
+    session = session_of()
+    state, batch = session.make_state(), first_batch(session)
+    step = jax.jit(session.train_step)
+    for a, b in zip(jax.tree.leaves(step(state, batch)), jax.tree.leaves(step(state, batch)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():
+    config = dataclasses.replace(
+        CONFIG, model=ModelConfig("lenet5", options=dataclasses.replace(CONFIG.model.options, dropout=0.5))
+    )
+    sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in (0, 1)]
+    state, batch = sessions[0].make_state(), first_batch(sessions[0])
+    first, later = (dataclasses.replace(state, step=jnp.int32(k)) for k in (0, 1))
+    losses = [float(jax.jit(s.train_step)(st, batch)[1].loss.total) for s in sessions for st in (first, later)]
+    assert len(set(losses)) == 4
+
+
+def test_eval_step_ignores_masked_rows():
+    session = session_of()
+    variables = session.make_state().eval_variables
+    step = jax.jit(session.eval_step)
+    batch = next(eval_batches(session.dataset("test"), 32))
+    half = np.arange(32) < 16
+    masked = step(variables, batch | {"mask": half})
+    garbled = batch | {"mask": half, "image": np.where(half[:, None, None, None], batch["image"], 255)}
+    for a, b in zip(jax.tree.leaves(masked), jax.tree.leaves(step(variables, garbled)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert int(masked.top1.count) == 16
+
+
+def test_float64_keeps_everything_in_float64():
+    with jax.enable_x64(True):
+        session = open_session(dataclasses.replace(CONFIG, model=ModelConfig("lenet5", dtype="float64")))
+        state = session.make_state()
+        after, metrics = jax.jit(session.train_step)(state, first_batch(session))
+        kinds = {
+            x.dtype for x in jax.tree.leaves((after.params, after.opt_state)) if jnp.issubdtype(x.dtype, jnp.floating)
+        }
+        assert kinds == {jnp.dtype("float64")}
+        assert metrics.loss.total.dtype == jnp.float64
