@@ -96,10 +96,9 @@ def test_three_kills_change_no_bit(undisturbed, experiment, tmp_path):
     for _ in range(10):
         process, before = start(experiment, folder), lines_in(folder)
         wait_for(lambda before=before: lines_in(folder) != before, process, "new metrics")
-        temporary = folder / "checkpoints"
-        wait_for(lambda: any("tmp" in p.name for p in temporary.iterdir()), process, "a save")
+        wait_for(lambda: any("tmp" in p.name for p in (folder / "checkpoints").iterdir()), process, "a save")
         kill(process)
-        saving = [p.name for p in temporary.iterdir() if "tmp" in p.name]
+        saving = [p.name for p in (folder / "checkpoints").iterdir() if "tmp" in p.name]
         if saving:
             break
     assert saving, "no kill fell into a save"

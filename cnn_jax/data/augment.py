@@ -44,11 +44,13 @@ class Augment:
     ops: tuple[ImageOp, ...] = field(compare=False, repr=False)
     purposes: tuple[str, ...] = field(compare=False, repr=False)
 
-    def output_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+    def output_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """The shape [H, W, C] of an image after all operations."""
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.uint8)
         example = jax.ShapeDtypeStruct((1,), jnp.int32)
-        return jax.eval_shape(lambda x, i: apply_augment(self, x, seed=0, epoch=i, index=i), images, example).shape[1:]
+        out = jax.eval_shape(lambda x, i: apply_augment(self, x, seed=0, epoch=i, index=i), images, example)
+        _, height, width, channels = out.shape
+        return height, width, channels
 
 
 def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment:

@@ -10,6 +10,7 @@ import pytest
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import eval_batches, train_batches
+from cnn_jax.models import ModelOptions
 from cnn_jax.training.session import open_session
 
 CONFIG = Config(
@@ -71,9 +72,8 @@ def test_train_step_is_pure():
 
 
 def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():
-    config = dataclasses.replace(
-        CONFIG, model=ModelConfig("lenet5", options=dataclasses.replace(CONFIG.model.options, dropout=0.5))
-    )
+    model = ModelConfig("lenet5", options=ModelOptions(dropout=0.5))
+    config = dataclasses.replace(CONFIG, model=model)
     sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in (0, 1)]
     state, batch = sessions[0].make_state(), first_batch(sessions[0])
     first, later = (dataclasses.replace(state, step=jnp.int32(k)) for k in (0, 1))
