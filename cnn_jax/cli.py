@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import arg
 
+from cnn_jax.cli_data import data
 from cnn_jax.config import Config, ConfigError, load_experiment
 
 Json = Annotated[
@@ -124,6 +125,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "eval": eval_,
     "predict": predict,
     "models": models,
+    "data": data,
     "diff": diff,
 }
 

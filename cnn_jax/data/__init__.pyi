@@ -10,8 +10,11 @@ from .dataset import Dataset as Dataset
 from .dataset import DatasetInfo as DatasetInfo
 from .errors import DataError as DataError
 from .errors import UnpreparedError as UnpreparedError
+from .gallery import draw_examples as draw_examples
+from .gallery import draw_gallery as draw_gallery
 from .images import fit_image as fit_image
 from .images import read_image as read_image
+from .listing import list_datasets as list_datasets
 from .load import load_dataset as load_dataset
 from .order import permutation as permutation
 from .prefetch import Prefetch as Prefetch

@@ -50,7 +50,7 @@ def check_official(name: str, path: Path, content: np.ndarray | None = None) -> 
                 return True
     known_content = CONTENTS.get(name, {}).get(path.name.removesuffix(".gz"))
     if content is not None and hashlib.sha256(np.ascontiguousarray(content)).hexdigest() == known_content:
-        logger.info("note: %s is packed anew, with the official content", path)
+        logger.warning("note: %s is packed anew, with the official content", path)
         return True
     logger.warning("note: %s is not the official archive of %s (its SHA-256 differs)", path, name)
     return False

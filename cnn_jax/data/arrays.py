@@ -21,6 +21,7 @@ class ArraysInfo:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    splits: dict[str, int]  # the examples in each
 
 
 def load_arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, ArraysInfo]:
@@ -54,9 +55,18 @@ def _map(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray, ArraysInfo]:
     if not (arrays / f"{split}_images.npy").exists():
         known = sorted(path.name.removesuffix("_images.npy") for path in arrays.glob("*_images.npy"))
         raise DataError(f"{arrays.parent} stores the splits {known}, not {split!r}.")
+    images, labels = np.load(arrays / f"{split}_images.npy", mmap_mode="r"), np.load(arrays / f"{split}_labels.npy")
+    return images, labels, _read_info(arrays)
+
+
+def read_arrays_info(folder: Path) -> ArraysInfo | None:
+    """What is known about the set prepared in `folder`, where its arrays have been made."""
+    return _read_info(folder / "arrays") if (folder / "arrays").is_dir() else None
+
+
+def _read_info(arrays: Path) -> ArraysInfo:
     stored = json.loads((arrays / "info.json").read_text())
-    info = ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]))
-    return np.load(arrays / f"{split}_images.npy", mmap_mode="r"), np.load(arrays / f"{split}_labels.npy"), info
+    return ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]), stored["splits"])
 
 
 def _unpack(folder: Path, arrays: Path) -> None:
@@ -67,7 +77,8 @@ def _unpack(folder: Path, arrays: Path) -> None:
     label = builder.info.features["label"]
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    for split, source in builder.as_data_source().items():
+    sources = builder.as_data_source()
+    for split, source in sources.items():
         shape = np.shape(source[0]["image"])
         images = np.lib.format.open_memmap(arrays / f"{split}_images.npy", "w+", np.uint8, (len(source), *shape))
         labels = np.empty(len(source), np.int32)
@@ -80,7 +91,8 @@ def _unpack(folder: Path, arrays: Path) -> None:
         np.save(arrays / f"{split}_labels.npy", labels)
         if split == "train":
             mean, std = channel_statistics(images)
-    info = ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), mean, std)
+    splits = {split: len(source) for split, source in sources.items()}
+    info = ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), mean, std, splits)
     (arrays / "info.json").write_text(json.dumps(asdict(info)))
 
 

@@ -1,7 +1,7 @@
 """What can be wrong with data, said in one sentence that names the remedy."""
 
 
-class DataError(Exception):
+class DataError(ValueError):
     """A data set, an archive or an image cannot be used; the message names the path, the fault and the remedy."""
 
 

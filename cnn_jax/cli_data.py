@@ -1,0 +1,122 @@
+"""The `data` commands: what there is, preparing it, and looking at it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import arg, subcommand
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+Root = Annotated[
+    Path | None,
+    arg(metavar="DIR", help="Where prepared sets lie; by default $CNN_JAX_DATA, else the user's cache folder."),
+]
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Json = Annotated[Flag, arg(help="Print the figures as one JSON object, the last line of standard output.")]
+Debug = Annotated[Flag, arg(help="On failure, show the traceback.")]
+Name = Annotated[str, arg(metavar="NAME", help="A name that `cnn-jax data list` shows.")]
+
+
+def list_(root: Root = None, json: Json = False, debug: Debug = False) -> int:
+    """Name every known data set, prepared or not, with its size, classes, splits and statistics."""
+    from cnn_jax.data import list_datasets
+
+    rows = list_datasets(root)
+    if json:
+        from json import dumps
+
+        print(dumps({"datasets": rows}))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "prepared", "image", "classes", "examples", "mean", "std")
+    for row in rows:
+        splits = ", ".join(f"{split} {count:,}" for split, count in row["splits"].items())
+        mean, std = (" ".join(f"{x:.3f}" for x in row[key] or ()) for key in ("mean", "std"))
+        shape = "×".join("any" if size is None else str(size) for size in row["image_shape"])
+        table.add_row(row["name"], row["version"] or "no", shape, str(row["num_classes"]), splits, mean, std)
+    Console().print(table)
+    return 0
+
+
+def prepare(
+    name: Name,
+    /,
+    source: Annotated[Path | None, arg(metavar="DIR", help="The folder that holds the official archives.")] = None,
+    root: Root = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Store a data set below the root, from its official archives; nothing is done where it is prepared."""
+    from cnn_jax.data import prepare
+
+    with _progress() as report:
+        folder = prepare(name, source=source, root=root, report=report)
+    if json:
+        from json import dumps
+
+        print(dumps({"name": name, "path": str(folder), "version": folder.name}))
+    else:
+        print(f"{name} is prepared in {folder}.")
+    return 0
+
+
+def show(
+    name: Name,
+    /,
+    out: Annotated[Path, arg(metavar="FILE", help="The picture to write, e.g. grid.png.")],
+    split: Annotated[str, arg(help="train, validation or test.")] = "train",
+    augment: Annotated[
+        tuple[str, ...],
+        arg(metavar="CALL…", help='Draw before and after these, e.g. "pad_crop(4)"; without any, every operation.'),
+    ] = (),
+    columns: Annotated[int, arg(help="How many examples.")] = 8,
+    root: Root = None,
+    debug: Debug = False,
+) -> int:
+    """Draw labelled examples, before and after augmentation."""
+    from cnn_jax.data import draw_examples, draw_gallery, load_dataset
+
+    dataset = load_dataset(name, split, root=root)
+    if augment:
+        draw_examples(dataset, out, augment=augment, columns=columns)
+    else:
+        draw_gallery(dataset, out, columns=columns)
+    print(f"wrote {out}")
+    return 0
+
+
+_Action = (
+    Annotated[int, subcommand("list", constructor=list_)]
+    | Annotated[int, subcommand("prepare", constructor=prepare)]
+    | Annotated[int, subcommand("show", constructor=show)]
+)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each split on standard error, or nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(split: str, done: int, total: int) -> None:
+            if split not in tasks:
+                tasks[split] = progress.add_task(split, total=total)
+            progress.update(tasks[split], completed=done)
+
+        yield report
+
+
+def data(action: Annotated[_Action, arg(name="")]) -> int:
+    """List, prepare and look at data sets."""
+    return action

@@ -1,0 +1,88 @@
+"""Pictures of a data set: labelled examples, and what augmentation makes of them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from .augment import apply_augment, parse_augment
+from .dataset import Dataset
+
+
+def draw_examples(dataset: Dataset, out: str | os.PathLike[str], *, augment: Sequence[str], columns: int = 8) -> Path:
+    """Draw labelled examples, one a column: as stored, and below after `augment` in three epochs.
+
+    Args:
+        out: the image file to write; its ending chooses the format.
+    """
+    images, index, titles = _choose(dataset, columns)
+    rows = [("as stored", images)]
+    rows += [(f"epoch {epoch}", _augmented(augment, images, index, epoch)) for epoch in range(3)]
+    return _draw(rows, titles, out, f"{dataset.info.name}: {', '.join(augment)}")
+
+
+def draw_gallery(dataset: Dataset, out: str | os.PathLike[str], *, columns: int = 8) -> Path:
+    """Draw labelled examples as stored, and below them one row for every operation of the registry."""
+    images, index, titles = _choose(dataset, columns)
+    rows = [("as stored", images)]
+    rows += [(spec, _augmented([spec], images, index, epoch=0)) for spec in gallery_specs(dataset.info.image_shape)]
+    return _draw(rows, titles, out, f"{dataset.info.name}: every operation alone")
+
+
+def gallery_specs(image_shape: tuple[int, int, int]) -> list[str]:
+    """One call of every operation, with sizes that suit the image; operations on colour are left out for gray
+    images."""
+    height, width, _ = image_shape
+    side = min(height, width)
+    specs = [
+        f"pad_crop({max(1, side // 8)})",
+        "horizontal_flip()",
+        "vertical_flip()",
+        f"resize({2 * height}, {2 * width})",
+        f"center_crop({max(1, 3 * height // 4)}, {max(1, 3 * width // 4)})",
+        f"pad({max(1, side // 8)})",
+    ]
+    return specs
+
+
+def _choose(dataset: Dataset, columns: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The first example of as many classes as there are columns, then the next ones of each."""
+    labels = dataset.labels
+    order = np.argsort(labels, kind="stable")
+    rank = np.empty(len(labels), int)  # how many examples of its class come before each example
+    starts = np.searchsorted(labels[order], labels[order])
+    rank[order] = np.arange(len(labels)) - starts
+    index = np.lexsort((labels, rank))[:columns].astype(np.int32)
+    return dataset.images(index), index, [dataset.info.class_names[label] for label in labels[index]]
+
+
+def _augmented(specs: Sequence[str], images: np.ndarray, index: np.ndarray, epoch: int) -> np.ndarray:
+    epochs = np.full(len(index), epoch, np.int32)
+    addresses = {"epoch": jnp.asarray(epochs), "index": jnp.asarray(index)}
+    changed = apply_augment(parse_augment(specs), jnp.asarray(images), seed=0, **addresses)
+    return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
+
+
+def _draw(rows: list[tuple[str, np.ndarray]], titles: list[str], out: str | os.PathLike[str], heading: str) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.1 * len(titles) + 1.6, 1.15 * len(rows) + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    for row, (name, images) in enumerate(rows):
+        for column, image in enumerate(images):
+            place = axes[row, column]
+            gray = image.shape[-1] == 1
+            place.imshow(image[..., 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
+            place.set(xticks=[], yticks=[])
+            if row == 0:
+                place.set_title(titles[column], fontsize=8)
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    figure.suptitle(heading, fontsize=10)
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path
