@@ -16,6 +16,9 @@ from .images import fit_image as fit_image
 from .images import read_image as read_image
 from .listing import list_datasets as list_datasets
 from .load import load_dataset as load_dataset
+from .mix import Mix as Mix
+from .mix import apply_mix as apply_mix
+from .mix import parse_mix as parse_mix
 from .order import permutation as permutation
 from .prefetch import Prefetch as Prefetch
 from .prepare import prepare as prepare

@@ -10,9 +10,6 @@ device,
 or the other operations in the list.
 """
 
-import ast
-import difflib
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,16 +20,37 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
 from ..randomness import random_key
+from . import augment_colour as colour
 from . import augment_geometry as geometry
+from .augment_affine import rotate, rotate90
+from .augment_crop import random_resized_crop
+from .augment_erase import cutout, random_erasing
+from .augment_policy import rand_augment, trivial_augment
+from .call import parse_call
 from .image_op import FixedOp, ImageOp
 
 OPERATIONS: dict[str, Callable[..., ImageOp]] = {
     "pad_crop": geometry.pad_crop,
-    "horizontal_flip": geometry.horizontal_flip,
-    "vertical_flip": geometry.vertical_flip,
+    "random_resized_crop": random_resized_crop,
     "resize": geometry.resize,
     "center_crop": geometry.center_crop,
     "pad": geometry.pad,
+    "horizontal_flip": geometry.horizontal_flip,
+    "vertical_flip": geometry.vertical_flip,
+    "rotate90": rotate90,
+    "rotate": rotate,
+    "to_rgb": colour.to_rgb,
+    "grayscale": colour.grayscale,
+    "random_grayscale": colour.random_grayscale,
+    "brightness": colour.brightness,
+    "contrast": colour.contrast,
+    "saturation": colour.saturation,
+    "hue": colour.hue,
+    "pca_lighting": colour.pca_lighting,
+    "cutout": cutout,
+    "random_erasing": random_erasing,
+    "rand_augment": rand_augment,
+    "trivial_augment": trivial_augment,
 }
 
 
@@ -70,7 +88,7 @@ def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment
     """
     ops, purposes, seen = [], [], dict[str, int]()
     for spec in specs:
-        name, op = _parse_call(spec)
+        name, op = parse_call(spec, OPERATIONS, "augmentation")
         if not allow_random and not isinstance(op, FixedOp):
             raise ValueError(f"{spec!r} is random, and evaluation must not be; leave it out of `eval_augment`.")
         # The second "pad_crop" of a list draws other numbers than the first, yet no operation's draw depends on its
@@ -79,27 +97,6 @@ def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment
         purposes.append(f"augment/{name}/{seen[name]}")
         ops.append(op)
     return Augment(tuple(specs), tuple(ops), tuple(purposes))
-
-
-def _parse_call(spec: str) -> tuple[str, ImageOp]:
-    try:
-        call = ast.parse(spec.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError("not a call")
-        name = call.func.id
-        positional = [ast.literal_eval(argument) for argument in call.args]
-        named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f'{spec!r} is not an augmentation; write a call such as "pad_crop(4)".') from error
-    if name not in OPERATIONS:
-        close = difflib.get_close_matches(name, OPERATIONS, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(OPERATIONS)}."
-        raise ValueError(f"unknown augmentation {name!r} in {spec!r}; {hint}")
-    factory = OPERATIONS[name]
-    try:
-        return name, factory(*positional, **named)
-    except TypeError as error:
-        raise ValueError(f"{spec!r} does not fit `{name}{inspect.signature(factory)}`: {error}.") from error
 
 
 def apply_augment(

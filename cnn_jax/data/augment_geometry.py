@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from .image_op import FixedOp, Image, RandomKey, RandomOp
+from .image_op import FixedOp, Image, RandomKey, RandomOp, check_fraction
 
 
 def pad_crop(padding: int, fill: int = 0) -> RandomOp:
@@ -26,13 +26,13 @@ def pad_crop(padding: int, fill: int = 0) -> RandomOp:
 
 def horizontal_flip(probability: float = 0.5) -> RandomOp:
     """Mirror left and right with this probability."""
-    _check_probability("horizontal_flip", probability)
+    check_fraction("horizontal_flip.probability", probability)
     return RandomOp(lambda key, image: jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image))
 
 
 def vertical_flip(probability: float = 0.5) -> RandomOp:
     """Mirror top and bottom with this probability."""
-    _check_probability("vertical_flip", probability)
+    check_fraction("vertical_flip.probability", probability)
     return RandomOp(lambda key, image: jnp.where(jax.random.bernoulli(key, probability), image[::-1], image))
 
 
@@ -75,8 +75,3 @@ def pad(padding: int, fill: int = 0) -> FixedOp:
 def _check_size(name: str, height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise ValueError(f"`{name}` needs a positive size, got {height}×{width}.")
-
-
-def _check_probability(name: str, probability: float) -> None:
-    if not 0 <= probability <= 1:
-        raise ValueError(f"`{name}.probability` must be in [0, 1], got {probability}.")

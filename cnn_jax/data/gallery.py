@@ -34,16 +34,30 @@ def draw_gallery(dataset: Dataset, out: str | os.PathLike[str], *, columns: int 
 def gallery_specs(image_shape: tuple[int, int, int]) -> list[str]:
     """One call of every operation, with sizes that suit the image; operations on colour are left out for gray
     images."""
-    height, width, _ = image_shape
+    height, width, channels = image_shape
     side = min(height, width)
     specs = [
         f"pad_crop({max(1, side // 8)})",
-        "horizontal_flip()",
-        "vertical_flip()",
+        f"random_resized_crop({height}, {width})",
         f"resize({2 * height}, {2 * width})",
         f"center_crop({max(1, 3 * height // 4)}, {max(1, 3 * width // 4)})",
         f"pad({max(1, side // 8)})",
+        "horizontal_flip()",
+        "vertical_flip()",
+        "rotate(15)",
+        "brightness(0.5)",
+        "contrast(0.5)",
+        f"cutout({max(1, side // 2)})",
+        "random_erasing(1.0)",
+        "rand_augment()",
+        "trivial_augment()",
     ]
+    if height == width:
+        specs.append("rotate90()")
+    if channels == 3:
+        specs += ["grayscale()", "random_grayscale(0.5)", "saturation(0.8)", "hue(0.3)", "pca_lighting(0.5)"]
+    else:
+        specs.append("to_rgb()")
     return specs
 
 
