@@ -1,0 +1,106 @@
+"""The names of the networks, and what each stands for."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from cnn_jax.models import lenet, resnet
+from cnn_jax.models.lenet import LeNet5
+from cnn_jax.models.network import Network
+from cnn_jax.models.options import ModelOptions, resolve
+from cnn_jax.models.resnet import ResNet
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A published network: family, options, the family's fields, and the images and classes it was published for."""
+
+    family: type[Network]
+    published: ModelOptions
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    image_shape: tuple[int, int, int] = (224, 224, 3)
+    num_classes: int = 1000
+
+
+def _resnet(*depths: int, **fields: Any) -> Architecture:
+    return Architecture(ResNet, resnet.PUBLISHED, {"depths": depths, **fields})
+
+
+def _resnet_cifar(depth: int, shortcut: Any = "A") -> Architecture:
+    """He et al. 2015, §4.2: 6n + 2 layers, n blocks a stage, options A."""
+    published = dataclasses.replace(resnet.PUBLISHED, stem="cifar", shortcut=shortcut)
+    fields = {"depths": ((depth - 2) // 6,) * 3, "stage_features": (16, 32, 64)}
+    return Architecture(ResNet, published, fields, (32, 32, 3), 10)
+
+
+MODELS: dict[str, Architecture] = {
+    "lenet5": Architecture(LeNet5, lenet.PUBLISHED, image_shape=(32, 32, 1), num_classes=10),
+    "resnet18": _resnet(2, 2, 2, 2),
+    "resnet34": _resnet(3, 4, 6, 3),
+    "resnet50": _resnet(3, 4, 6, 3, bottleneck=True),
+    "resnet101": _resnet(3, 4, 23, 3, bottleneck=True),
+    "resnet152": _resnet(3, 8, 36, 3, bottleneck=True),
+    "resnet50_v1": _resnet(3, 4, 6, 3, bottleneck=True, stride_on_3x3=False),
+    "resnext50_32x4d": _resnet(3, 4, 6, 3, bottleneck=True, groups=32, inner_factor=2),
+    "resnext101_32x8d": _resnet(3, 4, 23, 3, bottleneck=True, groups=32, inner_factor=4),
+    "wide_resnet50_2": _resnet(3, 4, 6, 3, bottleneck=True, inner_factor=2),
+    "wide_resnet101_2": _resnet(3, 4, 23, 3, bottleneck=True, inner_factor=2),
+    "resnet20_cifar": _resnet_cifar(20),
+    "resnet32_cifar": _resnet_cifar(32),
+    "resnet44_cifar": _resnet_cifar(44),
+    "resnet56_cifar": _resnet_cifar(56),
+    "resnet110_cifar": _resnet_cifar(110),
+    "plain34": Architecture(ResNet, dataclasses.replace(resnet.PUBLISHED, shortcut="none"), {"depths": (3, 4, 6, 3)}),
+    "plain20_cifar": _resnet_cifar(20, "none"),
+    "plain32_cifar": _resnet_cifar(32, "none"),
+    "plain44_cifar": _resnet_cifar(44, "none"),
+    "plain56_cifar": _resnet_cifar(56, "none"),
+}
+
+
+def list_models() -> list[str]:
+    """The names that `create_model` takes."""
+    return list(MODELS)
+
+
+def architecture(name: str) -> Architecture:
+    """The entry of the registry called `name`; raises ValueError with close matches for an unknown name."""
+    if name not in MODELS:
+        close = difflib.get_close_matches(name, MODELS, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "`cnn-jax models` lists them."
+        raise ValueError(f"unknown model {name!r}; {hint}")
+    return MODELS[name]
+
+
+def create_model(
+    name: str, num_classes: int | None = None, dtype: Any = jnp.float32, options: ModelOptions | None = None
+) -> Network:
+    """A network by name.
+
+    Args:
+      name: as `list_models` gives it.
+      num_classes: width of the classifier; None: as published; 0: none, features instead of logits.
+      dtype: of the computation: float32, bfloat16, float16 or float64 (which needs jax's 64-bit mode).
+      options: departures from the published network.
+
+    Returns:
+      A Flax module: `model.init({"params": key, "dropout": key}, images, train=False)` gives variables,
+      `model.apply(variables, images, train=False)` logits. Images are NHWC.
+
+    Raises:
+      ValueError: for an unknown name, a negative number of classes, or an option that this network does not have.
+
+    Example:
+      >>> model = create_model("lenet5")
+      >>> model.num_classes
+      10
+    """
+    entry = architecture(name)
+    num_classes = entry.num_classes if num_classes is None else num_classes
+    if num_classes < 0:
+        raise ValueError(f"`num_classes` must be positive, or 0 for features, got {num_classes}.")
+    choices = resolve(options or ModelOptions(), entry.published, name)
+    return entry.family(num_classes, dtype, choices, **entry.fields)

@@ -1,0 +1,94 @@
+"""Residual networks (He, Zhang, Ren and Sun 2015, "Deep Residual Learning for Image Recognition") and their kin.
+
+Table 1 for ImageNet, §4.2 for CIFAR-10. ResNeXt (Xie et al. 2017) groups the 3×3 convolution, wide ResNets (Zagoruyko
+and Komodakis 2016, §3.4) double its channels; the plain twins (§4.1) leave out the shortcuts.
+"""
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from cnn_jax.models.network import Network
+from cnn_jax.models.options import ModelOptions
+from cnn_jax.modules import BasicBlock, Bottleneck
+from cnn_jax.ops import avg_pool, max_pool
+
+PUBLISHED = ModelOptions(
+    activation="relu",
+    norm="batch",
+    init="he",
+    zero_init_scale=False,
+    stem="imagenet",
+    width=1.0,
+    dropout=0.0,
+    drop_path=0.0,
+    shortcut="B",
+    pool="max",
+    remat=False,
+)
+
+
+class ResNet(Network):
+    """A stem, stages of residual blocks that halve the size and double the channels, a global average, a classifier.
+
+    Args:
+      depths: blocks of each stage.
+      stage_features: channels of each stage, before the factor 4 of bottlenecks.
+      bottleneck: 1×1–3×3–1×1 blocks that put out four times as many channels; else two 3×3.
+      groups: groups of the 3×3 convolution of a bottleneck.
+      inner_factor: factor on the channels of the 3×3 convolution of a bottleneck.
+      stride_on_3x3: where a bottleneck strides: the 3×3 ("v1.5"), or the first 1×1 as in the paper.
+    """
+
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    stage_features: tuple[int, ...] = (64, 128, 256, 512)
+    bottleneck: bool = False
+    groups: int = 1
+    inner_factor: int = 1
+    stride_on_3x3: bool = True
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
+        """Logits of images of any size."""
+        x = self.expose("stem", self.stem(self.take(images), train))
+        for stage, depth in enumerate(self.depths, start=1):
+            for block in range(1, depth + 1):
+                x = self.block(stage, block, x, train)
+            self.expose(f"stage{stage}", x)
+        x = self.expose("pool", x.mean((1, 2)))
+        return self.classify(self.dropout("dropout", x, train))
+
+    def stem(self, x: Array, train: bool) -> Array:
+        """7×7, 64, stride 2 and a 3×3 pooling (table 1), or the 3×3 of §4.2."""
+        layers, features = self.layers(), self.scaled(self.stage_features[0])
+        if self.options.stem == "imagenet":
+            x = layers.conv("stem_conv", features, 7, 2, 3)(x)
+        else:
+            x = layers.conv("stem_conv", features, 3, 1, 1)(x)
+        x = layers.activate(layers.normalize("stem_norm", x, train=train))
+        if self.options.stem == "imagenet":
+            x = (max_pool if self.options.pool == "max" else avg_pool)(x, 3, 2, 1)
+        return x
+
+    def block(self, stage: int, block: int, x: Array, train: bool) -> Array:
+        """One residual block, called `stage1_block1` and so on; the first of every stage but the first strides."""
+        options, layers = self.options, self.layers()
+        number = sum(self.depths[: stage - 1]) + block
+        common = dict(
+            strides=2 if stage > 1 and block == 1 else 1,
+            shortcut=options.shortcut,
+            zero_init_scale=options.zero_init_scale,
+            drop_path=(options.drop_path or 0.0) * number / sum(self.depths),
+            name=f"stage{stage}_block{block}",
+        )
+        features = self.stage_features[stage - 1]
+        if not self.bottleneck:
+            return layers.block(BasicBlock)(layers, self.scaled(features), **common)(x, train)
+        inner = self.scaled(features * self.inner_factor, multiple_of=self.groups)
+        return layers.block(Bottleneck)(
+            layers,
+            4 * self.scaled(features),
+            inner,
+            groups=self.groups,
+            stride_on_3x3=self.stride_on_3x3,
+            **common,
+        )(x, train)

@@ -1,0 +1,14 @@
+from .activations import ACTIVATIONS as ACTIVATIONS
+from .activations import activate as activate
+from .conv import Conv as Conv
+from .initializers import INITIALIZERS as INITIALIZERS
+from .initializers import initializer as initializer
+from .layers import Layers as Layers
+from .layers import parameter_dtype as parameter_dtype
+from .norm import BatchNorm as BatchNorm
+from .norm import GroupNorm as GroupNorm
+from .residual import BasicBlock as BasicBlock
+from .residual import Bottleneck as Bottleneck
+from .residual import DropPath as DropPath
+from .residual import Shortcut as Shortcut
+from .unit import ConvUnit as ConvUnit

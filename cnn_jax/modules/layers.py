@@ -1,0 +1,120 @@
+"""What the layers of one network share, and constructors that apply it."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cnn_jax.modules.activations import activate
+from cnn_jax.modules.conv import Conv, Padding, Pair
+from cnn_jax.modules.initializers import initializer
+from cnn_jax.modules.norm import BatchNorm, GroupNorm
+
+
+def parameter_dtype(dtype: Any) -> Any:
+    """The dtype of parameters, statistics and logits beside a compute `dtype`: float32, but float64 for float64."""
+    return jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """The common choices of a network; blocks take one and build their layers with it.
+
+    Args:
+      dtype: the dtype of the computation; see `parameter_dtype` for that of the parameters.
+      activation: a key of `ACTIVATIONS`.
+      norm: "batch", "group" (32 groups), "layer" (one group) or "none" (then the convolutions have biases instead).
+      init: a key of `INITIALIZERS`.
+      epsilon, axis_name, ghost_batch, frozen: as in `BatchNorm`.
+      remat: whether blocks forget their activations in the forward pass and compute them again in the backward pass.
+    """
+
+    dtype: Any = jnp.float32
+    activation: str = "relu"
+    norm: str = "batch"
+    init: str = "he"
+    epsilon: float = 1e-5
+    axis_name: str | None = None
+    ghost_batch: int | None = None
+    frozen: bool = False
+    remat: bool = False
+
+    def conv(
+        self,
+        name: str,
+        features: int,
+        window: Pair,
+        strides: Pair = 1,
+        padding: Padding = "SAME",
+        *,
+        groups: int = 1,
+        use_bias: bool | None = None,
+        bias_value: float = 0.0,
+    ) -> Conv:
+        """A `Conv` called `name`. `use_bias` None: a bias only where no normalisation can follow."""
+        return Conv(
+            features,
+            window,
+            strides,
+            padding,
+            groups=groups,
+            use_bias=self.norm == "none" if use_bias is None else use_bias,
+            dtype=self.dtype,
+            param_dtype=parameter_dtype(self.dtype),
+            kernel_init=initializer(self.init),
+            bias_init=nn.initializers.constant(bias_value),
+            name=name,
+        )
+
+    def dense(self, name: str, features: int, *, bias_value: float = 0.0) -> nn.Dense:
+        """A fully connected layer called `name`."""
+        return self._dense(name, features, self.dtype, self.init, bias_value)
+
+    def head(self, num_classes: int) -> nn.Dense:
+        """The classifier, `head`, in the parameters' dtype. No ReLU follows it, so He's factor of two goes."""
+        init = "lecun" if self.init == "he" else self.init
+        return self._dense("head", num_classes, parameter_dtype(self.dtype), init)
+
+    def _dense(self, name: str, features: int, dtype: Any, init: str, bias_value: float = 0.0) -> nn.Dense:
+        return nn.Dense(
+            features,
+            dtype=dtype,
+            param_dtype=parameter_dtype(self.dtype),
+            kernel_init=initializer(init),
+            bias_init=nn.initializers.constant(bias_value),
+            name=name,
+        )
+
+    def normalize(
+        self, name: str, x: Float[Array, "n h w c"], *, train: bool, zero_scale: bool = False
+    ) -> Float[Array, "n h w c"]:
+        """Normalises `x` by a layer called `name`; `zero_scale` starts its scale at zero. Identity for norm "none"."""
+        scale_init = nn.initializers.zeros_init() if zero_scale else nn.initializers.ones_init()
+        param_dtype = parameter_dtype(self.dtype)
+        match self.norm:
+            case "batch":
+                return BatchNorm(
+                    epsilon=self.epsilon,
+                    axis_name=self.axis_name,
+                    ghost_batch=self.ghost_batch,
+                    frozen=self.frozen,
+                    param_dtype=param_dtype,
+                    scale_init=scale_init,
+                    name=name,
+                )(x, train=train)
+            case "group" | "layer":
+                groups = 32 if self.norm == "group" else 1
+                return GroupNorm(groups, param_dtype=param_dtype, scale_init=scale_init, name=name)(x)
+            case "none":
+                return x
+        raise ValueError(f"unknown normalisation {self.norm!r}; it is one of batch, group, layer, none.")
+
+    def activate(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The network's activation of `x`."""
+        return activate(self.activation, x)
+
+    def block(self, kind: type[nn.Module]) -> type[nn.Module]:
+        """The class `kind` itself, or under `remat` its rematerialised form; it is called as block(x, train)."""
+        return nn.remat(kind, static_argnums=(2,)) if self.remat else kind

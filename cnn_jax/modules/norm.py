@@ -1,0 +1,107 @@
+"""Normalisation layers: batch statistics (Ioffe and Szegedy 2015), and group statistics (Wu and He 2018)."""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Initializer
+from jaxtyping import Array, Float
+
+from cnn_jax.ops import batch_norm
+
+
+class BatchNorm(nn.Module):
+    """y = scale · (x − mean) / √(variance + epsilon) + bias, each channel over batch, height and width.
+
+    In training, mean and (biased) variance are those of the batch; else the running averages, which training moves by
+    `running = momentum · running + (1 − momentum) · batch`. So `momentum` 0.9 is PyTorch's 0.1.
+
+    Args:
+      momentum: the share of the old running average that stays (Flax's convention; 0.9 as in PyTorch's default).
+      epsilon: added to the variance; 1e-5 in PyTorch, 1e-3 in Inception v3.
+      unbiased_running_var: whether the running average takes the variance over n − 1 (PyTorch does); default: over n.
+      axis_name: named device axis to average the statistics over, under `jax.pmap` or `jax.shard_map`. Under plain
+        `jax.jit` leave it None: the batch is global there.
+      ghost_batch: statistics over groups of so many consecutive examples (Hoffer et al. 2017); None: the whole batch.
+      frozen: use the running averages even in training, and leave them alone, as in fine-tuning.
+      scale_init: ones, or zeros for the last normalisation of a residual branch (Goyal et al. 2017, §5.1).
+
+    Parameters: `scale`, `bias`; collection "batch_stats": `mean`, `var`; all [c].
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    unbiased_running_var: bool = False
+    axis_name: str | None = None
+    ghost_batch: int | None = None
+    frozen: bool = False
+    param_dtype: Any = jnp.float32
+    scale_init: Initializer = nn.initializers.ones_init()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n *spatial c"], *, train: bool) -> Float[Array, "n *spatial c"]:
+        """Normalises `x`, keeping its dtype; raises ValueError when `ghost_batch` does not divide the batch."""
+        shape = (x.shape[-1],)
+        scale = self.param("scale", self.scale_init, shape, self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape, self.param_dtype)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.param_dtype)
+        var = self.variable("batch_stats", "var", jnp.ones, shape, self.param_dtype)
+        learning = train and not self.frozen and not self.is_initializing()
+
+        def normalize(part: Array) -> tuple[Array, tuple[Array, Array]]:
+            return batch_norm(
+                part,
+                scale,
+                bias,
+                mean.value,
+                var.value,
+                train=learning,
+                momentum=self.momentum,
+                epsilon=self.epsilon,
+                unbiased_running_var=self.unbiased_running_var,
+                axis_name=self.axis_name if learning else None,
+            )
+
+        if learning and self.ghost_batch is not None:
+            if x.shape[0] % self.ghost_batch:
+                raise ValueError(f"`ghost_batch` ({self.ghost_batch}) must divide the batch of {x.shape[0]}.")
+            parts = x.reshape(-1, self.ghost_batch, *x.shape[1:])
+            y, (new_mean, new_var) = jax.vmap(normalize)(parts)
+            y, new_mean, new_var = y.reshape(x.shape), new_mean.mean(0), new_var.mean(0)
+        else:
+            y, (new_mean, new_var) = normalize(x)
+        if learning:
+            mean.value, var.value = new_mean, new_var
+        return y
+
+
+class GroupNorm(nn.Module):
+    """Normalises each example by itself, over height, width and the channels of one group; no running averages.
+
+    Args:
+      groups: number of groups; the greatest common divisor with the channels is used, so that 32 suits 16 channels.
+        One group is what Wu and He 2018 (figure 2) call layer normalisation of a convolutional network.
+      epsilon: added to the variance; 1e-5 as there.
+
+    Parameters: `scale`, `bias`; both [c].
+    """
+
+    groups: int = 32
+    epsilon: float = 1e-5
+    param_dtype: Any = jnp.float32
+    scale_init: Initializer = nn.initializers.ones_init()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """Normalises images `x`; the arithmetic is in the parameters' dtype, the result in that of `x`."""
+        channels = x.shape[-1]
+        groups = math.gcd(self.groups, channels)
+        scale = self.param("scale", self.scale_init, (channels,), self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), (channels,), self.param_dtype)
+        grouped = x.astype(self.param_dtype).reshape(*x.shape[:3], groups, channels // groups)
+        mean = grouped.mean((1, 2, 4), keepdims=True)
+        var = jnp.square(grouped - mean).mean((1, 2, 4), keepdims=True)
+        y = ((grouped - mean) * jax.lax.rsqrt(var + self.epsilon)).reshape(x.shape)
+        return (y * scale.reshape(1, 1, 1, -1) + bias.reshape(1, 1, 1, -1)).astype(x.dtype)

@@ -1,0 +1,54 @@
+"""Every model at a size small enough to run: one row a name, crossed with the shared checks of `test_matrix.py`."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.models import MODELS, Architecture, ModelOptions, Network, create_model, initialize
+from cnn_jax.models.options import resolve
+
+NUM_CLASSES = 4
+
+# What makes a model cheap; the rest take an eighth of the width and images of 32×32.
+_OPTIONS: dict[str, dict] = {"lenet5": {}}
+_SIZES = {"lenet5": 28}
+
+
+def small(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Network, np.ndarray]:
+    """The model called `name` with four classes at reduced width and full depth, and a batch of two images for it."""
+    model = create_model(name, NUM_CLASSES, dtype, ModelOptions(**(_OPTIONS.get(name, {"width": 0.125}) | options)))
+    size, channels = _SIZES.get(name, 32), MODELS[name].image_shape[-1]
+    images = np.random.default_rng(0).normal(size=(2, size, size, channels))
+    return model, images.astype(jnp.dtype(dtype))
+
+
+def _shallow(entry: Architecture) -> Architecture:
+    """The architecture with at most two blocks a stage: one that strides, one that does not."""
+    fields = dict(entry.fields)
+    if "depths" in fields:
+        fields["depths"] = tuple(min(2, depth) for depth in fields["depths"])
+    return Architecture(entry.family, entry.published, fields, entry.image_shape, entry.num_classes)
+
+
+def shallow(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Network, np.ndarray]:
+    """As `small`, but of reduced depth too."""
+    entry = _shallow(MODELS[name])
+    _, images = small(name, dtype)
+    choices = ModelOptions(**(_OPTIONS.get(name, {"width": 0.125}) | options))
+    return entry.family(NUM_CLASSES, dtype, resolve(choices, entry.published, name), **entry.fields), images
+
+
+@functools.cache
+def variables(name: str) -> dict:
+    """Fresh variables of the shallow model."""
+    model, images = shallow(name)
+    key = jax.random.key(0)
+    return initialize(model, {"params": key, "dropout": key}, images.shape[1:])
+
+
+NAMES = list(MODELS)
+# ResNet-50, 101 and 152 are one network when shallow; these names are those whose shallow form is new.
+SHALLOW_NAMES = list({repr(_shallow(entry)): name for name, entry in reversed(MODELS.items())}.values())[::-1]

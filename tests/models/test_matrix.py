@@ -1,0 +1,96 @@
+"""The checks that every model passes; a new model adds a row and inherits them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matrix import NAMES, NUM_CLASSES, SHALLOW_NAMES, shallow, small, variables
+
+from cnn_jax.models import abstract_variables, features
+
+KEY = jax.random.key(0)
+
+
+def apply_train(model, variables, images, mutable=("batch_stats",)):
+    return model.apply(variables, images, train=True, mutable=list(mutable), rngs={"dropout": KEY})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("name", SHALLOW_NAMES)
+def test_model_keeps_parameters_and_logits_in_full_precision(name, dtype):
+    full = "float64" if dtype == "float64" else "float32"
+    with jax.enable_x64(dtype == "float64"):
+        model, images = shallow(name, dtype)
+        tree = abstract_variables(model, images.shape[1:])
+        assert {str(leaf.dtype) for leaf in jax.tree.leaves(tree)} == {full}
+        for train in (False, True):
+            logits, state = jax.eval_shape(
+                lambda v, x, train=train: model.apply(
+                    v, x, train=train, mutable=["batch_stats", "features"], rngs={"dropout": KEY}
+                ),
+                tree,
+                images,
+            )
+            assert (logits.shape, logits.dtype) == ((2, NUM_CLASSES), full)
+            assert jax.tree.map(lambda leaf: leaf.dtype, state.get("batch_stats", {})) == jax.tree.map(
+                lambda leaf: leaf.dtype, tree.get("batch_stats", {})
+            )
+            assert str(state["features"]["stem"].dtype) == dtype
+
+
+@pytest.mark.parametrize("name", SHALLOW_NAMES)
+def test_model_names_its_features(name):
+    model, images = shallow(name)
+    tree = abstract_variables(model, images.shape[1:])
+    named = jax.eval_shape(lambda v, x: features(model, v, x), tree, images)
+    assert {"stem", "stage1", "stage2", "pool", "logits"} <= set(named)
+    stages = [name for name in named if name.startswith("stage")]
+    assert sorted(stages) == [f"stage{i + 1}" for i in range(len(stages))]
+    assert set(tree) <= {"params", "batch_stats"}
+
+
+@pytest.mark.parametrize("name", SHALLOW_NAMES)
+def test_model_without_classifier_gives_what_the_classifier_sees(name):
+    model, images = shallow(name)
+    bare = model.clone(num_classes=0)
+    tree, bare_tree = (abstract_variables(m, images.shape[1:]) for m in (model, bare))
+    assert set(tree["params"]) - set(bare_tree["params"]) == {"head"}
+    out = jax.eval_shape(lambda v, x: bare.apply(v, x, train=False), bare_tree, images)
+    assert out.shape == (2, tree["params"]["head"]["kernel"].shape[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_of_the_full_depth_reaches_the_logits(name):
+    model, images = small(name)
+    tree = abstract_variables(model, images.shape[1:])
+
+    def loss(params, rest):
+        return apply_train(model, {**rest, "params": params}, images)[0].sum()
+
+    rest = {k: v for k, v in tree.items() if k != "params"}
+    jaxpr = jax.make_jaxpr(loss)(tree["params"], rest).jaxpr
+    _, used = jax.interpreters.partial_eval.dce_jaxpr(jaxpr, [True])
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree["params"])]
+    assert [path for path, is_used in zip(paths, used, strict=False) if not is_used] == []
+
+
+@pytest.mark.parametrize("name", SHALLOW_NAMES)
+def test_gradient_reaches_every_parameter(name):
+    model, images = shallow(name)
+    start = variables(name)
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            logits, state = apply_train(model, {**start, "params": params}, images)
+            return jnp.square(logits - 1.0).sum(), state
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, state = gradient(start["params"])
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(leaf).all(), jax.tree_util.keystr(path)
+        assert np.any(leaf != 0), jax.tree_util.keystr(path)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.get("batch_stats", {})):
+        old = dict(jax.tree_util.tree_leaves_with_path(start["batch_stats"]))[path]
+        assert np.any(leaf != old), f"training does not move {jax.tree_util.keystr(path)}"

@@ -1,0 +1,72 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.models import MODELS, ModelOptions, create_model, initialize, list_models
+
+
+def test_list_models_gives_the_registry():
+    assert list_models() == list(MODELS)
+    assert len(list_models()) == len(set(list_models()))
+
+
+def test_create_model_names_close_matches():
+    with pytest.raises(ValueError, match=r"unknown model 'resnet20cifar'; did you mean resnet20_cifar"):
+        create_model("resnet20cifar")
+    with pytest.raises(ValueError, match=r"`cnn-jax models` lists them"):
+        create_model("transformer")
+
+
+def test_create_model_refuses_a_negative_number_of_classes():
+    with pytest.raises(ValueError, match="`num_classes` must be positive, or 0 for features, got -1"):
+        create_model("lenet5", num_classes=-1)
+
+
+def test_create_model_refuses_an_option_that_does_not_apply():
+    with pytest.raises(ValueError, match="`shortcut` is no option of lenet5; it takes activation, norm"):
+        create_model("lenet5", options=ModelOptions(shortcut="A"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "rellu"}, r"`ModelOptions.activation` must be one of .* got 'rellu'. Did you mean 'relu'\?"),
+        ({"width": 0.0}, "`ModelOptions.width` must be positive"),
+        ({"dropout": 1.0}, "`ModelOptions.dropout` must be at least 0 and below 1"),
+        ({"ghost_batch": 0}, "`ModelOptions.ghost_batch` must be positive"),
+    ],
+)
+def test_options_refuse_bad_values(options, message):
+    with pytest.raises(ValueError, match=message):
+        ModelOptions(**options)
+
+
+def test_model_refuses_integers_and_other_ranks():
+    model = create_model("resnet20_cifar")
+    key = jax.random.key(0)
+    with pytest.raises(TypeError, match="takes normalised floating-point images, got uint8"):
+        model.init(key, jnp.zeros((1, 32, 32, 3), jnp.uint8), train=False)
+    with pytest.raises(ValueError, match=r"of shape \[batch, height, width, channels\], got \(32, 32, 3\)"):
+        model.init(key, jnp.zeros((32, 32, 3)), train=False)
+
+
+def test_initialize_repeats_to_the_bit_and_another_seed_differs():
+    model = create_model("lenet5")
+
+    def draw(seed):
+        jax.clear_caches()
+        return initialize(model, {"params": jax.random.key(seed)}, (28, 28, 1))["params"]
+
+    first, again, other = draw(0), draw(0), draw(1)
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert not np.array_equal(first["c1"]["kernel"], other["c1"]["kernel"])
+
+
+def test_initialize_draws_what_init_draws():
+    model = create_model("lenet5")
+    keys = {"params": jax.random.key(3)}
+    plain = model.init(keys, jnp.zeros((1, 28, 28, 1)), train=False)["params"]
+    compiled = initialize(model, keys, (28, 28, 1))["params"]
+    # One unit in the last place: the two compile the inverse error function differently.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), plain, compiled)

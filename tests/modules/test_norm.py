@@ -1,0 +1,71 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.modules import BatchNorm, GroupNorm
+
+IMAGES = np.random.default_rng(0).normal(2.0, 3.0, size=(8, 3, 5, 4)).astype(np.float32)
+
+
+def train_step(norm, images=IMAGES):
+    variables = norm.init(jax.random.key(0), images, train=False)
+    y, state = norm.apply(variables, images, train=True, mutable=["batch_stats"])
+    return y, state["batch_stats"], variables
+
+
+def test_batch_norm_keeps_momentum_of_the_old_average():
+    y, stats, _ = train_step(BatchNorm(momentum=0.75))
+    np.testing.assert_allclose(stats["mean"], 0.25 * IMAGES.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.75 + 0.25 * IMAGES.var((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(y.std((0, 1, 2)), 1.0, rtol=1e-4)
+
+
+def test_batch_norm_unbiased_takes_the_variance_over_n_minus_1():
+    _, stats, _ = train_step(BatchNorm(momentum=0.0, unbiased_running_var=True))
+    np.testing.assert_allclose(stats["var"], IMAGES.var((0, 1, 2), ddof=1), rtol=1e-5)
+
+
+def test_batch_norm_evaluates_with_the_running_averages():
+    norm = BatchNorm()
+    variables = {
+        "params": {"scale": jnp.full(4, 2.0), "bias": jnp.full(4, 3.0)},
+        "batch_stats": {"mean": jnp.full(4, 5.0), "var": jnp.full(4, 7.0)},
+    }
+    y = norm.apply(variables, IMAGES, train=False)
+    np.testing.assert_allclose(y, 2 * (IMAGES - 5) / np.sqrt(7 + 1e-5) + 3, rtol=1e-5)
+
+
+def test_batch_norm_initialisation_does_not_move_the_averages():
+    variables = BatchNorm().init(jax.random.key(0), IMAGES, train=True)
+    np.testing.assert_array_equal(variables["batch_stats"]["mean"], 0.0)
+
+
+def test_frozen_batch_norm_is_evaluation():
+    norm = BatchNorm(frozen=True)
+    y, stats, variables = train_step(norm)
+    np.testing.assert_array_equal(y, norm.apply(variables, IMAGES, train=False))
+    np.testing.assert_array_equal(stats["mean"], variables["batch_stats"]["mean"])
+
+
+def test_ghost_batches_are_normalised_by_themselves():
+    y, stats, _ = train_step(BatchNorm(momentum=0.0, ghost_batch=4))
+    halves = [train_step(BatchNorm(momentum=0.0), IMAGES[i : i + 4]) for i in (0, 4)]
+    np.testing.assert_allclose(y, np.concatenate([half[0] for half in halves]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(stats["var"], (halves[0][1]["var"] + halves[1][1]["var"]) / 2, rtol=1e-5)
+
+
+def test_ghost_batch_must_divide_the_batch():
+    with pytest.raises(ValueError, match=r"`ghost_batch` \(3\) must divide the batch of 8"):
+        train_step(BatchNorm(ghost_batch=3))
+
+
+@pytest.mark.parametrize(
+    ("groups", "channels"), [(2, [(0, 1), (2, 3)]), (1, [(0, 1, 2, 3)]), (32, [(0,), (1,), (2,), (3,)])]
+)
+def test_group_norm_normalises_each_group_of_each_example(groups, channels):
+    y, _ = GroupNorm(groups).init_with_output(jax.random.key(0), IMAGES)
+    for group in channels:
+        part = np.float64(IMAGES[..., list(group)])
+        mean, var = part.mean((1, 2, 3), keepdims=True), part.var((1, 2, 3), keepdims=True)
+        np.testing.assert_allclose(y[..., jnp.array(group)], (part - mean) / np.sqrt(var + 1e-5), rtol=1e-4, atol=1e-5)
