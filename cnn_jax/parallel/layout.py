@@ -40,6 +40,8 @@ class JitLayout:
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
         """This process's rows of a batch, as its part of the global arrays."""
+        if jax.process_count() == 1:  # half the host time of the general way
+            return jax.device_put(dict(batch), self.split)
         return {k: jax.make_array_from_process_local_data(self.split, v) for k, v in batch.items()}
 
     def compile_train(self, step: Callable[..., Any]) -> Callable[..., Any]:

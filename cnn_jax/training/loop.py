@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from cnn_jax.config import Config, check_types, identity
-from cnn_jax.data import train_batches
+from cnn_jax.data import Prefetch, train_batches
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.evaluation import evaluate_split
 from cnn_jax.training.pictures import draw_curves, draw_predictions
@@ -103,7 +103,7 @@ def _steps(
     validation = session.dataset("validation") if session.has_validation else None
     first, last = step, derived.steps
 
-    def report(split: str, values: dict[str, Any]) -> None:
+    def report(step: int, split: str, values: dict[str, Any]) -> None:
         writer.write(step, split, values)
         progress.report(step, split, values)
         if not math.isfinite(values["loss"]):
@@ -112,10 +112,17 @@ def _steps(
                 f"{config.optim.learning_rate:g}), a warm-up or `optim.clip_norm` may keep it finite."
             )
 
-    with StopSignals() as stop, StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler:
+    line_due = False
+    with (
+        StopSignals() as stop,
+        StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
+        Prefetch(batches, layout.put) as ready,
+    ):
         while step < last:
             profiler.before_step(step - first)
-            state, metrics = train_step(state, layout.put(next(batches)))
+            state, metrics = train_step(state, next(ready))
+            if line_due:  # one step late, so that the device works while the line is written
+                report(step, "train", window.take())
             step += 1
             window.add(metrics)
             progress.update(step)
@@ -123,13 +130,15 @@ def _steps(
                 step % every == 0 or step == last
                 for every in (derived.checkpoint_every, derived.eval_every, derived.log_every)
             )
-            if logs or saves:
-                report("train", window.take())
+            line_due = logs or saves
+            if line_due and (saves or evaluates or stop.requested):
+                report(step, "train", window.take())
+                line_due = False
             top1 = None
             if evaluates and validation is not None:
                 with window.paused():
                     values = evaluate_split(session, state.eval_variables, validation)
-                report("validation", values)
+                report(step, "validation", values)
                 top1 = values["top1"]
             if saves or stop.requested:
                 with window.paused():
