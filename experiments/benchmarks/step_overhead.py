@@ -8,8 +8,8 @@ turn. The ratio is loop over bare.
 """
 
 import dataclasses
+import itertools
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -47,7 +47,7 @@ def loop(config: Config) -> float:
     with tempfile.TemporaryDirectory() as folder:
         train(config, Path(folder) / "run")
         lines = [line for line in read_metrics(Path(folder) / "run") if line["split"] == "train"]
-    steps = [later["step"] - before["step"] for before, later in zip(lines, lines[1:], strict=False)]
+    steps = [later["step"] - before["step"] for before, later in itertools.pairwise(lines)]
     seconds = [n * config.data.batch_size / line["time/images_per_s"] for n, line in zip(steps, lines[1:], strict=True)]
     return sum(steps) * config.data.batch_size / sum(seconds)
 
@@ -67,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

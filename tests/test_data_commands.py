@@ -59,5 +59,8 @@ def test_mistakes_give_a_message_and_no_traceback(tmp_path, capsys, monkeypatch,
 
 
 def test_data_list_imports_neither_jax_nor_tensorflow():
-    program = "import sys; from cnn_jax.cli import main; main(['data', 'list']); assert not {'jax', 'tensorflow'} & {*sys.modules}"
+    program = (
+        "import sys; from cnn_jax.cli import main; main(['data', 'list']);"
+        "assert not {'jax', 'tensorflow'} & {*sys.modules}"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, timeout=60)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
 from tyro.conf import arg, subcommand
+
+from cnn_jax.cli.flags import Debug, Json, print_figures
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -15,9 +16,6 @@ Root = Annotated[
     Path | None,
     arg(metavar="DIR", help="Where prepared sets lie; by default $CNN_JAX_DATA, else the user's cache folder."),
 ]
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-Json = Annotated[Flag, arg(help="Print the figures as one JSON object, the last line of standard output.")]
-Debug = Annotated[Flag, arg(help="On failure, show the traceback.")]
 Name = Annotated[str, arg(metavar="NAME", help="A name that `cnn-jax data list` shows.")]
 
 
@@ -26,11 +24,10 @@ def list_(root: Root = None, json: Json = False, debug: Debug = False) -> int:
     from cnn_jax.data import list_datasets
 
     rows = list_datasets(root)
-    if json:
-        from json import dumps
+    return print_figures({"datasets": rows}, json, lambda: _print_sets(rows))
 
-        print(dumps({"datasets": rows}))
-        return 0
+
+def _print_sets(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -41,7 +38,6 @@ def list_(root: Root = None, json: Json = False, debug: Debug = False) -> int:
         shape = "×".join("any" if size is None else str(size) for size in row["image_shape"])
         table.add_row(row["name"], row["version"] or "no", shape, str(row["num_classes"]), splits, mean, std)
     Console().print(table)
-    return 0
 
 
 def prepare(
@@ -57,13 +53,8 @@ def prepare(
 
     with _progress() as report:
         folder = prepare(name, source=source, root=root, report=report)
-    if json:
-        from json import dumps
-
-        print(dumps({"name": name, "path": str(folder), "version": folder.name}))
-    else:
-        print(f"{name} is prepared in {folder}.")
-    return 0
+    figures = {"name": name, "path": str(folder), "version": folder.name}
+    return print_figures(figures, json, lambda: print(f"{name} is prepared in {folder}."))
 
 
 def show(

@@ -1,0 +1,81 @@
+"""The command line: one thin function per command, by subject in the files beside this one.
+
+Nothing heavy is imported before the command that needs it, so that `--help` answers at once.
+"""
+
+import functools
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from cnn_jax.cli.data import data
+from cnn_jax.cli.networks import models
+from cnn_jax.cli.runs import diff, evaluate, predict, train
+from cnn_jax.config import ConfigError, load_experiment
+
+_DESCRIPTION = "The classic convolutional networks in JAX, exactly as published, with runs that repeat to the bit."
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "train": train,
+    "eval": evaluate,
+    "predict": predict,
+    "models": models,
+    "data": data,
+    "diff": diff,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      argv: the words after `cnn-jax`; None takes them from the process.
+
+    Returns:
+      The exit status: 0, 1 for a failure, 2 for a mistaken command line or configuration, 128 + n for signal n.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        commands = COMMANDS | {"train": _with_defaults_of(argv)}
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if "--debug" in argv:
+            traceback.print_exc()
+        else:
+            print(f"cnn-jax: {error or type(error).__name__}", file=sys.stderr)
+            if not isinstance(error, (ValueError, OSError, RuntimeError)):
+                print("cnn-jax: --debug shows where.", file=sys.stderr)
+        return getattr(error, "exit_status", 2 if isinstance(error, ConfigError) else 1)
+
+
+def entry_point() -> None:
+    """The console script: `main` in a process of its own, which keeps compiled programs for the next one."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnn_jax" / "xla"
+    # Through the environment, because a command such as --help must not import JAX to say where its cache is.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    sys.exit(main())
+
+
+def _with_defaults_of(argv: list[str]) -> Callable[..., int]:
+    """`train`, with the values of the experiment file as the defaults of its flags."""
+    if len(argv) < 2 or argv[0] != "train" or argv[1].startswith("-"):
+        return train
+    return functools.partial(train, config=load_experiment(argv[1]))
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    print(f"cnn-jax: warning: {message}", file=sys.stderr)

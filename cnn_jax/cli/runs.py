@@ -1,0 +1,107 @@
+"""The commands about runs: train, eval, predict, diff."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+from cnn_jax.cli.flags import Debug, Flag, Json, RunFolder, Step, print_figures
+from cnn_jax.config import Config
+
+Experiment = Annotated[
+    Path,
+    arg(
+        metavar="EXPERIMENT",
+        help="A Python file whose config() returns a cnn_jax.Config, e.g. experiments/digits_lenet.py.",
+    ),
+]
+
+
+def train(
+    experiment: Experiment,
+    /,
+    config: Annotated[Config, arg(name="")] = Config(),
+    workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
+    profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
+    from cnn_jax.training import train
+
+    result = train(config, workdir, profile=profile)
+    test = {"split": "test", "step": result.step, **result.test}
+    figures = {"run": str(result.run), "step": result.step, "test": test}
+    return print_figures(figures, json, lambda: _print_evaluation(test, title=str(result.run)))
+
+
+def evaluate(
+    run: RunFolder,
+    /,
+    split: Annotated[str, arg(help="train, validation or test.")] = "test",
+    step: Step = "latest",
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class."""
+    from cnn_jax.training import evaluate
+
+    figures = evaluate(run, split=split, step=step)
+    return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
+
+
+def predict(
+    run: RunFolder,
+    images: Annotated[tuple[Path, ...], arg(metavar="IMAGE…", help="Image files.")],
+    /,
+    top: Annotated[int, arg(help="How many classes to show.")] = 5,
+    step: Step = "latest",
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Classify image files: the most probable classes of each."""
+    from cnn_jax.training import predict
+
+    predictions = predict(run, images, top=top, step=step)
+
+    def show() -> None:
+        for p in predictions:
+            print(p["image"])
+            for name, probability in zip(p["classes"], p["probabilities"], strict=True):
+                print(f"  {probability:7.2%}  {name}")
+
+    return print_figures({"predictions": predictions}, json, show)
+
+
+def diff(left: RunFolder, right: RunFolder, /, json: Json = False, debug: Debug = False) -> int:
+    """Show which configuration keys, versions and devices differ between two runs."""
+    from cnn_jax.training import diff_runs
+
+    rows = diff_runs(left, right)
+
+    def show() -> None:
+        if not rows:
+            print("The two runs are the same experiment in the same environment.")
+        for key, (a, b) in rows.items():
+            print(f"{key}: {a!r} → {b!r}")
+
+    return print_figures(rows, json, show)
+
+
+def _print_evaluation(figures: dict[str, Any], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}", soft_wrap=True
+    )
+    table = Table("measure", "value")
+    table.columns[1].justify = "right"
+    for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
+        table.add_row(name, f"{figures[key]:.2%}")
+    for key, name in (("loss", "loss, as trained"), ("nll", "negative log likelihood"), ("ece", "calibration error")):
+        table.add_row(name, f"{figures[key]:.4f}")
+    for name, value in figures["per_class"].items():
+        table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
+    console.print(table)
