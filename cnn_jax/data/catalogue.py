@@ -1,18 +1,22 @@
 """Every known data set, in one literal table: what it holds, and which reader understands its archives."""
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from . import class_names as names
+from .cifar import read_cifar10, read_cifar100
 from .digits import read_digits
+from .emnist import emnist
 from .errors import DataError
 from .mnist import mnist_like
 from .raw import RawSplit
+from .stl10 import read_folds, read_stl10
 
-_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_TEN_DIGITS = tuple("0123456789")
+FOLDS = "folds.json"  # which training examples make up NAME/fold0, NAME/fold1, …
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class KnownSet:
         splits: the examples in each stored split.
         test: the stored split that plays the test's part (ImageNet publishes no test labels; everyone reports its
         validation split).
+        extras: reads the small text files that belong to the set, by name.
         version: of our array_record set; it is raised when the contents change.
     """
 
@@ -36,6 +41,7 @@ class KnownSet:
     splits: Mapping[str, int]
     source: Literal["bundled", "archives"] = "archives"
     test: str = "test"
+    extras: Callable[[Path | None], Mapping[str, str]] = lambda source: {}
     version: str = "1.0.0"
 
     @property
@@ -48,6 +54,14 @@ class KnownSet:
         return "validation" in self.splits and self.test != "validation"
 
 
+def _emnist(split_name: str, classes: tuple[str, ...], train: int, test: int) -> KnownSet:
+    splits = {"train": train, "test": test}
+    return KnownSet(f"emnist/{split_name}", emnist(split_name), (28, 28, 1), classes, splits)
+
+
+_MNIST_SPLITS = {"train": 60_000, "test": 10_000}
+_CIFAR_SPLITS = {"train": 50_000, "test": 10_000}
+
 KNOWN_SETS: dict[str, KnownSet] = {
     known.name: known
     for known in (
@@ -55,30 +69,43 @@ KNOWN_SETS: dict[str, KnownSet] = {
             "digits",
             lambda source: read_digits(),
             (8, 8, 1),
-            _TEN_DIGITS,
+            names.DIGITS,
             {"train": 1258, "validation": 180, "test": 359},
             source="bundled",
         ),
+        KnownSet("mnist", mnist_like("mnist"), (28, 28, 1), names.DIGITS, _MNIST_SPLITS),
+        KnownSet("kmnist", mnist_like("kmnist"), (28, 28, 1), names.HIRAGANA, _MNIST_SPLITS),
+        KnownSet("fashion_mnist", mnist_like("fashion_mnist"), (28, 28, 1), names.CLOTHES, _MNIST_SPLITS),
+        _emnist("byclass", names.CHARACTERS, 697_932, 116_323),
+        _emnist("bymerge", names.MERGED_CHARACTERS, 697_932, 116_323),
+        _emnist("balanced", names.MERGED_CHARACTERS, 112_800, 18_800),
+        _emnist("letters", names.LETTERS, 124_800, 20_800),
+        _emnist("digits", names.DIGITS, 240_000, 40_000),
+        _emnist("mnist", names.DIGITS, 60_000, 10_000),
+        KnownSet("cifar10", read_cifar10, (32, 32, 3), names.CIFAR10, _CIFAR_SPLITS),
+        KnownSet("cifar100", read_cifar100, (32, 32, 3), names.CIFAR100, _CIFAR_SPLITS),
         KnownSet(
-            "fashion_mnist",
-            mnist_like("fashion_mnist"),
-            (28, 28, 1),
-            _CLOTHES,
-            {"train": 60_000, "test": 10_000},
+            "stl10",
+            read_stl10,
+            (96, 96, 3),
+            names.STL10,
+            {"train": 5_000, "test": 8_000, "unlabelled": 100_000},
+            extras=lambda source: {FOLDS: json.dumps(read_folds(source))},
         ),
     )
 }
 
 
 def known_set(name: str) -> KnownSet:
-    """The entry called `name`.
+    """The entry called `name`; a fold such as "stl10/fold3" has its set's.
 
     Raises:
         DataError: for an unknown name, with the names that come close.
     """
-    try:
-        return KNOWN_SETS[name]
-    except KeyError:
-        close = difflib.get_close_matches(name, KNOWN_SETS, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(KNOWN_SETS)}."
-        raise DataError(f"unknown data set {name!r}; {hint}") from None
+    known = KNOWN_SETS.get(name.split("/fold")[0])
+    if known is not None:
+        return known
+    close = [other for other in KNOWN_SETS if other.split("/")[0] == name]  # the ways to split EMNIST
+    close = close or difflib.get_close_matches(name, KNOWN_SETS, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(KNOWN_SETS)}."
+    raise DataError(f"unknown data set {name!r}; {hint}")

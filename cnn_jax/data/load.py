@@ -1,11 +1,13 @@
 """From the name of a data set to a split of it."""
 
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 
 from .arrays import load_arrays
-from .catalogue import KnownSet, known_set
+from .catalogue import FOLDS, KnownSet, known_set
 from .dataset import ArrayDataset, Dataset, DatasetInfo
 from .errors import DataError, UnpreparedError
 from .order import stratified_hold_out
@@ -33,7 +35,9 @@ def load_dataset(
     run.
 
     Args:
-        split: "train", "validation" or "test".
+        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3".
+        split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
+        −1).
         root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
         validation_fraction: in [0, 1); 0 trains on everything.
 
@@ -42,16 +46,20 @@ def load_dataset(
         DataError: for an unknown name or split, an empty split, or a fraction for a set that needs none.
     """
     known, folder = known_set(name), data_root(root)
-    if split not in SPLITS:
-        raise DataError(f"unknown split {split!r}; a data set has {', '.join(SPLITS)}.")
+    extra = [other for other in known.splits if other not in SPLITS and other != known.test]
+    if split not in SPLITS and split not in extra:
+        raise DataError(f"unknown split {split!r}; {known.name} has {', '.join((*SPLITS, *extra))}.")
     stored = _stored_split(known, split, validation_fraction)
-    prepared = find_prepared(folder, name)
+    prepared = find_prepared(folder, known.name)
     if prepared is None:
         if known.source != "bundled":
-            raise UnpreparedError(f"{name} is not prepared below {folder}; run `{prepare_command(name, root)}`.")
-        prepared = prepare(name, root=root)
+            command = prepare_command(known.name, root)
+            raise UnpreparedError(f"{known.name} is not prepared below {folder}; run `{command}`.")
+        prepared = prepare(known.name, root=root)
     images, labels, about = load_arrays(prepared, stored)
-    rows = _rows(known, split, labels, validation_fraction)
+    rows = _fold(prepared, name) if stored == "train" and name != known.name else None
+    if stored == "train" and not known.has_validation:
+        rows = _share(split, labels, rows, VALIDATION_FRACTION if validation_fraction is None else validation_fraction)
     info = DatasetInfo(
         name=name,
         split=split,
@@ -70,24 +78,31 @@ def load_dataset(
 
 def _stored_split(known: KnownSet, split: str, validation_fraction: float | None) -> str:
     """Which stored split holds the examples of `split`."""
-    if split == "test":
-        return known.test
-    if known.has_validation:
-        if validation_fraction is not None:
-            raise DataError(
-                f"{known.name} has a validation split of its own; "
-                f"leave `validation_fraction` unset, got {validation_fraction}."
-            )
-        return split
+    if known.has_validation and validation_fraction is not None:
+        raise DataError(
+            f"{known.name} has a validation split of its own; "
+            f"leave `validation_fraction` unset, got {validation_fraction}."
+        )
     if validation_fraction is not None and not 0 <= validation_fraction < 1:
         raise DataError(f"`validation_fraction` must be in [0, 1), got {validation_fraction}.")
-    return "train"
+    if split == "test":
+        return known.test
+    return "train" if split == "validation" and not known.has_validation else split
 
 
-def _rows(known: KnownSet, split: str, labels: np.ndarray, validation_fraction: float | None) -> np.ndarray | None:
-    """The rows of the stored split that make up `split`; None means all."""
-    if split == "test" or known.has_validation:
-        return None
-    fraction = VALIDATION_FRACTION if validation_fraction is None else validation_fraction
-    held_out = stratified_hold_out(labels, round(fraction * len(labels)))
-    return held_out if split == "validation" else np.setdiff1d(np.arange(len(labels)), held_out)
+def _fold(prepared: Path, name: str) -> np.ndarray:
+    """The training examples of a fold, in the order that its authors give."""
+    folds = json.loads((prepared / FOLDS).read_text()) if (prepared / FOLDS).exists() else {}
+    fold = name.rpartition("/")[2]
+    if fold not in folds:
+        raise DataError(
+            f"{name.rpartition('/')[0]} has {'the folds ' + ', '.join(folds) if folds else 'no folds'}, not {fold}."
+        )
+    return np.asarray(folds[fold])
+
+
+def _share(split: str, labels: np.ndarray, rows: np.ndarray | None, fraction: float) -> np.ndarray | None:
+    """The rows of the stored training split (of `rows`, where given) that `split`, train or validation, is made of."""
+    rows = np.arange(len(labels)) if rows is None else rows
+    held_out = stratified_hold_out(labels[rows], round(fraction * len(rows)))
+    return rows[held_out] if split == "validation" else np.delete(rows, held_out)

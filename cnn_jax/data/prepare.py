@@ -30,10 +30,11 @@ def prepare(
         DataError: for an unknown name, a missing or damaged archive, or a root that cannot be written.
     """
     known, folder = known_set(name), data_root(root)
-    prepared = find_prepared(folder, name)
+    prepared = find_prepared(folder, known.name)
     if prepared is None:
-        splits = known.read(Path(source).expanduser() if source else None)
-        prepared = write_set(folder, name, known.version, splits, known.class_names, report=report)
+        archives = Path(source).expanduser() if source else None
+        splits, extras = known.read(archives), known.extras(archives)
+        prepared = write_set(folder, known.name, known.version, splits, known.class_names, extras=extras, report=report)
     load_arrays(prepared, "train")  # made now, the arrays need not be made at the first start of a training
     return prepared
 

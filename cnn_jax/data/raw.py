@@ -13,11 +13,12 @@ class RawSplit:
     Attributes:
         images: uint8 [H, W, C] arrays of one shape (an array [n, H, W, C] is such a sequence), or encoded files as
         bytes; read once, in order.
-        labels: one per image, 0 .. num_classes − 1.
+        labels: one per image, 0 .. num_classes − 1; −1 for all where the split is not labelled.
     """
 
     images: Iterable[np.ndarray] | Iterable[bytes]
     labels: Sequence[int] | np.ndarray
+    labelled: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -69,6 +69,7 @@ def write_set(
     splits: Mapping[str, RawSplit],
     class_names: tuple[str, ...],
     *,
+    extras: Mapping[str, str] | None = None,
     report: Callable[[str, int, int], None] | None = None,
 ) -> Path:
     """Store `splits` as the array_record set ROOT/NAME/VERSION with features "image" and "label", in the order given.
@@ -78,6 +79,7 @@ def write_set(
     example in every preparation.
 
     Args:
+        extras: small text files that belong to the set, by name.
         report: is called as report(split, examples written, examples in the split) now and then.
 
     Raises:
@@ -95,6 +97,8 @@ def write_set(
             builder.download_and_prepare(
                 download_dir=work / "downloads", download_config=tfds.download.DownloadConfig(try_download_gcs=False)
             )
+        for file, text in (extras or {}).items():
+            (Path(builder.data_path) / file).write_text(text)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(builder.data_path, folder)
@@ -139,7 +143,7 @@ def _builder(
             labels, total = splits[split].labels, len(splits[split])
             for key in range(total):
                 content = first[split] if key == 0 else next(streams[split])
-                if not 0 <= labels[key] < len(class_names):
+                if splits[split].labelled and not 0 <= labels[key] < len(class_names):
                     raise DataError(
                         f"{name}: example {key} of {split} has the label {labels[key]}, but there are only "
                         f"{len(class_names)} classes (0 .. {len(class_names) - 1}); the archive is damaged."
