@@ -33,7 +33,8 @@ def draw_curves(directory: Path) -> Path:
         left.plot(steps, [line["loss"] for line in chosen], label=split, **style)
         right.plot(steps, [100 * (1 - line["top1"]) for line in chosen], label=split, **style)
     left.set(xlabel="step", ylabel="loss", yscale="log")
-    right.set(xlabel="step", ylabel="top-1 error (%)", yscale="log")
+    right.set(xlabel="step", ylabel="top-1 error (%)", yscale="symlog", ylim=(0, 100))  # linear below 1 %, to show 0
+    right.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50, 100], labels=["0", "0.5", "1", "2", "5", "10", "20", "50", "100"])
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
         axes.legend(frameon=False)
