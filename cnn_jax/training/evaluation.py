@@ -10,10 +10,12 @@ import jax
 import numpy as np
 
 from cnn_jax.config import ConfigError
-from cnn_jax.data import Dataset, eval_batches
+from cnn_jax.data import Dataset, Prefetch, eval_batches
 from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.run import Run, read_run
 from cnn_jax.training.session import Session, open_session, precision
+from cnn_jax.training.window import STEPS_AHEAD
 
 
 def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
@@ -22,9 +24,15 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     Returns:
       num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions.
     """
-    batch_size, layout = session.config.data.batch_size, session.layout
-    batches = eval_batches(dataset, batch_size, rows=layout.rows(batch_size))
-    parts = [session.compiled_eval_step(variables, layout.put(batch)) for batch in batches]
+    layout = session.layout
+    # A run may be evaluated on more devices than it was trained on, which its batch need not divide by.
+    batch_size = -(-session.config.data.batch_size // layout.num_devices) * layout.num_devices
+    parts: list[EvalMetrics] = []
+    with Prefetch(eval_batches(dataset, batch_size, rows=layout.rows(batch_size)), layout.put) as ready:
+        for batch in ready:
+            parts.append(session.compiled_eval_step(variables, batch))
+            if len(parts) > STEPS_AHEAD:
+                jax.block_until_ready(parts[-1 - STEPS_AHEAD])
     total = functools.reduce(lambda a, b: a.merge(b), jax.device_get(parts))
     with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
         values = {k: np.asarray(v).tolist() for k, v in total.compute().items()}

@@ -26,7 +26,7 @@ def draw_curves(directory: Path) -> Path:
         ("validation", {"lw": 2}),
         ("test", {"marker": "o", "ls": ""}),
     ):
-        chosen = [line for line in lines if line["split"] == split]
+        chosen = [line for line in lines if line["split"] == split and line["loss"] is not None]
         if not chosen:
             continue
         steps = [line["step"] for line in chosen]

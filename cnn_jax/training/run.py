@@ -3,6 +3,7 @@
 import dataclasses
 import fcntl
 import json
+import math
 import os
 import platform
 import subprocess
@@ -128,8 +129,9 @@ class RunWriter:
         self._events = EventWriter(self.run.directory)
 
     def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
-        """Appends one line; nested values (per class) go to `metrics.jsonl` only."""
-        self._metrics.write(json.dumps({"step": step, "split": split, **values}) + "\n")
+        """Appends one line; nested values (per class) go to `metrics.jsonl` only, and NaN goes there as null."""
+        line = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        self._metrics.write(json.dumps({"step": step, "split": split, **line}) + "\n")
         self._metrics.flush()
         self._events.write_scalars(step, {f"{split}/{k}": v for k, v in values.items() if isinstance(v, (int, float))})
         self._events.flush()
