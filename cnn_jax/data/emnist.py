@@ -31,7 +31,7 @@ def _read(split_name: str, source: Path | None) -> Mapping[str, RawSplit]:
         labels = _member(place, f"{stem}-labels-idx1-ubyte.gz")
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
             raise DataError(
-                f"{place}: the {split} images {images.shape} and labels {labels.shape} of {name} do not belong together."
+                f"{place}: {split} images {images.shape} and labels {labels.shape} of {name} do not belong together."
             )
         first = 1 if split_name == "letters" else 0  # letters are numbered from 1
         splits[split] = RawSplit(images.transpose(0, 2, 1)[..., np.newaxis], labels.astype(np.int32) - first)
