@@ -1,4 +1,5 @@
-"""Prepared sets of small images as memory-mapped arrays: read from the records once, mapped at every later start."""
+"""Prepared sets as arrays beside their records: labels, and small images, read once and memory-mapped at later
+starts."""
 
 import json
 import os
@@ -10,6 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from .errors import DataError
+
+# Of the training images, per channel in 0..1: what everybody normalises large colour images by, and so what published
+# weights expect.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _CHUNK = 1024  # examples read at a time: enough to amortise TFDS's overhead, little to hold
 
@@ -24,8 +30,10 @@ class ArraysInfo:
     splits: dict[str, int]  # the examples in each
 
 
-def load_arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, ArraysInfo]:
+def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray, ArraysInfo]:
     """The images uint8 [n, H, W, C] and labels int32 [n] of a stored split, and the set's names and statistics.
+
+    Sets of image files have no array of images, but None.
 
     The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Where that folder cannot be
     written, the
@@ -51,12 +59,13 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray, Array
     return _map(arrays, split)
 
 
-def _map(arrays: Path, split: str) -> tuple[np.ndarray, np.ndarray, ArraysInfo]:
-    if not (arrays / f"{split}_images.npy").exists():
-        known = sorted(path.name.removesuffix("_images.npy") for path in arrays.glob("*_images.npy"))
-        raise DataError(f"{arrays.parent} stores the splits {known}, not {split!r}.")
-    images, labels = np.load(arrays / f"{split}_images.npy", mmap_mode="r"), np.load(arrays / f"{split}_labels.npy")
-    return images, labels, _read_info(arrays)
+def _map(arrays: Path, split: str) -> tuple[np.ndarray | None, np.ndarray, ArraysInfo]:
+    info = _read_info(arrays)
+    if split not in info.splits:
+        raise DataError(f"{arrays.parent} stores the splits {', '.join(info.splits)}, not {split!r}.")
+    images = arrays / f"{split}_images.npy"
+    mapped = np.load(images, mmap_mode="r") if images.exists() else None
+    return mapped, np.load(arrays / f"{split}_labels.npy"), info
 
 
 def read_arrays_info(folder: Path) -> ArraysInfo | None:
@@ -74,29 +83,46 @@ def _unpack(folder: Path, arrays: Path) -> None:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
-    label = builder.info.features["label"]
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    sources = builder.as_data_source()
+    shape, label = builder.info.features["image"].shape, builder.info.features["label"]
+    encoded = None in shape
+    statistics: Statistics = IMAGENET_STATISTICS
+    counts = {}
+    sources = builder.as_data_source(decoders={"image": tfds.decode.SkipDecoding()} if encoded else None)
     for split, source in sources.items():
-        shape = np.shape(source[0]["image"])
-        images = np.lib.format.open_memmap(arrays / f"{split}_images.npy", "w+", np.uint8, (len(source), *shape))
+        counts[split] = len(source)
         labels = np.empty(len(source), np.int32)
+        if not encoded:
+            images = np.lib.format.open_memmap(arrays / f"{split}_images.npy", "w+", np.uint8, (len(source), *shape))
         for first in range(0, len(source), _CHUNK):
             chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
             for position, example in enumerate(chunk, first):
-                images[position] = example["image"]
                 labels[position] = example["label"]
-        images.flush()
+                if not encoded:
+                    images[position] = example["image"]
         np.save(arrays / f"{split}_labels.npy", labels)
-        if split == "train":
-            mean, std = channel_statistics(images)
-    splits = {split: len(source) for split, source in sources.items()}
-    info = ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), mean, std, splits)
+        if not encoded:
+            images.flush()
+            if split == "train":
+                statistics = channel_statistics(images)
+    _write_info(arrays, ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), *statistics, counts))
+
+
+def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, np.ndarray]) -> None:
+    """Note the labels of a set of image files beside its records in `folder`; ImageNet's statistics stand for its
+    own."""
+    arrays = folder / "arrays"
+    arrays.mkdir()
+    for split, values in labels.items():
+        np.save(arrays / f"{split}_labels.npy", values)
+    counts = {split: len(values) for split, values in labels.items()}
+    _write_info(arrays, ArraysInfo(class_names, *IMAGENET_STATISTICS, counts))
+
+
+def _write_info(arrays: Path, info: ArraysInfo) -> None:
     (arrays / "info.json").write_text(json.dumps(asdict(info)))
 
 
-def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: np.ndarray) -> Statistics:
     """Mean and standard deviation per channel of uint8 images [n, H, W, C], scaled to 0..1.
 
     They come from exact counts of the 256 values, so they depend neither on the order nor on the size of the set.

@@ -33,6 +33,7 @@ OPERATIONS: dict[str, Callable[..., ImageOp]] = {
     "pad_crop": geometry.pad_crop,
     "random_resized_crop": random_resized_crop,
     "resize": geometry.resize,
+    "resize_shorter": geometry.resize_shorter,
     "center_crop": geometry.center_crop,
     "pad": geometry.pad,
     "horizontal_flip": geometry.horizontal_flip,

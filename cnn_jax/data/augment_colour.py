@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .image_op import FixedOp, Image, RandomKey, RandomOp, check_fraction, uniform
+from .call import check_fraction
+from .image_op import FixedOp, Image, RandomKey, RandomOp, uniform
 
 # Rec. 601 luma, as Pillow, OpenCV and torchvision take it.
 LUMA = (0.299, 0.587, 0.114)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Num
 
-from .image_op import Image, RandomKey, RandomOp, check_fraction, check_range
+from .call import check_fraction, check_range
+from .image_op import Image, RandomKey, RandomOp
 
 
 def cutout(size: int, fill: int = 0) -> RandomOp:

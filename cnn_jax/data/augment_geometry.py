@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from .image_op import FixedOp, Image, RandomKey, RandomOp, check_fraction
+from .call import check_fraction
+from .image_op import FixedOp, Image, RandomKey, RandomOp
 
 
 def pad_crop(padding: int, fill: int = 0) -> RandomOp:
@@ -43,6 +44,19 @@ def resize(height: int, width: int | None = None) -> FixedOp:
 
     def apply(image: Image) -> Image:
         shape = (height, width, image.shape[2])
+        return jax.image.resize(image.astype(jnp.float32), shape, "bilinear", antialias=True)
+
+    return FixedOp(apply)
+
+
+def resize_shorter(size: int) -> FixedOp:
+    """Scale so that the shorter side becomes `size`, keeping the aspect; otherwise as `resize`."""
+    _check_size("resize_shorter", size, size)
+
+    def apply(image: Image) -> Image:
+        height, width, channels = image.shape
+        factor = size / min(height, width)
+        shape = (round(height * factor), round(width * factor), channels)
         return jax.image.resize(image.astype(jnp.float32), shape, "bilinear", antialias=True)
 
     return FixedOp(apply)

@@ -1,4 +1,4 @@
-"""Calls written as text, "pad_crop(4)": a name from a registry with literal arguments."""
+"""Calls written as text, "pad_crop(4)": a name from a registry with literal arguments; and checks of such arguments."""
 
 import ast
 import difflib
@@ -42,3 +42,15 @@ def parse_call[T](spec: str, registry: Mapping[str, Callable[..., T]], what: str
         return name, function(*positional, **named)
     except TypeError as error:
         raise ValueError(f"{spec!r} does not fit `{name}{inspect.signature(function)}`: {error}.") from error
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuse what is no probability."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"`{name}` must be in [0, 1], got {value}.")
+
+
+def check_range(name: str, value: tuple[float, float], low: float, high: float = float("inf")) -> None:
+    """Refuse what is no pair low < value[0] ≤ value[1] ≤ high."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2 or not low < value[0] <= value[1] <= high:
+        raise ValueError(f"`{name}` must be a pair (a, b) with {low} < a ≤ b ≤ {high}, got {value}.")

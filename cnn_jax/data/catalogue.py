@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from .cifar import read_cifar10, read_cifar100
 from .digits import read_digits
 from .emnist import emnist
 from .errors import DataError
+from .image_folder import scan_folder
+from .imagenet import imagenette, read_imagenet
 from .mnist import mnist_like
-from .raw import RawSplit
+from .raw import ImageShape, Splits
 from .stl10 import read_folds, read_stl10
 
+ANY_SIZE = (None, None, 3)  # image files
 FOLDS = "folds.json"  # which training examples make up NAME/fold0, NAME/fold1, …
 
 
@@ -25,24 +29,33 @@ class KnownSet:
 
     Attributes:
         read: turns the folder of official archives into splits; a bundled set ignores the folder.
+        image_shape: (height, width, channels); ANY_SIZE for image files.
+        classes: their names in the order of the labels, or what reads them.
         source: where the examples come from: "bundled" with a dependency (prepared on first use) or official
         "archives".
         splits: the examples in each stored split.
         test: the stored split that plays the test's part (ImageNet publishes no test labels; everyone reports its
         validation split).
         extras: reads the small text files that belong to the set, by name.
+        faults: what is already known to be wrong, as pairs of a path and a sentence.
         version: of our array_record set; it is raised when the contents change.
     """
 
     name: str
-    read: Callable[[Path | None], Mapping[str, RawSplit]]
-    image_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
+    read: Callable[[Path | None], Splits]
+    image_shape: ImageShape
+    classes: tuple[str, ...] | Callable[[], tuple[str, ...]]
     splits: Mapping[str, int]
     source: Literal["bundled", "archives"] = "archives"
     test: str = "test"
     extras: Callable[[Path | None], Mapping[str, str]] = lambda source: {}
+    faults: tuple[tuple[str, str], ...] = ()
     version: str = "1.0.0"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels."""
+        return self.classes() if callable(self.classes) else self.classes
 
     @property
     def num_classes(self) -> int:
@@ -85,6 +98,29 @@ KNOWN_SETS: dict[str, KnownSet] = {
         KnownSet("cifar10", read_cifar10, (32, 32, 3), names.CIFAR10, _CIFAR_SPLITS),
         KnownSet("cifar100", read_cifar100, (32, 32, 3), names.CIFAR100, _CIFAR_SPLITS),
         KnownSet(
+            "imagenet2012",
+            read_imagenet,
+            ANY_SIZE,
+            names.imagenet_wordnet_ids,
+            {"train": 1_281_167, "validation": 50_000},
+            test="validation",
+        ),
+        *(
+            KnownSet(
+                name,
+                imagenette(stem),
+                ANY_SIZE,
+                tuple(names.IMAGENETTE.values()),
+                {"train": 9_469, "validation": 3_925},
+                test="validation",
+            )
+            for name, stem in (
+                ("imagenette", "imagenette2"),
+                ("imagenette/320px", "imagenette2-320"),
+                ("imagenette/160px", "imagenette2-160"),
+            )
+        ),
+        KnownSet(
             "stl10",
             read_stl10,
             (96, 96, 3),
@@ -94,6 +130,21 @@ KNOWN_SETS: dict[str, KnownSet] = {
         ),
     )
 }
+
+
+def folder_set(folder: str | os.PathLike[str]) -> KnownSet:
+    """An entry for the images in `folder`, under a name that changes with them."""
+    index = scan_folder(folder)
+    return KnownSet(
+        index.store_name,
+        lambda source: index.read(),
+        ANY_SIZE,
+        index.class_names,
+        {split: len(files) for split, files in index.files.items()},
+        source="bundled",
+        test=index.test,
+        faults=tuple((str(path), f"{path} holds no image.") for path in index.empty),
+    )
 
 
 def known_set(name: str) -> KnownSet:

@@ -16,6 +16,7 @@ class DatasetInfo:
         mean, std: per channel, of the training images scaled to 0..1; the whole official training split, validation
         included.
         version: of the stored set; the contents never change under one version.
+        skipped: the image files that could not be decoded and were left out when the set was prepared.
     """
 
     name: str
@@ -27,6 +28,7 @@ class DatasetInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     version: str
+    skipped: tuple[str, ...] = ()
 
 
 class Dataset(Protocol):
@@ -38,6 +40,11 @@ class Dataset(Protocol):
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
         """int32, each in 0 .. num_classes − 1."""
+        ...
+
+    @property
+    def num_host_specs(self) -> int:
+        """How many operations at the head of the augmentation list `images` has already carried out."""
         ...
 
     def __len__(self) -> int: ...
@@ -52,6 +59,8 @@ class Dataset(Protocol):
 
 class ArrayDataset:
     """A split whose images are one array, in memory or memory-mapped; indexing is a single gather."""
+
+    num_host_specs = 0
 
     def __init__(
         self,

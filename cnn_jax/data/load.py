@@ -2,17 +2,22 @@
 
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from .arrays import load_arrays
-from .catalogue import FOLDS, KnownSet, known_set
+from .catalogue import FOLDS, KnownSet, folder_set, known_set
 from .dataset import ArrayDataset, Dataset, DatasetInfo
+from .encoded import EncodedDataset
 from .errors import DataError, UnpreparedError
+from .host_crop import parse_host_crop
 from .order import stratified_hold_out
-from .prepare import prepare, prepare_command
+from .prepare import prepare_command, prepare_set, skipped_files
 from .store import data_root, find_prepared
+from .verify import OnError
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_FRACTION = (
@@ -26,58 +31,91 @@ def load_dataset(
     *,
     root: str | os.PathLike[str] | None = None,
     validation_fraction: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    augment: Sequence[str] = (),
+    on_error: OnError = "fail",
+    num_threads: int | None = None,
 ) -> Dataset:
-    """Open one split of a prepared data set; a bundled set prepares itself.
+    """Open one split of a prepared data set; a bundled set and your own folder prepare themselves.
 
     Where the set has no validation split of its own, `validation_fraction` of its training examples (a tenth by
-    default) is held
-    out, every class in proportion. Which ones depends on the set alone, so validation is the same for every seed and
-    run.
+    default) is held out, every class in proportion. Which ones depends on the set alone, so validation is the same for
+    every seed
+    and run.
 
     Args:
-        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3".
+        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder".
         split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
         −1).
         root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
         validation_fraction: in [0, 1); 0 trains on everything.
+        folder: the images of the set "folder" (see `scan_folder` for its layout).
+        augment: the list that will be applied to this split's images. Image files of any size are brought to one by
+        its first
+            operations while they are decoded; `Dataset.num_host_specs` says how many these were.
+        on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
+        so.
+        num_threads: that decode image files; None takes one for each processor.
 
     Raises:
         UnpreparedError: where the set must be prepared first; the message is the command.
         DataError: for an unknown name or split, an empty split, or a fraction for a set that needs none.
     """
-    known, folder = known_set(name), data_root(root)
-    extra = [other for other in known.splits if other not in SPLITS and other != known.test]
-    if split not in SPLITS and split not in extra:
-        raise DataError(f"unknown split {split!r}; {known.name} has {', '.join((*SPLITS, *extra))}.")
+    if name == "folder" and folder is None:
+        raise DataError("the data set `folder` needs to know which; name it with `data.folder`.")
+    known = known_set(name) if folder is None else folder_set(folder)
     stored = _stored_split(known, split, validation_fraction)
-    prepared = find_prepared(folder, known.name)
-    if prepared is None:
-        if known.source != "bundled":
-            command = prepare_command(known.name, root)
-            raise UnpreparedError(f"{known.name} is not prepared below {folder}; run `{command}`.")
-        prepared = prepare(known.name, root=root)
+    prepared = _find(known, root, on_error)
+    skipped = skipped_files(prepared)
+    if skipped and on_error == "fail":
+        raise DataError(
+            f"{len(skipped)} files of {name} could not be decoded and are left out, {skipped[0]} first; "
+            "mend them, or accept it with on_error=skip."
+        )
     images, labels, about = load_arrays(prepared, stored)
-    rows = _fold(prepared, name) if stored == "train" and name != known.name else None
-    if stored == "train" and not known.has_validation:
-        rows = _share(split, labels, rows, VALIDATION_FRACTION if validation_fraction is None else validation_fraction)
+    rows = None
+    if stored == "train":
+        rows = _fold(prepared, name) if "/fold" in name else None
+        if not known.has_validation:
+            fraction = VALIDATION_FRACTION if validation_fraction is None else validation_fraction
+            rows = _share(split, labels, rows, fraction)
     info = DatasetInfo(
         name=name,
         split=split,
         num_examples=len(labels if rows is None else rows),
-        num_classes=known.num_classes,
-        image_shape=images.shape[1:],
+        num_classes=len(about.class_names),
+        image_shape=(0, 0, 3) if images is None else images.shape[1:],
         class_names=about.class_names,
         mean=about.mean,
         std=about.std,
         version=prepared.name,
+        skipped=skipped,
     )
     if not info.num_examples:
         raise DataError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
-    return ArrayDataset(images, labels, info, rows=rows)
+    if images is not None:
+        return ArrayDataset(images, labels, info, rows=rows)
+    crop = parse_host_crop(augment)
+    info = replace(info, image_shape=(crop.height, crop.width, 3))
+    return EncodedDataset(prepared, stored, labels, info, crop, rows=rows, num_threads=num_threads)
+
+
+def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnError) -> Path:
+    folder = data_root(root)
+    prepared = find_prepared(folder, known.name)
+    if prepared is None and known.source == "bundled":
+        return prepare_set(known, None, folder, on_error)
+    if prepared is None:
+        command = prepare_command(known.name, root)
+        raise UnpreparedError(f"{known.name} is not prepared below {folder}; run `{command}`.")
+    return prepared
 
 
 def _stored_split(known: KnownSet, split: str, validation_fraction: float | None) -> str:
     """Which stored split holds the examples of `split`."""
+    extra = [other for other in known.splits if other not in SPLITS and other != known.test]
+    if split not in SPLITS and split not in extra:
+        raise DataError(f"unknown split {split!r}; {known.name} has {', '.join((*SPLITS, *extra))}.")
     if known.has_validation and validation_fraction is not None:
         raise DataError(
             f"{known.name} has a validation split of its own; "

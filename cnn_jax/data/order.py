@@ -17,7 +17,7 @@ ORDER, HOLD_OUT, SUBSET, LABEL_NOISE, DECODE_CROP = range(5)
 _WORD = 2**64
 
 
-def random_words(seed: int, stream: int, count: int, *, purpose: int) -> np.ndarray:
+def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int = 0) -> np.ndarray:
     """`count` random uint64 words: a pure function of (seed, stream, purpose), with a random access of O(1).
 
     They are the raw output of the counter-based Philox4x64-10 with key (seed, stream) and the purpose in the counter's
@@ -26,10 +26,14 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int) -> np.ndar
     `Generator.random`,
     so whatever must stay the same across versions is derived from these words.
 
+    Args:
+        first: the place of the first word in the stream, a multiple of 4.
+
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
     generator = np.random.Philox(
-        key=np.array([seed % _WORD, stream % _WORD], np.uint64), counter=np.array([0, 0, 0, purpose], np.uint64)
+        key=np.array([seed % _WORD, stream % _WORD], np.uint64),
+        counter=np.array([first // 4, 0, 0, purpose], np.uint64),
     )
     return generator.random_raw(count)
 

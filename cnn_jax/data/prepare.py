@@ -1,13 +1,22 @@
 """From official archives to a prepared set."""
 
+import json
 import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from .arrays import load_arrays
-from .catalogue import known_set
-from .store import data_root, find_prepared, write_set
+from .catalogue import ANY_SIZE, KnownSet, folder_set, known_set
+from .errors import DataError
+from .raw import EncodedSplit, Splits
+from .store import data_root, find_prepared
+from .verify import OnError, verified
+from .write import write_set
+
+SKIPPED = "skipped.json"  # the image files that were left out, and why
+
+Report = Callable[[str, int, int], None]
 
 
 def prepare(
@@ -15,28 +24,66 @@ def prepare(
     *,
     source: str | os.PathLike[str] | None = None,
     root: str | os.PathLike[str] | None = None,
-    report: Callable[[str, int, int], None] | None = None,
+    on_error: OnError = "fail",
+    report: Report | None = None,
 ) -> Path:
     """Store the data set `name` below the root, from the official archives in `source`; nothing is done where it is
     prepared.
 
     Args:
+        name: as `cnn-jax data list` shows it; "folder" takes the images of `source`.
+        on_error: what an image file that cannot be decoded does: end the preparation, or be left out and noted.
         report: is called as report(split, examples written, examples in the split) now and then.
 
     Returns:
         The prepared folder, ROOT/NAME/VERSION.
 
     Raises:
-        DataError: for an unknown name, a missing or damaged archive, or a root that cannot be written.
+        DataError: for an unknown name, a missing or damaged archive, a bad image, or a root that cannot be written.
     """
-    known, folder = known_set(name), data_root(root)
-    prepared = find_prepared(folder, known.name)
+    if name == "folder":
+        if source is None:
+            raise DataError("name the folder of images: `cnn-jax data prepare folder --source DIR`.")
+        known, archives = folder_set(source), None
+    else:
+        known, archives = known_set(name), Path(source).expanduser() if source else None
+    return prepare_set(known, archives, data_root(root), on_error, report)
+
+
+def prepare_set(
+    known: KnownSet, archives: Path | None, root: Path, on_error: OnError, report: Report | None = None
+) -> Path:
+    """`prepare`, of an entry of the catalogue."""
+    prepared = find_prepared(root, known.name)
     if prepared is None:
-        archives = Path(source).expanduser() if source else None
-        splits, extras = known.read(archives), known.extras(archives)
-        prepared = write_set(folder, known.name, known.version, splits, known.class_names, extras=extras, report=report)
+        prepared = _write(known, archives, root, on_error, report)
     load_arrays(prepared, "train")  # made now, the arrays need not be made at the first start of a training
     return prepared
+
+
+def skipped_files(prepared: Path) -> tuple[str, ...]:
+    """The image files that were left out when the set was prepared."""
+    path = prepared / SKIPPED
+    return tuple(row["file"] for row in json.loads(path.read_text())) if path.exists() else ()
+
+
+def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError, report: Report | None) -> Path:
+    skipped = [{"file": file, "reason": reason} for file, reason in known.faults]
+    if skipped and on_error == "fail":
+        raise DataError(f"{skipped[0]['reason']} Remove it, or skip such with on_error=skip.")
+    splits: Splits = known.read(archives)
+    if known.image_shape == ANY_SIZE:
+        splits = {
+            split: EncodedSplit(verified(examples, on_error, skipped), len(examples))  # type: ignore[arg-type]
+            for split, examples in splits.items()
+        }
+
+    def extras() -> dict[str, str]:
+        return {**known.extras(archives), SKIPPED: json.dumps(skipped, ensure_ascii=False)}
+
+    return write_set(
+        root, known.name, known.version, splits, known.image_shape, known.class_names, extras=extras, report=report
+    )
 
 
 def prepare_command(name: str, root: str | os.PathLike[str] | None = None) -> str:

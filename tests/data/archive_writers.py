@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -98,3 +99,36 @@ def write_emnist(source: Path, name: str, classes: int) -> dict[str, tuple[np.nd
                 packed.write(file, f"gzip/emnist-{name}-{split}-{kind}-ubyte.gz")
                 file.unlink()
     return content
+
+
+def jpeg(seed: int, height: int = 40, width: int = 56, **options) -> bytes:
+    """A JPEG of smooth colours with a little noise."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width]
+    waves = [128 + 80 * np.sin(5 * rows / height + (6 + c) * columns / width + 6 * random.random()) for c in range(3)]
+    pixels = np.clip(np.stack(waves, axis=-1) + random.normal(0, 4, (height, width, 3)), 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **{"quality": 92, **options})
+    return buffer.getvalue()
+
+
+def tar_bytes(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def write_imagenet(source: Path, wordnet_ids: list[str]) -> dict[str, list[tuple[bytes, str]]]:
+    """ImageNet's two tars with three training images of each class given and the first six validation images."""
+    train = {w: {f"{w}_{i}.JPEG": jpeg(100 * c + i) for i in range(3)} for c, w in enumerate(wordnet_ids)}
+    write_tar(source / "ILSVRC2012_img_train.tar", {f"{w}.tar": tar_bytes(images) for w, images in train.items()})
+    validation = {f"ILSVRC2012_val_{i:08}.JPEG": jpeg(900 + i) for i in range(1, 7)}
+    write_tar(source / "ILSVRC2012_img_val.tar", validation)
+    return {
+        "train": [(content, w) for w, images in train.items() for content in images.values()],
+        "validation": [(content, name) for name, content in validation.items()],
+    }

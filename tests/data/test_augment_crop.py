@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from cnn_jax.data import parse_augment
-from cnn_jax.data.augment_crop import crop_box, resize_box
+from cnn_jax.data.augment_crop import resize_box
+from cnn_jax.data.crop_box import crop_box
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 30), (3, 5, 12, 9), (10, 2, 4, 25), (19, 29, 1, 1)])

@@ -12,7 +12,8 @@ from archive_writers import write_idx
 from cnn_jax.data import DataError, arrays, load_dataset
 from cnn_jax.data.idx import read_idx
 from cnn_jax.data.raw import RawSplit
-from cnn_jax.data.store import find_prepared, write_set
+from cnn_jax.data.store import find_prepared
+from cnn_jax.data.write import write_set
 
 
 def test_failed_preparation_leaves_nothing_that_looks_finished(tmp_path):
@@ -21,7 +22,7 @@ def test_failed_preparation_leaves_nothing_that_looks_finished(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(DataError, match=r"No space left on device.*--root"):
-        write_set(tmp_path, "broken", "1.0.0", {"train": RawSplit(breaks_off(), [0, 0])}, ("a",))
+        write_set(tmp_path, "broken", "1.0.0", {"train": RawSplit(breaks_off(), [0, 0])}, (2, 2, 1), ("a",))
     assert find_prepared(tmp_path, "broken") is None
     assert [path.name for path in tmp_path.iterdir()] == [".preparing-broken.lock"]
 
@@ -29,12 +30,12 @@ def test_failed_preparation_leaves_nothing_that_looks_finished(tmp_path):
 def test_killed_preparation_leaves_nothing_that_looks_finished_and_the_next_succeeds(tmp_path):
     program = (
         "import sys, time, numpy as np; from pathlib import Path\n"
-        "from cnn_jax.data.store import write_set; from cnn_jax.data.raw import RawSplit\n"
+        "from cnn_jax.data.write import write_set; from cnn_jax.data.raw import RawSplit\n"
         "def images():\n"
         "    for i in range(50):\n"
         "        if i == 25: print('half', file=sys.stderr, flush=True); time.sleep(60)\n"
         "        yield np.zeros((2, 2, 1), np.uint8)\n"
-        "write_set(Path(sys.argv[1]), 'half', '1.0.0', {'train': RawSplit(images(), [0] * 50)}, ('a',))\n"
+        "write_set(Path(sys.argv[1]), 'half', '1.0.0', {'train': RawSplit(images(), [0] * 50)}, (2, 2, 1), ('a',))\n"
     )
     child = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     assert child.stderr.readline() == "half\n"
@@ -42,7 +43,9 @@ def test_killed_preparation_leaves_nothing_that_looks_finished_and_the_next_succ
     child.wait()
     child.stderr.close()
     assert find_prepared(tmp_path, "half") is None
-    write_set(tmp_path, "half", "1.0.0", {"train": RawSplit(np.ones((3, 2, 2, 1), np.uint8), [0, 0, 0])}, ("a",))
+    write_set(
+        tmp_path, "half", "1.0.0", {"train": RawSplit(np.ones((3, 2, 2, 1), np.uint8), [0, 0, 0])}, (2, 2, 1), ("a",)
+    )
     assert find_prepared(tmp_path, "half") == tmp_path / "half" / "1.0.0"
     assert not list(tmp_path.glob(".preparing-half/*"))
 
@@ -60,7 +63,12 @@ def test_two_preparations_at_once_give_one_set(tmp_path):
 def test_label_out_of_range_is_named(tmp_path):
     with pytest.raises(DataError, match="example 1 of train has the label 3, but there are only 2 classes"):
         write_set(
-            tmp_path, "labels", "1.0.0", {"train": RawSplit(np.zeros((2, 2, 2, 1), np.uint8), [0, 3])}, ("a", "b")
+            tmp_path,
+            "labels",
+            "1.0.0",
+            {"train": RawSplit(np.zeros((2, 2, 2, 1), np.uint8), [0, 3])},
+            (2, 2, 1),
+            ("a", "b"),
         )
 
 

@@ -1,0 +1,53 @@
+"""Which part random-resized-crop cuts out: arithmetic that the host and the device share.
+
+Source: Szegedy et al. 2015 ("GoogLeNet"), section 6, with the ten tries and the central fallback that torchvision made
+usual.
+"""
+
+import math
+from typing import Any
+
+from jaxtyping import Num
+
+TRIES = 10
+
+
+def crop_box(
+    uniforms: Num[Any, "tries 4"],
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    xp: Any,
+) -> Any:
+    """Choose a box (top, left, rows, columns) in a height × width image from numbers in [0, 1).
+
+    Each row of `uniforms` is a try: it gives the area (uniform between the bounds of `scale`, as a part of the image),
+    the aspect
+    width / height (uniform in the logarithm) and the place. The first try that fits in the image counts; if none does,
+    the box is the
+    largest centred one whose aspect is within `ratio`.
+
+    Args:
+        xp: the array library, numpy on the host or jax.numpy on the device.
+
+    Returns:
+        int32 [4].
+    """
+    area = height * width * (scale[0] + uniforms[:, 0] * (scale[1] - scale[0]))
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = xp.exp(low + uniforms[:, 1] * (high - low))
+    columns = xp.round(xp.sqrt(area * aspect))
+    rows = xp.round(xp.sqrt(area / aspect))
+    fits = (rows >= 1) & (columns >= 1) & (rows <= height) & (columns <= width)
+    top = xp.floor(uniforms[:, 2] * (height - rows + 1))
+    left = xp.floor(uniforms[:, 3] * (width - columns + 1))
+    tries = xp.stack([top, left, rows, columns], axis=1)
+    chosen = xp.where(fits.any(), tries[xp.argmax(fits)], xp.asarray(_central(height, width, ratio), tries.dtype))
+    return chosen.astype(xp.int32)
+
+
+def _central(height: int, width: int, ratio: tuple[float, float]) -> list[int]:
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    rows, columns = min(height, round(width / aspect)), min(width, round(height * aspect))
+    return [(height - rows) // 2, (width - columns) // 2, rows, columns]

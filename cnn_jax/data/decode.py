@@ -1,0 +1,132 @@
+"""From an encoded image to the pixels that a batch holds: choose a box, decode what it needs, scale it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from .crop_box import TRIES, crop_box
+from .errors import DataError
+from .images import check_size, decode_image
+from .order import DECODE_CROP, random_words
+
+Box = tuple[int, int, int, int]  # top, left, rows, columns
+
+
+@dataclass(frozen=True)
+class HostCrop:
+    """What is cut out of each image, whatever its size, and what it is scaled to.
+
+    Attributes:
+        height, width: of the result.
+        box: from (uniform numbers [10, 4], the image's height, its width) to the box.
+        random: whether the numbers matter.
+        num_specs: how many operations of the configuration's list this stands for.
+    """
+
+    height: int
+    width: int
+    box: Callable[[Float[np.ndarray, "10 4"], int, int], Box]
+    random: bool
+    num_specs: int
+
+
+def example_uniforms(seed: int, epoch: int, index: int) -> Float[np.ndarray, "10 4"]:
+    """The numbers in [0, 1) that decide the crop of one example: a function of (seed, epoch, index)."""
+    words = random_words(seed, epoch, 4 * TRIES, purpose=DECODE_CROP, first=4 * TRIES * index)
+    return ((words >> np.uint64(11)) * 2.0**-53).reshape(TRIES, 4)
+
+
+def decode_crop(
+    content: bytes, name: str, crop: HostCrop, uniforms: Float[np.ndarray, "10 4"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image file, cut the box out and scale it, to RGB [crop.height, crop.width, 3].
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where even then the box has at least as many pixels
+    as the result;
+    so the bilinear scaling that follows shrinks less than twofold and need not average. That is OpenCV's, with
+    half-pixel centres.
+
+    Raises:
+        DataError: as `decode_image`.
+    """
+    import cv2
+
+    size = _jpeg_size(content)
+    if (
+        size is None
+    ):  # not a JPEG, or one in CMYK, or damaged: the careful way, which also finds the words for what is wrong
+        image = decode_image(content, name)
+        box = crop.box(uniforms, *image.shape[:2])
+        scale = 1
+    else:
+        check_size(size[1], size[0], name)
+        box = crop.box(uniforms, *size)
+        scale = max(s for s in (1, 2, 4, 8) if s == 1 or (box[2] >= s * crop.height and box[3] >= s * crop.width))
+        image = _decode_jpeg(content, name, size, scale)
+    top, left, rows, columns = _scaled(box, scale, image.shape[:2])
+    part = image[top : top + rows, left : left + columns]
+    if part.shape[:2] != (crop.height, crop.width):
+        part = cv2.resize(part, (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
+    part = part.reshape(crop.height, crop.width, -1)  # OpenCV drops a single channel
+    return np.broadcast_to(part, (crop.height, crop.width, 3))
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int] | None:
+    """Height and width of a JPEG that simplejpeg can decode to RGB, else None."""
+    import simplejpeg
+
+    if content[:2] != b"\xff\xd8":
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    return (height, width) if colours in ("YCbCr", "Gray", "RGB") else None
+
+
+def _decode_jpeg(content: bytes, name: str, size: tuple[int, int], scale: int) -> UInt8[np.ndarray, "h w 3"]:
+    import simplejpeg
+
+    height, width = (-(-side // scale) for side in size)
+    try:
+        # The smallest of libjpeg's eight scales that is not below this size, which is exactly 1 / scale.
+        return simplejpeg.decode_jpeg(content, min_height=height, min_width=width)
+    except ValueError as error:
+        raise DataError(f"{name} is not an image that can be read, or is cut short ({error}).") from error
+
+
+def _scaled(box: Box, scale: int, size: Sequence[int]) -> Box:
+    """The box in an image decoded at 1 / scale: whole pixels, not empty, within the image."""
+    if scale == 1:
+        return box
+    first = [round(box[side] / scale) for side in (0, 1)]
+    last = [min(max(round((box[side] + box[side + 2]) / scale), first[side] + 1), size[side]) for side in (0, 1)]
+    return first[0], first[1], last[0] - first[0], last[1] - first[1]
+
+
+def random_crop(height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]) -> HostCrop:
+    """`random_resized_crop` on the host; the same arithmetic as on the device, from other numbers."""
+
+    def box(uniforms: np.ndarray, rows: int, columns: int) -> Any:
+        return tuple(crop_box(uniforms, rows, columns, scale, ratio, np).tolist())
+
+    return HostCrop(height, width, box, random=True, num_specs=1)
+
+
+def central_crop(shorter: int, height: int, width: int) -> HostCrop:
+    """Scale the shorter side to `shorter` and cut height × width out of the middle, in one step."""
+
+    def box(uniforms: np.ndarray, rows: int, columns: int) -> Box:
+        factor = min(rows, columns) / shorter
+        cut_rows, cut_columns = min(round(height * factor), rows), min(round(width * factor), columns)
+        return (rows - cut_rows) // 2, (columns - cut_columns) // 2, cut_rows, cut_columns
+
+    return HostCrop(height, width, box, random=False, num_specs=2)
+
+
+def whole(height: int, width: int) -> HostCrop:
+    """Scale the whole image to height × width, whatever its aspect."""
+    return HostCrop(height, width, lambda uniforms, rows, columns: (0, 0, rows, columns), random=False, num_specs=1)
