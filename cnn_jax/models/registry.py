@@ -7,11 +7,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from cnn_jax.models import lenet, resnet
+from cnn_jax.models import alexnet, googlenet, lenet, resnet, vgg
+from cnn_jax.models.alexnet import AlexNet
+from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions, resolve
 from cnn_jax.models.resnet import ResNet
+from cnn_jax.models.vgg import VGG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,10 @@ class Architecture:
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     image_shape: tuple[int, int, int] = (224, 224, 3)
     num_classes: int = 1000
+
+
+def _vgg(*depths: int, norm: Any = "none") -> Architecture:
+    return Architecture(VGG, dataclasses.replace(vgg.PUBLISHED, norm=norm), {"depths": depths})
 
 
 def _resnet(*depths: int, **fields: Any) -> Architecture:
@@ -38,6 +45,30 @@ def _resnet_cifar(depth: int, shortcut: Any = "A") -> Architecture:
 
 MODELS: dict[str, Architecture] = {
     "lenet5": Architecture(LeNet5, lenet.PUBLISHED, image_shape=(32, 32, 1), num_classes=10),
+    "alexnet": Architecture(AlexNet, alexnet.PUBLISHED),
+    "alexnet_paper": Architecture(
+        AlexNet,
+        alexnet.PUBLISHED_2012,
+        {
+            "conv_features": (96, 256, 384, 384, 256),
+            "conv_groups": (1, 2, 1, 2, 2),
+            "first_padding": 0,
+            "response_norm": True,
+            "bias_of_one": True,
+            "dropout_before": False,
+        },
+        (227, 227, 3),
+    ),
+    "vgg11": _vgg(1, 1, 2, 2, 2),
+    "vgg13": _vgg(2, 2, 2, 2, 2),
+    "vgg16": _vgg(2, 2, 3, 3, 3),
+    "vgg19": _vgg(2, 2, 4, 4, 4),
+    "vgg11_bn": _vgg(1, 1, 2, 2, 2, norm="batch"),
+    "vgg13_bn": _vgg(2, 2, 2, 2, 2, norm="batch"),
+    "vgg16_bn": _vgg(2, 2, 3, 3, 3, norm="batch"),
+    "vgg19_bn": _vgg(2, 2, 4, 4, 4, norm="batch"),
+    "googlenet": Architecture(GoogLeNet, googlenet.PUBLISHED),
+    "googlenet_paper": Architecture(GoogLeNet, googlenet.PUBLISHED_2014, {"response_norm": True, "last_window": 3}),
     "resnet18": _resnet(2, 2, 2, 2),
     "resnet34": _resnet(3, 4, 6, 3),
     "resnet50": _resnet(3, 4, 6, 3, bottleneck=True),

@@ -1,6 +1,7 @@
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import activate as activate
 from .conv import Conv as Conv
+from .inception import Inception as Inception
 from .initializers import INITIALIZERS as INITIALIZERS
 from .initializers import initializer as initializer
 from .layers import Layers as Layers

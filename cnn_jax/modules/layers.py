@@ -72,10 +72,10 @@ class Layers:
         """A fully connected layer called `name`."""
         return self._dense(name, features, self.dtype, self.init, bias_value)
 
-    def head(self, num_classes: int) -> nn.Dense:
-        """The classifier, `head`, in the parameters' dtype. No ReLU follows it, so He's factor of two goes."""
+    def head(self, num_classes: int, name: str = "head") -> nn.Dense:
+        """The classifier, in the parameters' dtype. No ReLU follows it, so He's factor of two goes."""
         init = "lecun" if self.init == "he" else self.init
-        return self._dense("head", num_classes, parameter_dtype(self.dtype), init)
+        return self._dense(name, num_classes, parameter_dtype(self.dtype), init)
 
     def _dense(self, name: str, features: int, dtype: Any, init: str, bias_value: float = 0.0) -> nn.Dense:
         return nn.Dense(

@@ -1,6 +1,7 @@
 """Local response normalisation: each activation is damped by the squares of its neighbours in the channel axis."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
@@ -36,6 +37,6 @@ def local_response_norm(
         raise ValueError(f"`local_response_norm.size` must be positive, got {size}; 5 is AlexNet's.")
     wide = x.astype(sum_dtype(x))
     pads = ((0, 0),) * (x.ndim - 1) + ((size // 2, (size - 1) // 2),)
-    zero = jnp.zeros((), wide.dtype)
+    zero = np.zeros((), wide.dtype)  # a constant even under jit, by which lax knows the sum and its gradient
     total = lax.reduce_window(jnp.square(wide), zero, lax.add, (1,) * (x.ndim - 1) + (size,), (1,) * x.ndim, pads)
     return (wide * (k + alpha * total) ** -beta).astype(x.dtype)

@@ -3,11 +3,24 @@
 import jax
 import pytest
 
-from cnn_jax.models import MODELS, abstract_variables, create_model
+from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model
 
-# torchvision's weight metadata; He et al. 2015 for CIFAR (0.27 M there); LeNet-5 is added up in test_lenet.
+# torchvision's weight metadata; He et al. 2015 for CIFAR (0.27 M there); LeNet-5 is added up in test_lenet;
+# the networks of 2012 and 2014 are summed by hand from their tables.
 PARAMETERS = {
     "lenet5": 61_706,
+    "alexnet": 61_100_840,
+    "alexnet_paper": 60_965_224,
+    "vgg11": 132_863_336,
+    "vgg11_bn": 132_868_840,
+    "vgg13": 133_047_848,
+    "vgg13_bn": 133_053_736,
+    "vgg16": 138_357_544,
+    "vgg16_bn": 138_365_992,
+    "vgg19": 143_667_240,
+    "vgg19_bn": 143_678_248,
+    "googlenet": 6_624_904,
+    "googlenet_paper": 6_998_552,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
@@ -20,18 +33,24 @@ PARAMETERS = {
     "wide_resnet101_2": 126_886_696,
     "resnet20_cifar": 269_722,
 }
+WITH_AUX = {"googlenet": 13_004_888, "googlenet_paper": 13_378_280}
 # He et al. 2015, table 6, in millions.
 MILLIONS = {"resnet32_cifar": 0.46, "resnet44_cifar": 0.66, "resnet56_cifar": 0.85, "resnet110_cifar": 1.7}
 
 
-def count(name):
-    tree = abstract_variables(create_model(name), MODELS[name].image_shape)
+def count(name, **options):
+    tree = abstract_variables(create_model(name, options=ModelOptions(**options)), MODELS[name].image_shape)
     return sum(leaf.size for leaf in jax.tree.leaves(tree["params"]))
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_equal_the_published_count(name):
     assert count(name) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", WITH_AUX)
+def test_parameters_with_auxiliary_heads_equal_the_published_count(name):
+    assert count(name, aux=True) == WITH_AUX[name]
 
 
 @pytest.mark.parametrize("name", MILLIONS)

@@ -1,10 +1,12 @@
 """The checks that every model passes; a new model adds a row and inherits them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matrix import NAMES, NUM_CLASSES, SHALLOW_NAMES, shallow, small, variables
+from matrix import NAMES, NUM_CLASSES, QUICK_COMPILE, SHALLOW_NAMES, shallow, small, variables
 
 from cnn_jax.models import abstract_variables, features
 
@@ -56,6 +58,7 @@ def test_model_without_classifier_gives_what_the_classifier_sees(name):
     tree, bare_tree = (abstract_variables(m, images.shape[1:]) for m in (model, bare))
     assert set(tree["params"]) - set(bare_tree["params"]) == {"head"}
     out = jax.eval_shape(lambda v, x: bare.apply(v, x, train=False), bare_tree, images)
+    assert bare.aux_weight == {}
     assert out.shape == (2, tree["params"]["head"]["kernel"].shape[0])
 
 
@@ -79,7 +82,7 @@ def test_gradient_reaches_every_parameter(name):
     model, images = shallow(name)
     start = variables(name)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICK_COMPILE)
     def gradient(params):
         def loss(params):
             logits, state = apply_train(model, {**start, "params": params}, images)

@@ -117,3 +117,10 @@ def test_local_response_norm_agrees_with_loops_in_value_and_gradient(size):
         np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8)
     with pytest.raises(ValueError, match="size` must be positive"):
         local_response_norm(X, size=0)
+
+
+def test_local_response_norm_has_a_gradient_under_jit():
+    x = jnp.arange(1.0, 9.0).reshape(1, 1, 1, 8)
+    plain = jax.grad(lambda x: local_response_norm(x).sum())(x)
+    compiled = jax.jit(jax.grad(lambda x: local_response_norm(x).sum()))(x)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-5)
