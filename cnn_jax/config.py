@@ -40,6 +40,8 @@ class ModelConfig:
     """Of the computation; parameters and logits stay float32 (float64 with float64)."""
     conv: Literal["auto", "xla"] = "auto"
     """auto takes the fastest formulation on a CPU; xla is the stock convolution everywhere."""
+    remat: bool = outside_identity(False)
+    """Compute each block's activations again in the backward pass: less memory, about a third more work."""
     options: ModelOptions = ModelOptions()
 
 
@@ -112,10 +114,22 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class ParallelConfig:
-    """Over which devices; never what is computed."""
+    """Over which devices and processes; `accumulate` alone can change what is computed."""
 
-    strategy: Literal["jit"] = outside_identity("jit")
-    """jit: data parallelism over all devices."""
+    strategy: Literal["jit", "pmap", "fsdp"] = outside_identity("jit")
+    """jit: data parallelism, the compiler sees the whole batch; pmap: the same, one program a device; fsdp: parameters
+    and optimiser state sharded as well."""
+    accumulate: int = 1
+    """Micro-batches a step, one after another, to save memory; BatchNorm normalises each by itself."""
+    batch_norm: Literal["global", "per_device"] = outside_identity("global")
+    """Statistics over the global batch, or over each device's rows: per_device becomes `model.options.ghost_batch`."""
+    distributed: bool = outside_identity(False)
+    """One of several processes; the three below are found in the environment of Slurm, Open MPI, Kubernetes or TPUs."""
+    coordinator: str | None = outside_identity(None)
+    """HOST:PORT of process 0."""
+    num_processes: int | None = outside_identity(None)
+    process_id: int | None = outside_identity(None)
+    """From 0."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,2 @@
-from .layout import JitLayout as JitLayout
+from .layout import Layout as Layout
+from .strategies import create_layout as create_layout

@@ -99,7 +99,7 @@ def _steps(
     config, derived, layout = session.config, session.derived, session.layout
     rows = layout.rows(config.data.batch_size)
     batches = train_batches(session.dataset("train"), config.data.batch_size, seed=config.seed, start=step, rows=rows)
-    train_step = layout.compile_train(session.train_step)
+    train_step = session.compile_train_step()
     validation = session.dataset("validation") if session.has_validation else None
     first, last = step, derived.steps
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from clu import metrics
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 CALIBRATION_BINS = 15  # Guo et al. 2017, section 5
@@ -94,14 +95,49 @@ def losses(logits: Float[Array, "b k"], labels: Int[Array, "b"], label_smoothing
 
 
 @flax.struct.dataclass
+class GradientNorm(metrics.Average):
+    """The mean norm of the gradients of the steps taken; a skipped step has none that means anything."""
+
+    @classmethod
+    def from_model_output(cls, grad_norm: Float[Array, ""], taken: ArrayLike = True, **_: Any) -> "GradientNorm":
+        """One step's norm."""
+        return cls(jnp.where(taken, grad_norm, 0), jnp.asarray(taken, jnp.int32))
+
+    def compute(self) -> Float[Array, ""]:
+        """The mean; 0 where every step was skipped."""
+        return self.total / jnp.maximum(self.count, 1)
+
+
+@flax.struct.dataclass
+class SkippedSteps(metrics.Metric):
+    """How many steps float16's loss scaling skipped; 0 in other arithmetic."""
+
+    count: Int[Array, ""]
+
+    @classmethod
+    def from_model_output(cls, taken: ArrayLike = True, **_: Any) -> "SkippedSteps":
+        """0 or 1."""
+        return cls(1 - jnp.asarray(taken, jnp.int32))
+
+    def merge(self, other: "SkippedSteps") -> "SkippedSteps":
+        """The sum."""
+        return SkippedSteps(self.count + other.count)
+
+    def compute(self) -> Int[Array, ""]:
+        """The count."""
+        return self.count
+
+
+@flax.struct.dataclass
 class TrainMetrics(metrics.Collection):
     """Of the training steps since the last log line."""
 
     loss: metrics.Average.from_output("loss")
     top1: metrics.Average.from_output("top1")
     top5: metrics.Average.from_output("top5")
-    grad_norm: metrics.Average.from_output("grad_norm")
+    grad_norm: GradientNorm
     learning_rate: metrics.LastValue.from_output("learning_rate")
+    skipped_steps: SkippedSteps
 
 
 @flax.struct.dataclass

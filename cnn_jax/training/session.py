@@ -8,13 +8,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
+from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment
-from cnn_jax.models import create_model
-from cnn_jax.parallel import JitLayout
+from cnn_jax.models import ModelOptions, create_model
+from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.derived import Derived, derive
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
@@ -26,6 +28,7 @@ from cnn_jax.training.step import (
     make_eval_step,
     make_logits,
     make_train_step,
+    no_train_metrics,
 )
 
 
@@ -51,7 +54,7 @@ class Session:
     derived: Derived
     model: nn.Module
     optimizer: optax.GradientTransformation
-    layout: JitLayout
+    layout: Layout
     info: DatasetInfo
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
@@ -75,15 +78,24 @@ class Session:
 
     def make_state(self) -> TrainState:
         """The state before the first step; to be jitted."""
-        ema = self.config.optim.ema_decay is not None
-        return create_state(self.model, self.optimizer, self.image_shape, seed=self.config.seed, ema=ema)
+        config = self.config
+        ema, scaled = config.optim.ema_decay is not None, config.model.dtype == "float16"
+        return create_state(self.model, self.optimizer, self.image_shape, seed=config.seed, ema=ema, loss_scale=scaled)
+
+    def batch_like(self) -> dict[str, Array]:
+        """A training batch of zeros, placed as real ones are."""
+        rows = self.layout.rows(self.config.data.batch_size)
+        size = rows.stop - rows.start
+        batch = {"image": np.zeros((size, *self.info.image_shape), np.uint8)}
+        return self.layout.put(batch | {k: np.zeros(size, np.int32) for k in ("label", "index", "epoch")})
+
+    def compile_train_step(self) -> Any:
+        """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
+        return self.layout.compile_train(self.train_step, self.checkpoint_target()["state"], self.batch_like())
 
     def empty_window(self) -> TrainMetrics:
         """Training metrics that count nothing yet."""
-        batch = {"image": jax.ShapeDtypeStruct((1, *self.info.image_shape), jnp.uint8)}
-        batch |= {k: jax.ShapeDtypeStruct((1,), jnp.int32) for k in ("label", "index", "epoch")}
-        _, metrics = jax.eval_shape(self.train_step, jax.eval_shape(self.make_state), batch)
-        return jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), metrics)
+        return no_train_metrics(jnp.promote_types(self.config.model.dtype, jnp.float32))
 
     def fresh_tree(self) -> dict[str, Any]:
         """What a checkpoint would hold before the first step."""
@@ -92,7 +104,7 @@ class Session:
     def checkpoint_target(self) -> dict[str, Any]:
         """The shapes, dtypes and shardings of what a checkpoint holds."""
         tree = jax.eval_shape(lambda: {"state": self.make_state(), "window": self.empty_window()})
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.layout.replicated), tree)
+        return jax.tree.map(_place, tree, self.layout.shardings(tree))
 
 
 def open_session(config: Config, derived: Derived | None = None) -> Session:
@@ -105,7 +117,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown or not prepared.
     """
-    layout = JitLayout()
+    layout = create_layout(config.parallel.strategy)
     split = _load(config, "train" if derived is None else "test")
     info = split.info
     if derived is None:
@@ -117,7 +129,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         eval_augment = parse_augment(config.data.eval_augment, allow_random=False)
     dtype = jnp.dtype(config.model.dtype)
     with _named("model"):
-        model = create_model(config.model.name, derived.num_classes, dtype, config.model.options)
+        model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
     optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
     logits = make_logits(model, eval_augment, info, config)
     return Session(
@@ -128,15 +140,27 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         layout=layout,
         info=info,
         image_shape=eval_augment.output_shape(info.image_shape),
-        train_step=make_train_step(model, optimizer, schedule, augment, info, config),
-        eval_step=make_eval_step(logits, config),
+        train_step=make_train_step(model, optimizer, schedule, augment, info, layout, config),
+        eval_step=make_eval_step(logits, layout, config),
         logits=logits,
     )
+
+
+def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 
 def _load(config: Config, split: str) -> Dataset:
     data = config.data
     return load_dataset(data.name, split, root=data.root, validation_fraction=data.validation_fraction)
+
+
+def _options(config: Config, layout: Layout) -> ModelOptions:
+    """The model's options, and what the devices add to them."""
+    options = config.model.options
+    # Ghost batches lie within a device's rows, so nothing is averaged over the axis.
+    axis_name = layout.axis_name if options.ghost_batch is None else None
+    return dataclasses.replace(options, axis_name=axis_name, remat=config.model.remat or options.remat)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Int
 
 from cnn_jax.randomness import random_key
+from cnn_jax.training.loss_scale import LossScale
 
 
 @flax.struct.dataclass
@@ -24,6 +25,8 @@ class TrainState:
     opt_state: optax.OptState
     ema: Any
     """Exponential moving average of the parameters; None when `optim.ema_decay` is None."""
+    loss_scale: LossScale | None = None
+    """With float16 only."""
 
     @property
     def eval_variables(self) -> dict[str, Any]:
@@ -39,12 +42,14 @@ def create_state(
     *,
     seed: int,
     ema: bool,
+    loss_scale: bool = False,
 ) -> TrainState:
     """The state before the first step: parameters drawn from (seed, "init"), zero statistics and optimiser state.
 
     Args:
       image_shape: (H, W, C) as the network sees them, after augmentation.
       ema: keep a moving average of the parameters.
+      loss_scale: scale the loss, as float16 needs.
     """
     images = jnp.zeros((1, *image_shape), jnp.float32)
     keys = {"params": random_key(seed, "init"), "dropout": random_key(seed, "init_dropout")}
@@ -57,4 +62,5 @@ def create_state(
         opt_state=optimizer.init(params),
         # A copy: params and ema are both donated to the step, and one buffer cannot be donated twice.
         ema=jax.tree.map(jnp.copy, params) if ema else None,
+        loss_scale=LossScale.create() if loss_scale else None,
     )

@@ -1,5 +1,6 @@
 """One step of training and one of evaluation, as pure functions."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,12 +8,15 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
 from cnn_jax.config import Config
 from cnn_jax.data import Augment, DatasetInfo, apply_augment, normalize
-from cnn_jax.randomness import random_key
+from cnn_jax.parallel import Layout
+from cnn_jax.training.gradients import make_gradients
+from cnn_jax.training.loss_scale import all_finite, keep_unless
 from cnn_jax.training.metrics import EvalMetrics, TrainMetrics, in_top_k, losses
 from cnn_jax.training.state import TrainState
 
@@ -28,50 +32,71 @@ def make_train_step(
     schedule: optax.Schedule,
     augment: Augment,
     info: DatasetInfo,
+    layout: Layout,
     config: Config,
 ) -> TrainStep:
-    """The function `(state, batch) -> (state, metrics)`, to be jitted.
+    """The function `(state, batch) -> (state, metrics)`, to be compiled by the layout.
 
     The batch holds `image` (uint8 [b, H, W, C]), `label`, `index` and `epoch` (int32 [b]).  Augmentation is drawn per
     example from (seed, epoch, index) and dropout per step from (seed, step), so the step has no other input.
     """
-    aux_weight: dict[str, float] = model.aux_weight
+    gradients_of = make_gradients(model, config)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, TrainMetrics]:
         images = apply_augment(augment, batch["image"], seed=config.seed, epoch=batch["epoch"], index=batch["index"])
         images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
-        labels, smoothing = batch["label"], config.optim.label_smoothing
-
-        def loss_of(params: Any) -> tuple[Array, Any]:
-            logits, updates = model.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                images,
-                train=True,
-                mutable=["batch_stats", "features"],
-                rngs={"dropout": random_key(config.seed, "dropout", state.step)},
-            )
-            loss = losses(logits, labels, smoothing)
-            for head, weight in aux_weight.items():
-                loss += weight * losses(updates["features"][head], labels, smoothing)
-            return loss.mean(), (loss, logits, updates.get("batch_stats", {}))
-
-        with ops.implementation(config.model.conv):
-            gradients, (loss, logits, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+        gradients, forward = gradients_of(state, images, batch["label"])
+        gradients, batch_stats = layout.mean(gradients), forward.batch_stats
+        if config.model.options.ghost_batch is not None:
+            batch_stats = layout.mean(batch_stats)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if config.optim.ema_decay is not None:
             ema = optax.incremental_update(params, ema, 1 - config.optim.ema_decay)
-        metrics = TrainMetrics.single_from_model_output(
-            loss=loss,
-            top1=in_top_k(logits, labels, 1),
-            top5=in_top_k(logits, labels, 5),
-            grad_norm=optax.tree.norm(gradients),
-            learning_rate=schedule(state.step),
-        )
-        return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
+        new = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
+        taken: ArrayLike = True
+        if state.loss_scale is not None:
+            taken = all_finite(gradients)
+            new = keep_unless(taken, new, dataclasses.replace(state, step=new.step, loss_scale=None))
+            new = dataclasses.replace(new, loss_scale=state.loss_scale.adjust(taken))
+        loss, logits, labels = (layout.gather(rows) for rows in (forward.loss, forward.logits, batch["label"]))
+        norm, rate = optax.tree.norm(gradients), schedule(state.step)
+        return new, train_metrics(loss, logits, labels, grad_norm=norm, learning_rate=rate, taken=taken)
 
     return train_step
+
+
+def train_metrics(
+    loss: Float[Array, "b"],
+    logits: Float[Array, "b k"],
+    labels: Int[Array, "b"],
+    *,
+    grad_norm: ArrayLike,
+    learning_rate: ArrayLike,
+    taken: ArrayLike = True,
+) -> TrainMetrics:
+    """The metrics of one step; `taken` is false for a step that loss scaling skipped."""
+    return TrainMetrics.single_from_model_output(
+        loss=loss,
+        top1=in_top_k(logits, labels, 1),
+        top5=in_top_k(logits, labels, 5),
+        grad_norm=jnp.asarray(grad_norm, loss.dtype),
+        learning_rate=jnp.asarray(learning_rate, loss.dtype),
+        taken=taken,
+    )
+
+
+def no_train_metrics(dtype: DTypeLike) -> TrainMetrics:
+    """Metrics as of a step whose logits have this dtype, that count nothing."""
+    one = train_metrics(
+        jnp.zeros(1, dtype),
+        jnp.zeros((1, 1), dtype),
+        jnp.zeros(1, jnp.int32),
+        grad_norm=0.0,
+        learning_rate=0.0,
+    )
+    return jax.tree.map(jnp.zeros_like, one)
 
 
 def make_logits(model: nn.Module, augment: Augment, info: DatasetInfo, config: Config) -> LogitsOf:
@@ -88,11 +113,15 @@ def make_logits(model: nn.Module, augment: Augment, info: DatasetInfo, config: C
     return logits_of
 
 
-def make_eval_step(logits_of: LogitsOf, config: Config) -> EvalStep:
-    """The function `(variables, batch) -> metrics`, to be jitted; `batch["mask"]` says which rows are real examples."""
+def make_eval_step(logits_of: LogitsOf, layout: Layout, config: Config) -> EvalStep:
+    """The function `(variables, batch) -> metrics`, to be compiled by the layout.
+
+    `batch["mask"]` says which rows are real examples.
+    """
 
     def eval_step(variables: Mapping[str, Any], batch: Batch) -> EvalMetrics:
-        logits, labels = logits_of(variables, batch["image"]), batch["label"]
+        rows = (logits_of(variables, batch["image"]), batch["label"], batch["mask"])
+        logits, labels, mask = (layout.gather(r) for r in rows)
         return EvalMetrics.single_from_model_output(
             loss=losses(logits, labels, config.optim.label_smoothing),
             nll=losses(logits, labels, 0.0),
@@ -100,7 +129,7 @@ def make_eval_step(logits_of: LogitsOf, config: Config) -> EvalStep:
             top5=in_top_k(logits, labels, 5),
             logits=logits,
             label=labels,
-            mask=batch["mask"],
+            mask=mask,
         )
 
     return eval_step

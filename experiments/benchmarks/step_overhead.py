@@ -29,7 +29,7 @@ ROUNDS, STEPS = 5, 400
 def bare(config: Config) -> float:
     """Images a second of the jitted step alone."""
     session = open_session(config)
-    step = session.layout.compile_train(session.train_step)
+    step = session.compile_train_step()
     batch = session.layout.put(next(train_batches(session.dataset("train"), config.data.batch_size, seed=0)))
     state, metrics = step(session.layout.create(session.make_state), batch)
     for _ in range(20):

@@ -1,0 +1,39 @@
+"""Data parallelism under `jax.pmap`: one program for each device, which meet by the name of the axis."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from .layout import AXIS, Layout
+
+
+class PmapLayout(Layout):
+    """The state on every device; each runs the step on its own rows and averages with the others by axis name."""
+
+    axis_name: ClassVar[str | None] = AXIS
+
+    def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
+        """As `Layout.put`, with a leading axis of devices."""
+        devices = jax.local_device_count()
+        return super().put({k: v.reshape(devices, -1, *v.shape[1:]) for k, v in batch.items()})
+
+    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Array]) -> Any:
+        """The step under pmap."""
+        # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
+        mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
+        return mapped.lower(state, batch).compile()
+
+    def compile_eval(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The step under pmap."""
+        return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None)
+
+    def mean(self, tree: Any) -> Any:
+        """`lax.pmean`: every device holds as many rows, so a mean of means is the mean over the batch."""
+        return jax.lax.pmean(tree, AXIS)
+
+    def gather(self, rows: Array) -> Array:
+        """`lax.all_gather`."""
+        return jax.lax.all_gather(rows, AXIS, tiled=True)
