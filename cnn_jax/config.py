@@ -53,14 +53,20 @@ class DataConfig:
     """A name that `cnn-jax data list` shows."""
     batch_size: int = 128
     """Examples a step, over all devices and processes together."""
+    folder: str | None = None
+    """name=folder: your own images, as DIR/train/CLASS/IMAGE (and test, validation), or DIR/CLASS/IMAGE."""
+    on_error: Literal["fail", "skip"] = "fail"
+    """What an image file that cannot be decoded does: end the preparation, or be left out, counted and listed."""
     root: str | None = outside_identity(None)
     """Where prepared sets lie; None takes $CNN_JAX_DATA, else the user's cache folder."""
     validation_fraction: float | None = None
     """Of the training split, where a set has no validation split of its own; None is a tenth, 0 trains on all."""
     augment: tuple[str, ...] = ()
-    """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"."""
+    """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"; with image files the first must be
+    "random_resized_crop(224)" or another that brings them to one size."""
     eval_augment: tuple[str, ...] = ()
-    """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"."""
+    """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
+    files "resize_shorter(256)" "center_crop(224)"."""
 
 
 @dataclass(frozen=True)

@@ -64,3 +64,45 @@ def test_data_list_imports_neither_jax_nor_tensorflow():
         "assert not {'jax', 'tensorflow'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+def test_own_folder_is_prepared_listed_shown_and_trained_on(tmp_path, capsys):
+    from cnn_jax.cli import main
+
+    pictures, root = tmp_path / "my pictures", tmp_path / "root"
+    random = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 4)):
+        for name, colour in (("빨강", 0), ("blue", 2)):
+            (pictures / split / name).mkdir(parents=True)
+            for i in range(count):
+                image = random.integers(0, 60, (30 + i, 40, 3), np.uint8)
+                image[..., colour] += 180
+                Image.fromarray(image).save(pictures / split / name / f"{i} 번.jpg")
+    (pictures / "train" / "blue" / "broken.jpg").write_bytes(b"")
+    words = ["data", "prepare", "folder", "--source", str(pictures), "--root", str(root), "--json"]
+    assert main(words) == 1
+    assert "broken.jpg is empty" in capsys.readouterr().err
+    assert main([*words, "--on-error", "skip"]) == 0
+    assert len(last_json(capsys)["skipped"]) == 1
+    assert main(["data", "list", "--json", "--root", str(root)]) == 0
+    row = last_json(capsys)["datasets"][-1]
+    assert row["name"].startswith("folder/my_pictures-") and row["splits"] == {"train": 24, "test": 8}
+    out = tmp_path / "grid.png"
+    show = ["data", "show", "folder", "--folder", str(pictures), "--out", str(out), "--root", str(root)]
+    assert main([*show, "--augment", "random_resized_crop(32)", "horizontal_flip()"]) == 0
+    assert np.asarray(Image.open(out)).std() > 10
+
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text(
+        "from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig\n"
+        "def config():\n"
+        "    data = DataConfig('folder', batch_size=8, augment=('random_resized_crop(28)', 'horizontal_flip()'),\n"
+        "                      eval_augment=('resize_shorter(32)', 'center_crop(28)'), on_error='skip')\n"
+        "    return Config(model=ModelConfig('lenet5'), data=data, train=TrainConfig(steps=25))\n"
+    )
+    options = ["--data.folder", str(pictures), "--data.root", str(root), "--workdir", str(tmp_path / "run"), "--json"]
+    assert main(["train", str(experiment), *options]) == 0
+    assert last_json(capsys)["test"]["top1"] == 1.0
+    picture = str(pictures / "test" / "빨강" / "1 번.jpg")
+    assert main(["predict", str(tmp_path / "run"), picture, "--json"]) == 0
+    assert last_json(capsys)["predictions"][0]["classes"][0] == "빨강"

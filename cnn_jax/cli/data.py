@@ -1,9 +1,10 @@
 """The `data` commands: what there is, preparing it, and looking at it."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg, subcommand
 
@@ -31,30 +32,40 @@ def _print_sets(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "prepared", "image", "classes", "examples", "mean", "std")
+    table = Table("name", "prepared", "image", "classes", "examples", "mean", "std", box=None)
+    table.columns[0].no_wrap = True
     for row in rows:
         splits = ", ".join(f"{split} {count:,}" for split, count in row["splits"].items())
         mean, std = (" ".join(f"{x:.3f}" for x in row[key] or ()) for key in ("mean", "std"))
-        shape = "×".join("any" if size is None else str(size) for size in row["image_shape"])
+        height, width, channels = row["image_shape"]
+        shape = f"{height}×{width}×{channels}" if height else "files"
         table.add_row(row["name"], row["version"] or "no", shape, str(row["num_classes"]), splits, mean, std)
-    Console().print(table)
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else 140).print(table)  # a file has room
 
 
 def prepare(
     name: Name,
     /,
-    source: Annotated[Path | None, arg(metavar="DIR", help="The folder that holds the official archives.")] = None,
+    source: Annotated[
+        Path | None, arg(metavar="DIR", help="The folder of official archives, or of your images.")
+    ] = None,
     root: Root = None,
+    on_error: Annotated[
+        Literal["fail", "skip"], arg(help="What an image file that cannot be decoded does: end it all, or be left out.")
+    ] = "fail",
     json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Store a data set below the root, from its official archives; nothing is done where it is prepared."""
-    from cnn_jax.data import prepare
+    from cnn_jax.data import prepare, skipped_files
 
     with _progress() as report:
-        folder = prepare(name, source=source, root=root, report=report)
-    figures = {"name": name, "path": str(folder), "version": folder.name}
-    return print_figures(figures, json, lambda: print(f"{name} is prepared in {folder}."))
+        folder = prepare(name, source=source, root=root, on_error=on_error, report=report)
+    skipped = skipped_files(folder)
+    figures = {"name": name, "path": str(folder), "version": folder.name, "skipped": skipped}
+    note = f", without {len(skipped)} files that could not be decoded: {', '.join(skipped)}" if skipped else ""
+    return print_figures(figures, json, lambda: print(f"{name} is prepared in {folder}{note}."))
 
 
 def show(
@@ -67,13 +78,14 @@ def show(
         arg(metavar="CALL…", help='Draw before and after these, e.g. "pad_crop(4)"; without any, every operation.'),
     ] = (),
     columns: Annotated[int, arg(help="How many examples.")] = 8,
+    folder: Annotated[Path | None, arg(metavar="DIR", help="With the name `folder`: your own images.")] = None,
     root: Root = None,
     debug: Debug = False,
 ) -> int:
     """Draw labelled examples, before and after augmentation."""
     from cnn_jax.data import draw_examples, draw_gallery, load_dataset
 
-    dataset = load_dataset(name, split, root=root)
+    dataset = load_dataset(name, split, root=root, folder=folder, augment=("resize(128)",), on_error="skip")
     if augment:
         draw_examples(dataset, out, augment=augment, columns=columns)
     else:

@@ -22,4 +22,5 @@ from .mix import parse_mix as parse_mix
 from .order import permutation as permutation
 from .prefetch import Prefetch as Prefetch
 from .prepare import prepare as prepare
+from .prepare import skipped_files as skipped_files
 from .store import data_root as data_root

@@ -1,10 +1,13 @@
 """What every data set looks like to its users, and the one kind that is held in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int, UInt8
+
+from .images import fit_image
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,14 @@ class Dataset(Protocol):
     @property
     def num_host_specs(self) -> int:
         """How many operations at the head of the augmentation list `images` has already carried out."""
+        ...
+
+    def with_augment(self, augment: Sequence[str]) -> "Dataset":
+        """The same examples, for another augmentation list."""
+        ...
+
+    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
+        """An image from elsewhere, brought to the size and channels of `images`."""
         ...
 
     def __len__(self) -> int: ...
@@ -88,3 +99,11 @@ class ArrayDataset:
     ) -> UInt8[np.ndarray, "b h w c"]:
         """The images at `indices`; nothing about them is random, so `epoch` and `seed` do not matter."""
         return self._images[indices if self._rows is None else self._rows[indices]]
+
+    def with_augment(self, augment: Sequence[str]) -> "ArrayDataset":
+        """This split itself: all augmentation is left to the device."""
+        return self
+
+    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
+        """The largest centred part of the image that has this set's aspect, scaled, in its channels."""
+        return fit_image(image, self.info.image_shape)

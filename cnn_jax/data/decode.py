@@ -46,14 +46,12 @@ def decode_crop(
 
     A JPEG is decoded at a half, a quarter or an eighth of its size where even then the box has at least as many pixels
     as the result;
-    so the bilinear scaling that follows shrinks less than twofold and need not average. That is OpenCV's, with
-    half-pixel centres.
+    so the bilinear scaling that follows (OpenCV's, with half-pixel centres) shrinks less than twofold and need not
+    average. Other formats are halved by averaging instead.
 
     Raises:
         DataError: as `decode_image`.
     """
-    import cv2
-
     size = _jpeg_size(content)
     if (
         size is None
@@ -66,8 +64,22 @@ def decode_crop(
         box = crop.box(uniforms, *size)
         scale = max(s for s in (1, 2, 4, 8) if s == 1 or (box[2] >= s * crop.height and box[3] >= s * crop.width))
         image = _decode_jpeg(content, name, size, scale)
-    top, left, rows, columns = _scaled(box, scale, image.shape[:2])
+    return _cut(image, _scaled(box, scale, image.shape[:2]), crop)
+
+
+def crop_image(image: UInt8[np.ndarray, "h w c"], crop: HostCrop) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """What `decode_crop` does, of an image that is decoded already, for a crop that is not random."""
+    height, width = image.shape[:2]
+    return _cut(image, crop.box(np.zeros((TRIES, 4)), height, width), crop)
+
+
+def _cut(image: UInt8[np.ndarray, "h w c"], box: Box, crop: HostCrop) -> UInt8[np.ndarray, "h2 w2 3"]:
+    import cv2
+
+    top, left, rows, columns = box
     part = image[top : top + rows, left : left + columns]
+    while min(part.shape[0] / crop.height, part.shape[1] / crop.width) >= 2:  # average by halves, as a JPEG is decoded
+        part = cv2.resize(part, (-(-part.shape[1] // 2), -(-part.shape[0] // 2)), interpolation=cv2.INTER_AREA)
     if part.shape[:2] != (crop.height, crop.width):
         part = cv2.resize(part, (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
     part = part.reshape(crop.height, crop.width, -1)  # OpenCV drops a single channel

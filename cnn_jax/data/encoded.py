@@ -1,7 +1,10 @@
 """A split of image files: records fetched by random access, decoded and cropped by a pool of threads."""
 
+import copy
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from .dataset import DatasetInfo
-from .decode import HostCrop, decode_crop, example_uniforms
+from .decode import HostCrop, crop_image, decode_crop, example_uniforms
 from .errors import DataError
+from .host_crop import parse_host_crop
 
 
 class EncodedDataset:
@@ -48,6 +52,24 @@ class EncodedDataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def with_augment(self, augment: Sequence[str]) -> "EncodedDataset":
+        """The same examples, decoded for another augmentation list.
+
+        Raises:
+            DataError, ValueError: as `parse_host_crop`.
+        """
+        other = copy.copy(self)
+        other._crop = parse_host_crop(augment)
+        other.num_host_specs = other._crop.num_specs
+        other.info = replace(self.info, image_shape=(other._crop.height, other._crop.width, 3))
+        return other
+
+    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+        """An image from elsewhere, cropped and scaled as this split's."""
+        if self._crop.random:
+            raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
+        return crop_image(image, self._crop)
 
     def images(
         self, indices: Int[np.ndarray, " b"], *, epoch: Int[np.ndarray, " b"] | None = None, seed: int = 0

@@ -10,6 +10,9 @@ import numpy as np
 from .augment import apply_augment, parse_augment
 from .dataset import Dataset
 
+# How image files are shown "as stored".
+_STILL = ("resize_shorter(128)", "center_crop(128)")
+
 
 def draw_examples(dataset: Dataset, out: str | os.PathLike[str], *, augment: Sequence[str], columns: int = 8) -> Path:
     """Draw labelled examples, one a column: as stored, and below after `augment` in three epochs.
@@ -18,8 +21,11 @@ def draw_examples(dataset: Dataset, out: str | os.PathLike[str], *, augment: Seq
         out: the image file to write; its ending chooses the format.
     """
     images, index, titles = _choose(dataset, columns)
+    changed = dataset.with_augment(augment)
     rows = [("as stored", images)]
-    rows += [(f"epoch {epoch}", _augmented(augment, images, index, epoch)) for epoch in range(3)]
+    for epoch in range(3):
+        drawn = changed.images(index, epoch=np.full(len(index), epoch), seed=0)
+        rows.append((f"epoch {epoch}", _augmented(augment[changed.num_host_specs :], drawn, index, epoch)))
     return _draw(rows, titles, out, f"{dataset.info.name}: {', '.join(augment)}")
 
 
@@ -27,7 +33,7 @@ def draw_gallery(dataset: Dataset, out: str | os.PathLike[str], *, columns: int 
     """Draw labelled examples as stored, and below them one row for every operation of the registry."""
     images, index, titles = _choose(dataset, columns)
     rows = [("as stored", images)]
-    rows += [(spec, _augmented([spec], images, index, epoch=0)) for spec in gallery_specs(dataset.info.image_shape)]
+    rows += [(spec, _augmented([spec], images, index, epoch=0)) for spec in gallery_specs(images.shape[1:])]
     return _draw(rows, titles, out, f"{dataset.info.name}: every operation alone")
 
 
@@ -70,7 +76,11 @@ def _choose(dataset: Dataset, columns: int) -> tuple[np.ndarray, np.ndarray, lis
     starts = np.searchsorted(labels[order], labels[order])
     rank[order] = np.arange(len(labels)) - starts
     index = np.lexsort((labels, rank))[:columns].astype(np.int32)
-    return dataset.images(index), index, [dataset.info.class_names[label] for label in labels[index]]
+    return (
+        dataset.with_augment(_STILL).images(index),
+        index,
+        [dataset.info.class_names[label] for label in labels[index]],
+    )
 
 
 def _augmented(specs: Sequence[str], images: np.ndarray, index: np.ndarray, epoch: int) -> np.ndarray:

@@ -1,40 +1,57 @@
 """What is known and what is prepared, as plain figures for people and machines."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from .arrays import read_arrays_info
-from .catalogue import KNOWN_SETS
+from .catalogue import ANY_SIZE, KNOWN_SETS
+from .prepare import skipped_files
 from .store import data_root, find_prepared
 
 
 def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """Every known set, prepared or not, below `root` (as `load_dataset` finds it).
+    """Every known set, prepared or not, below `root` (as `load_dataset` finds it), and the stored states of your own
+    folders.
 
     Returns:
-        One dict each: name, prepared, num_classes, image_shape, splits (examples in each as published; as stored once
-        prepared),
-        class_names, and, once prepared, path, version, mean and std (of the training images in 0..1); else these are
-        None.
+        One dict each: name, prepared, source, num_classes, image_shape (None for height and width that vary), splits
+        (the examples in
+        each: as published, or as stored once prepared), class_names; and path, version, mean and std (of the training
+        images in 0..1) and skipped (the files left out), which are None for what is not prepared.
     """
     folder = data_root(root)
-    rows = []
-    for name, known in KNOWN_SETS.items():
-        prepared = find_prepared(folder, name)
-        about = read_arrays_info(prepared) if prepared else None
-        rows.append(
-            {
-                "name": name,
-                "prepared": prepared is not None,
-                "source": known.source,
-                "num_classes": known.num_classes,
-                "image_shape": known.image_shape,
-                "splits": about.splits if about else dict(known.splits),
-                "mean": about and about.mean,
-                "std": about and about.std,
-                "class_names": about.class_names if about else known.class_names,
-                "version": prepared and prepared.name,
-                "path": prepared and str(prepared),
-            }
-        )
+    rows = [
+        {
+            "name": known.name,
+            "source": known.source,
+            "image_shape": known.image_shape,
+            "num_classes": known.num_classes,
+            "splits": dict(known.splits),
+            "class_names": known.class_names,
+            **_stored(find_prepared(folder, known.name)),
+        }
+        for known in KNOWN_SETS.values()
+    ]
+    for place in sorted(info.parent for info in folder.glob("folder/*/*/dataset_info.json")):
+        name = str(place.parent.relative_to(folder))
+        rows.append({"name": name, "source": "folder", "image_shape": ANY_SIZE, **_stored(place)})
     return rows
+
+
+def _stored(place: Path | None) -> dict[str, Any]:
+    about = read_arrays_info(place) if place else None
+    if place is None or about is None:
+        unknown = dict.fromkeys(("mean", "std", "version", "path", "skipped"))
+        return {"prepared": place is not None, **unknown}
+    return {
+        "prepared": True,
+        "num_classes": len(about.class_names),
+        "splits": about.splits,
+        "class_names": about.class_names,
+        "mean": about.mean,
+        "std": about.std,
+        "version": place.name,
+        "path": str(place),
+        "skipped": skipped_files(place),
+    }

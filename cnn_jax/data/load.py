@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +94,9 @@ def load_dataset(
         raise DataError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
     if images is not None:
         return ArrayDataset(images, labels, info, rows=rows)
-    crop = parse_host_crop(augment)
-    info = replace(info, image_shape=(crop.height, crop.width, 3))
-    return EncodedDataset(prepared, stored, labels, info, crop, rows=rows, num_threads=num_threads)
+    return EncodedDataset(
+        prepared, stored, labels, info, parse_host_crop(augment), rows=rows, num_threads=num_threads
+    ).with_augment(augment)
 
 
 def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnError) -> Path:

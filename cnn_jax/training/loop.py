@@ -98,7 +98,7 @@ def _steps(
 ) -> TrainState:
     config, derived, layout = session.config, session.derived, session.layout
     rows = layout.rows(config.data.batch_size)
-    batches = train_batches(session.dataset("train"), config.data.batch_size, seed=config.seed, start=step, rows=rows)
+    batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
     train_step = session.compile_train_step()
     validation = session.dataset("validation") if session.has_validation else None
     first, last = step, derived.steps

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.data import fit_image, read_image
+from cnn_jax.data import read_image
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.pictures import class_name
 from cnn_jax.training.run import read_run
@@ -37,7 +37,7 @@ def predict(
     opened = read_run(run)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
-        pixels = [fit_image(read_image(Path(path)), session.info.image_shape) for path in images]
+        pixels = [session.fit(read_image(Path(path))) for path in images]
         _, variables = load_variables(opened, session, step)
         logits = jax.jit(session.logits)
         # One image at a time: a batch would compile anew for every number of images.

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -58,13 +58,19 @@ class Session:
     info: DatasetInfo
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
+    fit: Callable[[np.ndarray], np.ndarray]
+    """Brings an image from elsewhere to the size and channels of an evaluation batch."""
     train_step: TrainStep
     eval_step: EvalStep
     logits: LogitsOf
 
     def dataset(self, split: str) -> Dataset:
-        """A split of the run's data set."""
+        """A split of the run's data set, to evaluate on."""
         return _load(self.config, split)
+
+    def training_data(self) -> Dataset:
+        """The training split, to train on."""
+        return _load(self.config, "train").with_augment(self.config.data.augment)
 
     @property
     def has_validation(self) -> bool:
@@ -124,9 +130,10 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
     with _named("data.augment"):
-        augment = parse_augment(config.data.augment)
+        training = split.with_augment(config.data.augment)
+        augment = parse_augment(config.data.augment[training.num_host_specs :])
     with _named("data.eval_augment"):
-        eval_augment = parse_augment(config.data.eval_augment, allow_random=False)
+        eval_augment = parse_augment(config.data.eval_augment[split.num_host_specs :], allow_random=False)
     dtype = jnp.dtype(config.model.dtype)
     with _named("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
@@ -140,6 +147,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         layout=layout,
         info=info,
         image_shape=eval_augment.output_shape(info.image_shape),
+        fit=split.fit,
         train_step=make_train_step(model, optimizer, schedule, augment, info, layout, config),
         eval_step=make_eval_step(logits, layout, config),
         logits=logits,
@@ -152,7 +160,15 @@ def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
 
 def _load(config: Config, split: str) -> Dataset:
     data = config.data
-    return load_dataset(data.name, split, root=data.root, validation_fraction=data.validation_fraction)
+    return load_dataset(
+        data.name,
+        split,
+        root=data.root,
+        validation_fraction=data.validation_fraction,
+        folder=data.folder,
+        augment=data.eval_augment,
+        on_error=data.on_error,
+    )
 
 
 def _options(config: Config, layout: Layout) -> ModelOptions:
