@@ -79,6 +79,7 @@ MODELS: dict[str, Architecture] = {
     "resnext101_32x8d": _resnet(3, 4, 23, 3, bottleneck=True, groups=32, inner_factor=4),
     "wide_resnet50_2": _resnet(3, 4, 6, 3, bottleneck=True, inner_factor=2),
     "wide_resnet101_2": _resnet(3, 4, 23, 3, bottleneck=True, inner_factor=2),
+    "resnet8_cifar": _resnet_cifar(8),
     "resnet20_cifar": _resnet_cifar(20),
     "resnet32_cifar": _resnet_cifar(32),
     "resnet44_cifar": _resnet_cifar(44),

@@ -32,6 +32,8 @@ PARAMETERS = {
     "wide_resnet50_2": 68_883_240,
     "wide_resnet101_2": 126_886_696,
     "resnet20_cifar": 269_722,
+    # One block a stage: stem, three stages, head.
+    "resnet8_cifar": 464 + 4_672 + 13_952 + 55_552 + 650,
 }
 WITH_AUX = {"googlenet": 13_004_888, "googlenet_paper": 13_378_280}
 # He et al. 2015, table 6, in millions.
