@@ -15,6 +15,7 @@ from typing import Any
 import tyro
 
 from cnn_jax.cli.data import data
+from cnn_jax.cli.launch import launch, shield
 from cnn_jax.cli.networks import models
 from cnn_jax.cli.runs import diff, evaluate, predict, train
 from cnn_jax.config import ConfigError, load_experiment
@@ -23,6 +24,7 @@ _DESCRIPTION = "The classic convolutional networks in JAX, exactly as published,
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
+    "launch": launch,
     "eval": evaluate,
     "predict": predict,
     "models": models,
@@ -41,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
       The exit status: 0, 1 for a failure, 2 for a mistaken command line or configuration, 128 + n for signal n.
     """
     argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["launch"]:
+        argv = shield(argv)
     try:
         commands = COMMANDS | {"train": _with_defaults_of(argv)}
         with warnings.catch_warnings():
@@ -67,7 +71,12 @@ def entry_point() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-    sys.exit(main())
+    status = main()
+    if "jax" in sys.modules:
+        from cnn_jax.parallel import leave
+
+        leave(status)
+    sys.exit(status)
 
 
 def _with_defaults_of(argv: list[str]) -> Callable[..., int]:

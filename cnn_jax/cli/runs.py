@@ -27,9 +27,12 @@ def train(
     debug: Debug = False,
 ) -> int:
     """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
+    from cnn_jax.parallel import is_writer
     from cnn_jax.training import train
 
     result = train(config, workdir, profile=profile)
+    if not is_writer():
+        return 0
     test = {"split": "test", "step": result.step, **result.test}
     figures = {"run": str(result.run), "step": result.step, "test": test}
     return print_figures(figures, json, lambda: _print_evaluation(test, title=str(result.run)))

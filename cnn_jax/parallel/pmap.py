@@ -22,13 +22,18 @@ class PmapLayout(Layout):
 
     def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Array]) -> Any:
         """The step under pmap."""
-        # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
-        mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=0)
-        return mapped.lower(state, batch).compile()
+        return _compile(step, state, batch, donate_argnums=0)
 
     def compile_eval(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """The step under pmap."""
-        return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None)
+        compiled: list[Any] = []
+
+        def run(variables: Any, batch: Mapping[str, Array]) -> Any:
+            if not compiled:
+                compiled.append(_compile(step, variables, batch))
+            return compiled[0](variables, batch)
+
+        return run
 
     def mean(self, tree: Any) -> Any:
         """`lax.pmean`: every device holds as many rows, so a mean of means is the mean over the batch."""
@@ -37,3 +42,14 @@ class PmapLayout(Layout):
     def gather(self, rows: Array) -> Array:
         """`lax.all_gather`."""
         return jax.lax.all_gather(rows, AXIS, tiled=True)
+
+
+def _compile(step: Callable[..., Any], state: Any, batch: Mapping[str, Array], **options: Any) -> Any:
+    # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
+    mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, **options)
+    # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays that the
+    # other strategies use, and is called as it is, so only the lowering sees parts.
+    devices = jax.local_device_count()
+    state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
+    part = {k: np.zeros((devices, *v.shape[1:]), v.dtype) for k, v in batch.items()}
+    return mapped.lower(state, part).compile()

@@ -11,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from cnn_jax.parallel import is_writer, wait_for_all
 from cnn_jax.training.checksum import checksum
 
 
@@ -107,11 +108,12 @@ class Checkpoints:
 
     def _move_aside(self, step: int) -> Path:
         aside = self.directory.parent / "damaged" / str(step)
-        if jax.process_index() == 0:
+        if is_writer():
             aside.parent.mkdir(exist_ok=True)
             if aside.exists():
                 shutil.rmtree(aside)
             (self.directory / str(step)).rename(aside)
+        wait_for_all(f"moved checkpoint {step} aside")
         self._manager.reload()
         return aside
 

@@ -10,6 +10,7 @@ import jax
 
 from cnn_jax.config import Config, check_types, identity
 from cnn_jax.data import Prefetch, train_batches
+from cnn_jax.parallel import Agreement, is_writer, joined
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.evaluation import evaluate_split
 from cnn_jax.training.pictures import draw_curves, draw_predictions
@@ -49,12 +50,13 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
       DataError: when the data set is not prepared.
       CheckpointError: when there are checkpoints and none of them can be used.
       DivergedError: when the loss is no longer finite; the checkpoints before stay.
-      Stopped: on SIGTERM or SIGINT, after a checkpoint.
+      Stopped: on SIGTERM or SIGINT, to this process or to another of the run, after a checkpoint.
+      PeerError: when another process of the run dies.
     """
     config = check_types(config)
     if workdir is None:
         workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
-    with precision(config.model.dtype):
+    with joined(config.parallel), precision(config.model.dtype):
         session = open_session(config)
         with contextlib.closing(open_run(Path(workdir), config, session.derived)) as writer:
             return _run(session, writer, profile)
@@ -66,7 +68,7 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
         restored = checkpoints.restore_newest(session.checkpoint_target())
         step, tree = restored or (0, session.fresh_tree())
         writer.start(step)
-        with TrainProgress(last, step) as progress:
+        with TrainProgress(last, step, quiet=not is_writer()) as progress:
             progress.say(
                 f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items())
             )
@@ -81,7 +83,8 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
             test = evaluate_split(session, state.eval_variables, session.dataset("test"))
             writer.write(last, "test", test)
             progress.report(last, "test", test)
-    draw_curves(directory)
+    if is_writer():
+        draw_curves(directory)
     draw_predictions(directory, session, state.eval_variables)
     return Result(directory, last, test)
 
@@ -112,7 +115,7 @@ def _steps(
                 f"{config.optim.learning_rate:g}), a warm-up or `optim.clip_norm` may keep it finite."
             )
 
-    line_due = False
+    line_due, agree = False, Agreement(layout)
     with (
         StopSignals() as stop,
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
@@ -125,13 +128,14 @@ def _steps(
                 report(step, "train", window.take())
             step += 1
             window.add(metrics)
+            stopping = agree(stop.requested or 0)
             progress.update(step)
             saves, evaluates, logs = (
                 step % every == 0 or step == last
                 for every in (derived.checkpoint_every, derived.eval_every, derived.log_every)
             )
             line_due = logs or saves
-            if line_due and (saves or evaluates or stop.requested):
+            if line_due and (saves or evaluates or stopping):
                 report(step, "train", window.take())
                 line_due = False
             top1 = None
@@ -140,12 +144,12 @@ def _steps(
                     values = evaluate_split(session, state.eval_variables, validation)
                 report(step, "validation", values)
                 top1 = values["top1"]
-            if saves or stop.requested:
+            if saves or stopping:
                 with window.paused():
                     checkpoints.save(step, {"state": state, "window": window.fold()}, top1=top1)
-            if stop.requested and step < last:
+            if stopping and step < last:
                 checkpoints.wait()
-                raise Stopped(stop.requested, step)
+                raise Stopped(stopping, step)
     return state
 
 

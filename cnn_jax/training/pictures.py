@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data import DatasetInfo
+from cnn_jax.parallel import is_writer
 from cnn_jax.training.run import read_metrics
 from cnn_jax.training.session import Session
 
@@ -42,15 +43,21 @@ def draw_curves(directory: Path) -> Path:
     return directory / "curves.png"
 
 
-def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> Path:
-    """A grid of test images into `predictions.png`: the class predicted and its probability, mistakes in red."""
+def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
+    """A grid of test images into `predictions.png`: the class predicted and its probability, mistakes in red.
+
+    Called by all processes of a run; process 0 draws.
+    """
     from matplotlib.figure import Figure
 
     test = session.dataset("test")
     # Evenly spaced, so that a set sorted by class shows all its classes.
     indices = np.linspace(0, len(test) - 1, min(len(test), _ROWS * _COLUMNS)).astype(np.int32)
     images = test.images(indices)
-    probabilities = np.asarray(jax.nn.softmax(jax.jit(session.logits)(variables, images)))
+    logits = session.layout.everywhere(session.logits)(variables, images)
+    if not is_writer():
+        return
+    probabilities = np.asarray(jax.nn.softmax(np.asarray(logits)))
     figure = Figure(figsize=(1.4 * _COLUMNS, 1.7 * _ROWS), layout="constrained")
     for axes in np.ravel(figure.subplots(_ROWS, _COLUMNS)):
         axes.axis("off")
@@ -61,7 +68,6 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
             f"{class_name(test.info, guess)} {p[guess]:.0%}", fontsize=8, color="black" if guess == label else "red"
         )
     figure.savefig(directory / "predictions.png", dpi=100)
-    return directory / "predictions.png"
 
 
 def class_name(info: DatasetInfo, label: int) -> str:

@@ -14,8 +14,8 @@ class TrainProgress:
     Use as a context manager; `update` is cheap enough for every step.
     """
 
-    def __init__(self, total_steps: int, start: int) -> None:
-        self._console = Console(file=sys.stderr)
+    def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
+        self._console = Console(file=sys.stderr, quiet=quiet)
         self._total, self._start = total_steps, start
         self._bar = Progress(
             TextColumn("step"),

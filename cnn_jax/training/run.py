@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
+from cnn_jax.parallel import is_writer
 from cnn_jax.training.derived import Derived
 from cnn_jax.training.events import EventWriter, truncate_events
 
@@ -77,17 +78,13 @@ def environment() -> dict[str, Any]:
 def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
     """Takes the folder for writing: a new one is made, one of the same identity is continued.
 
+    Every process of a run checks the identity; process 0 alone locks the folder and writes to it.
+
     Raises:
       RunError: when another process writes there, or the folder holds another experiment (naming the difference).
     """
     directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / ".lock").open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise RunError(
-            f"`{directory}` is being written by another process; wait for it, or give another --workdir."
-        ) from None
+    lock = _lock(directory) if is_writer() else None
     path = directory / "config.json"
     here = environment()
     if path.exists():
@@ -97,31 +94,48 @@ def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
             rows = [f"  {k}: {a!r} there, {b!r} now" for k, (a, b) in configuration.difference(*sides).items()]
             raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
         changed = configuration.difference(before.environment, here)
-        if changed:
+        if changed and lock is not None:
             rows = [f"{k} {a} → {b}" for k, (a, b) in changed.items()]
             warnings.warn(
                 f"continuing in another environment, so bits may differ from here on: {', '.join(rows)}", stacklevel=2
             )
-    content = {
-        "identity": configuration.identity(config),
-        "config": configuration.flatten(config),
-        "derived": dataclasses.asdict(derived),
-        "environment": here,
-    }
-    _write_atomically(path, json.dumps(content, indent=2) + "\n")
+    if lock is not None:
+        content = {
+            "identity": configuration.identity(config),
+            "config": configuration.flatten(config),
+            "derived": dataclasses.asdict(derived),
+            "environment": here,
+        }
+        _write_atomically(path, json.dumps(content, indent=2) + "\n")
     return RunWriter(Run(directory, config, derived, here), lock)
 
 
-class RunWriter:
-    """The one writer of a run folder: appends metrics to `metrics.jsonl` and to the TensorBoard events."""
+def _lock(directory: Path) -> IO[str]:
+    lock = (directory / ".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise RunError(
+            f"`{directory}` is being written by another process; wait for it, or give another --workdir."
+        ) from None
+    return lock
 
-    def __init__(self, run: Run, lock: Any) -> None:
+
+class RunWriter:
+    """The one writer of a run folder: appends metrics to `metrics.jsonl` and to the TensorBoard events.
+
+    In the other processes of a run, which hold no lock, it writes nothing.
+    """
+
+    def __init__(self, run: Run, lock: IO[str] | None) -> None:
         self.run = run
         self._lock = lock
         self._metrics_path = run.directory / "metrics.jsonl"
 
     def start(self, step: int) -> None:
         """Cuts the metrics back to a step, that of the checkpoint restored, and opens them for appending."""
+        if self._lock is None:
+            return
         kept = [line for line in read_metrics(self.run.directory) if line["step"] <= step]
         _write_atomically(self._metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
         truncate_events(self.run.directory, step)
@@ -130,6 +144,8 @@ class RunWriter:
 
     def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
         """Appends one line; nested values (per class) go to `metrics.jsonl` only, and NaN goes there as null."""
+        if self._lock is None:
+            return
         line = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
         self._metrics.write(json.dumps({"step": step, "split": split, **line}) + "\n")
         self._metrics.flush()
@@ -141,7 +157,8 @@ class RunWriter:
         if hasattr(self, "_metrics"):
             self._metrics.close()
             self._events.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
 
 def read_metrics(directory: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,145 @@
+"""Several processes on one machine, to try out what a cluster does.
+
+Imports no JAX: the processes it starts do.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import IO
+
+# What the others have, after one has died, to notice and say so before they are killed.
+GRACE_SECONDS = 20
+
+_POLL_SECONDS = 0.1
+
+
+def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
+    """Runs a training command in several processes, each with its share of the cores, and waits for them.
+
+    Every line of their output goes to standard error after `[process]`, but for the standard output of process 0,
+    which is passed on as it is.  SIGTERM and SIGINT are passed on to all.  When one dies, all are ended.
+
+    Args:
+      command: of one process; the flags that make it one of several are added.
+      restarts: how often to start all again after one has died.  A wrong command or a stop by a signal is no death.
+
+    Returns:
+      0, or the exit status of the first that failed, 128 + n for signal n.
+    """
+    with _Processes() as group:
+        for attempt in range(restarts + 1):
+            status = group.run([[*command, *flags] for flags in _flags(processes)])
+            if status in (0, 2) or group.stopped or attempt == restarts:
+                return status
+            print(f"launch: a process died with status {status}; starting all again.", file=sys.stderr, flush=True)
+    return status
+
+
+def _flags(processes: int) -> list[list[str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        [
+            "--parallel.distributed",
+            f"--parallel.coordinator=127.0.0.1:{port}",
+            f"--parallel.num-processes={processes}",
+            f"--parallel.process-id={number}",
+        ]
+        for number in range(processes)
+    ]
+
+
+class _Processes:
+    """A group of processes and the signals that it passes on to them."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "_Processes":
+        main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGTERM, signal.SIGINT) if main else ()
+        self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running:
+            process.kill()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = True
+        for process in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+
+    def run(self, commands: list[list[str]]) -> int:
+        """Starts the commands, waits for all of them, and returns the first failure's status, else 0."""
+        forwarders = []
+        for number, (command, cores) in enumerate(zip(commands, _shares(len(commands)), strict=True)):
+            with _confined_to(cores):
+                process = subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+                )
+            self._running.append(process)
+            out_prefix, err_prefix = "" if number == 0 else f"[{number}] ", f"[{number}] "
+            for pipe, prefix in ((process.stdout, out_prefix), (process.stderr, err_prefix)):
+                forwarder = threading.Thread(target=_forward, args=(pipe, prefix), daemon=True)
+                forwarder.start()
+                forwarders.append(forwarder)
+        status = self._wait()
+        for forwarder in forwarders:
+            forwarder.join(timeout=5)
+        return status
+
+    def _wait(self) -> int:
+        first, deadline = 0, float("inf")
+        while self._running:
+            for process in list(self._running):
+                code = process.poll()
+                if code is None:
+                    continue
+                self._running.remove(process)
+                code = 128 - code if code < 0 else code
+                if code and not first:
+                    first, deadline = code, time.monotonic() + GRACE_SECONDS
+            if time.monotonic() > deadline:
+                for process in self._running:
+                    process.kill()
+            time.sleep(_POLL_SECONDS)
+        return first
+
+
+def _shares(count: int) -> list[set[int]]:
+    """The cores of each process: an equal part where there are enough, else all of them."""
+    cores = sorted(os.sched_getaffinity(0))
+    size = len(cores) // count
+    return [set(cores[i * size : (i + 1) * size]) if size else set(cores) for i in range(count)]
+
+
+@contextlib.contextmanager
+def _confined_to(cores: set[int]) -> Iterator[None]:
+    """What is started within inherits these cores from this thread."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _forward(pipe: IO[bytes], prefix: str) -> None:
+    target = sys.stderr if prefix else sys.stdout
+    for line in pipe:
+        target.write(prefix + line.decode(errors="replace"))
+        target.flush()

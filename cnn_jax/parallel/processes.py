@@ -1,0 +1,113 @@
+"""Several processes that train one model: how they find each other, agree on a stop, and notice that one has died."""
+
+import collections
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import Array
+
+from cnn_jax.config import ConfigError, ParallelConfig
+
+from .layout import Layout
+
+# A process that has not been heard of for so long is dead.
+HEARTBEAT_SECONDS = 30
+
+# Steps after which a number that one process put in is known to all: no more than the loop runs ahead of the devices.
+STEPS_TO_AGREE = 2
+
+
+class PeerError(RuntimeError):
+    """Another process of the run has died, or cannot be reached."""
+
+
+@contextlib.contextmanager
+def joined(parallel: ParallelConfig) -> Iterator[None]:
+    """A context in which this process is one of those that `parallel` describes; nothing unless it is distributed.
+
+    Processes stay joined afterwards, for JAX can be started in them only once.
+
+    Raises:
+      ConfigError: when the other processes are neither given nor found in the environment.
+      PeerError: when one of them dies within the context.
+    """
+    if not parallel.distributed:
+        yield
+        return
+    if not jax.distributed.is_initialized():
+        try:
+            jax.distributed.initialize(
+                parallel.coordinator,
+                parallel.num_processes,
+                parallel.process_id,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"`parallel.distributed`: {error} No cluster was found in the environment; give "
+                "`parallel.coordinator`, `parallel.num_processes` and `parallel.process_id`, or use `cnn-jax launch`."
+            ) from error
+    try:
+        yield
+        # Process 0 has pictures to draw; who left before it would be taken for dead.
+        wait_for_all("end")
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise PeerError(
+            f"process {jax.process_index()} of {jax.process_count()} lost another one ({reason}). Start all of them "
+            "again: the run continues from its newest checkpoint."
+        ) from error
+
+
+def is_writer() -> bool:
+    """Whether this is process 0, the one that writes logs."""
+    return jax.process_index() == 0
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process with an exit status; after a failure at once, without waiting for peers that may be dead."""
+    stopped = status in (128 + signal.SIGTERM, 128 + signal.SIGINT)  # as all of them are, after the same step
+    if status and not stopped and jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def wait_for_all(name: str) -> None:
+    """Returns when every process has come here; at once where there is only one."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+class Agreement:
+    """Tells every process, at the same step, the largest number that any of them put in.
+
+    Two processes that get a signal at different moments must stop at the same step, or one would wait for ever in the
+    next one's reduction.  The maximum over all devices is taken in the background, `STEPS_TO_AGREE` steps behind, so
+    that no step waits for it.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._split = layout.split
+        self._largest = layout.everywhere(jnp.max)
+        self._under_way: collections.deque[Array] = collections.deque()
+
+    def __call__(self, number: int) -> int:
+        """Puts in this step's number; returns the maximum of some steps before, 0 at first, or `number` when alone."""
+        if jax.process_count() == 1:
+            return number
+        mine = np.full(jax.local_device_count(), number, np.int32)
+        self._under_way.append(self._largest(jax.make_array_from_process_local_data(self._split, mine)))
+        return int(self._under_way.popleft()) if len(self._under_way) > STEPS_TO_AGREE else 0
