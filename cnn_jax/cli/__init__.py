@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         else:
             print(f"cnn-jax: {error or type(error).__name__}", file=sys.stderr)
-            if not isinstance(error, (ValueError, OSError, RuntimeError)):
+            if not isinstance(error, (ValueError, OSError, RuntimeError)) and not hasattr(error, "exit_status"):
                 print("cnn-jax: --debug shows where.", file=sys.stderr)
         return getattr(error, "exit_status", 2 if isinstance(error, ConfigError) else 1)
 

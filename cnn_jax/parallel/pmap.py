@@ -47,8 +47,8 @@ class PmapLayout(Layout):
 def _compile(step: Callable[..., Any], state: Any, batch: Mapping[str, Array], **options: Any) -> Any:
     # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, **options)
-    # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays that the
-    # other strategies use, and is called as it is, so only the lowering sees parts.
+    # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays that
+    # the other strategies use, and is called as it is, so only the lowering sees parts.
     devices = jax.local_device_count()
     state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
     part = {k: np.zeros((devices, *v.shape[1:]), v.dtype) for k, v in batch.items()}

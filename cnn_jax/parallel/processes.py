@@ -14,8 +14,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Array
 
-from cnn_jax.config import ConfigError, ParallelConfig
-
 from .layout import Layout
 
 # A process that has not been heard of for so long is dead.
@@ -29,30 +27,38 @@ class PeerError(RuntimeError):
     """Another process of the run has died, or cannot be reached."""
 
 
+class ClusterError(ValueError):
+    """The other processes of a run are neither given nor found in the environment."""
+
+    exit_status = 2
+
+
 @contextlib.contextmanager
-def joined(parallel: ParallelConfig) -> Iterator[None]:
-    """A context in which this process is one of those that `parallel` describes; nothing unless it is distributed.
+def joined(
+    distributed: bool, coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
+) -> Iterator[None]:
+    """A context in which this process is one of several; nothing happens unless `distributed`.
 
     Processes stay joined afterwards, for JAX can be started in them only once.
 
+    Args:
+      coordinator: HOST:PORT of process 0.
+      num_processes, process_id: how many there are, and which of them this is, from 0.  What is None, JAX finds in the
+        environment of Slurm, Open MPI, Kubernetes or a TPU pod.
+
     Raises:
-      ConfigError: when the other processes are neither given nor found in the environment.
-      PeerError: when one of them dies within the context.
+      ClusterError: when it finds nothing there.
+      PeerError: when one of the others dies within the context.
     """
-    if not parallel.distributed:
+    if not distributed:
         yield
         return
     if not jax.distributed.is_initialized():
+        timeouts = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "shutdown_timeout_seconds": HEARTBEAT_SECONDS}
         try:
-            jax.distributed.initialize(
-                parallel.coordinator,
-                parallel.num_processes,
-                parallel.process_id,
-                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-                shutdown_timeout_seconds=HEARTBEAT_SECONDS,
-            )
+            jax.distributed.initialize(coordinator, num_processes, process_id, **timeouts)
         except ValueError as error:
-            raise ConfigError(
+            raise ClusterError(
                 f"`parallel.distributed`: {error} No cluster was found in the environment; give "
                 "`parallel.coordinator`, `parallel.num_processes` and `parallel.process_id`, or use `cnn-jax launch`."
             ) from error

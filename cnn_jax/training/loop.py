@@ -56,7 +56,9 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     config = check_types(config)
     if workdir is None:
         workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
-    with joined(config.parallel), precision(config.model.dtype):
+    parallel = config.parallel
+    join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
+    with join, precision(config.model.dtype):
         session = open_session(config)
         with contextlib.closing(open_run(Path(workdir), config, session.derived)) as writer:
             return _run(session, writer, profile)
