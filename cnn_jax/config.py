@@ -61,12 +61,20 @@ class DataConfig:
     """Where prepared sets lie; None takes $CNN_JAX_DATA, else the user's cache folder."""
     validation_fraction: float | None = None
     """Of the training split, where a set has no validation split of its own; None is a tenth, 0 trains on all."""
+    examples_per_class: int | None = None
+    """Train on that many of each class, chosen by the seed; None takes all."""
+    class_fractions: tuple[float, ...] = ()
+    """Train on this part of each class, in label order, 0 to 1; empty takes all."""
+    label_noise: float = 0.0
+    """The part of the training examples whose label becomes another one, 0 to 1."""
     augment: tuple[str, ...] = ()
     """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"; with image files the first must be
     "random_resized_crop(224)" or another that brings them to one size."""
     eval_augment: tuple[str, ...] = ()
     """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
     files "resize_shorter(256)" "center_crop(224)"."""
+    eval_views: str | None = None
+    """Average the probabilities over several views of each image at evaluation: "flip()" or "ten_crop(224)"."""
 
 
 @dataclass(frozen=True)

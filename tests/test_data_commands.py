@@ -106,3 +106,20 @@ def test_own_folder_is_prepared_listed_shown_and_trained_on(tmp_path, capsys):
     picture = str(pictures / "test" / "빨강" / "1 번.jpg")
     assert main(["predict", str(tmp_path / "run"), picture, "--json"]) == 0
     assert last_json(capsys)["predictions"][0]["classes"][0] == "빨강"
+
+
+def test_subset_noise_and_views_reach_the_training(tmp_path, capsys):
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text(
+        "from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig\n"
+        "def config():\n"
+        "    data = DataConfig('digits', batch_size=30, augment=('resize(28)',), eval_augment=('resize(32)',),\n"
+        "                      examples_per_class=6, label_noise=0.1, eval_views='ten_crop(28)')\n"
+        "    return Config(model=ModelConfig('lenet5'), data=data, train=TrainConfig(epochs=5))\n"
+    )
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "run"), "--json"]) == 0
+    assert last_json(capsys)["step"] == 10  # five epochs of sixty examples, thirty a step
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "x"), "--data.examples-per-class", "900"]) == 1
+    assert "the size of the smallest class, got 900" in capsys.readouterr().err
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "x"), "--data.eval-views", "flop()"]) == 2
+    assert "did you mean flip" in capsys.readouterr().err

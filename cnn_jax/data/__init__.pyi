@@ -25,5 +25,5 @@ from .prepare import prepare as prepare
 from .prepare import skipped_files as skipped_files
 from .store import data_root as data_root
 from .subset import take_subset as take_subset
-from .test_time import average_views as average_views
-from .test_time import parse_views as parse_views
+from .views import average_views as average_views
+from .views import parse_views as parse_views

@@ -81,7 +81,8 @@ def _quotas(
     if examples_per_class is not None:
         if not 1 <= examples_per_class <= sizes.min():
             raise DataError(
-                f"`examples_per_class` must be from 1 to {sizes.min()}, the size of the smallest class, got {examples_per_class}."
+                f"`examples_per_class` must be from 1 to {sizes.min()}, the size of the smallest class, "
+                f"got {examples_per_class}."
             )
         quotas = np.full(num_classes, examples_per_class)
     if class_fractions:

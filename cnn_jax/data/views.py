@@ -1,6 +1,6 @@
 """Test-time augmentation: several views of each image, and the average of what a network says about them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,8 @@ def ten_crop(height: int, width: int | None = None) -> Views:
         down, right = images.shape[1] - height, images.shape[2] - columns
         if down < 0 or right < 0:
             raise ValueError(
-                f"`ten_crop` cannot cut {height}×{columns} out of {images.shape[1]}×{images.shape[2]}; resize to more first."
+                f"`ten_crop` cannot cut {height}×{columns} out of {images.shape[1]}×{images.shape[2]}; "
+                "resize to more first."
             )
         corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
         crops = jnp.stack([images[:, y : y + height, x : x + columns] for y, x in corners])
@@ -63,8 +64,3 @@ def average_views(
     stacked = batches.reshape(-1, *batches.shape[2:])
     logits = logits_of(stacked).reshape(batches.shape[0], images.shape[0], -1)
     return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0) - jnp.log(jnp.asarray(batches.shape[0], logits.dtype))
-
-
-def output_shape(views: Views, image_shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape [H, W, C] of one view of an image [H, W, C]."""
-    return jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape[2:]

@@ -14,7 +14,8 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment
+from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment, parse_views, take_subset
+from cnn_jax.data.views import Views
 from cnn_jax.models import ModelOptions, create_model
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.derived import Derived, derive
@@ -58,6 +59,8 @@ class Session:
     info: DatasetInfo
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
+    train_shape: tuple[int, int, int]
+    """(H, W, C) as a training batch holds the images."""
     fit: Callable[[np.ndarray], np.ndarray]
     """Brings an image from elsewhere to the size and channels of an evaluation batch."""
     train_step: TrainStep
@@ -70,7 +73,7 @@ class Session:
 
     def training_data(self) -> Dataset:
         """The training split, to train on."""
-        return _load(self.config, "train").with_augment(self.config.data.augment)
+        return _load_training(self.config)
 
     @property
     def has_validation(self) -> bool:
@@ -92,7 +95,7 @@ class Session:
         """A training batch of zeros, placed as real ones are."""
         rows = self.layout.rows(self.config.data.batch_size)
         size = rows.stop - rows.start
-        batch = {"image": np.zeros((size, *self.info.image_shape), np.uint8)}
+        batch = {"image": np.zeros((size, *self.train_shape), np.uint8)}
         return self.layout.put(batch | {k: np.zeros(size, np.int32) for k in ("label", "index", "epoch")})
 
     def compile_train_step(self) -> Any:
@@ -124,7 +127,8 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       DataError: when the data set is unknown or not prepared.
     """
     layout = create_layout(config.parallel.strategy)
-    split = _load(config, "train" if derived is None else "test")
+    split = _load_training(config) if derived is None else _load(config, "test")
+    split = split.with_augment(config.data.eval_augment)
     info = split.info
     if derived is None:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
@@ -138,7 +142,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     with _named("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
     optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
-    logits = make_logits(model, eval_augment, info, config)
+    with _named("data.eval_views"):
+        views = parse_views(config.data.eval_views) if config.data.eval_views else None
+    logits = make_logits(model, eval_augment, views, info, config)
     return Session(
         config=config,
         derived=derived,
@@ -146,7 +152,8 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         optimizer=optimizer,
         layout=layout,
         info=info,
-        image_shape=eval_augment.output_shape(info.image_shape),
+        image_shape=_network_shape(eval_augment.output_shape(info.image_shape), views),
+        train_shape=training.info.image_shape,
         fit=split.fit,
         train_step=make_train_step(model, optimizer, schedule, augment, info, layout, config),
         eval_step=make_eval_step(logits, layout, config),
@@ -169,6 +176,26 @@ def _load(config: Config, split: str) -> Dataset:
         augment=data.eval_augment,
         on_error=data.on_error,
     )
+
+
+def _load_training(config: Config) -> Dataset:
+    data = config.data
+    whole = _load(config, "train").with_augment(data.augment)
+    return take_subset(
+        whole,
+        seed=config.seed,
+        examples_per_class=data.examples_per_class,
+        class_fractions=data.class_fractions,
+        label_noise=data.label_noise,
+    )
+
+
+def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tuple[int, int, int]:
+    """The shape in which the network sees an image of evaluation."""
+    if views is None:
+        return image_shape
+    _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
+    return shape[0], shape[1], shape[2]
 
 
 def _options(config: Config, layout: Layout) -> ModelOptions:

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
 from cnn_jax.config import Config
-from cnn_jax.data import Augment, DatasetInfo, apply_augment, normalize
+from cnn_jax.data import Augment, DatasetInfo, apply_augment, average_views, normalize
+from cnn_jax.data.views import Views
 from cnn_jax.parallel import Layout
 from cnn_jax.training.gradients import make_gradients
 from cnn_jax.training.loss_scale import all_finite, keep_unless
@@ -99,7 +100,7 @@ def no_train_metrics(dtype: DTypeLike) -> TrainMetrics:
     return jax.tree.map(jnp.zeros_like, one)
 
 
-def make_logits(model: nn.Module, augment: Augment, info: DatasetInfo, config: Config) -> LogitsOf:
+def make_logits(model: nn.Module, augment: Augment, views: Views | None, info: DatasetInfo, config: Config) -> LogitsOf:
     """The function `(variables, images uint8 [b, H, W, C]) -> logits [b, k]` of evaluation and prediction."""
 
     def logits_of(variables: Mapping[str, Any], images: Array) -> Array:
@@ -107,8 +108,12 @@ def make_logits(model: nn.Module, augment: Augment, info: DatasetInfo, config: C
         zeros = jnp.zeros(images.shape[0], jnp.int32)
         images = apply_augment(augment, images, seed=0, epoch=zeros, index=zeros)
         images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
+
+        def predict(batch: Array) -> Array:
+            return model.apply(variables, batch, train=False)  # type: ignore[return-value]
+
         with ops.implementation(config.model.conv):
-            return model.apply(variables, images, train=False)  # type: ignore[return-value]
+            return predict(images) if views is None else average_views(predict, views, images)
 
     return logits_of
 
