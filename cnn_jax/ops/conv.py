@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Float
 
-from .geometry import Padding, explicit_padding, pair, positions
+from .conv_cpu import conv_with_own_gradients, xla_conv
+from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
+from .implementation import current_implementation
 
 
 def conv2d(
@@ -48,15 +50,8 @@ def conv2d(
     window, size = (kernel.shape[0], kernel.shape[1]), x.shape[1:3]
     pads = explicit_padding(padding, size, window, strides, dilation, "conv2d.padding")
     positions(size, window, strides, pads, dilation, "conv2d")
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        strides,
-        pads,
-        rhs_dilation=dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
+    convolve = xla_conv if current_implementation() == "xla" else conv_with_own_gradients
+    return convolve(x, kernel, ConvGeometry(strides, pads, dilation, groups))
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:

@@ -4,10 +4,44 @@ Everything here is arithmetic on Python integers; one axis of an image of size `
 `d` apart, has `(n + low + high - ((k - 1) * d + 1)) // stride + 1` positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 type Pair = tuple[int, int]
 type Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class ConvGeometry:
+    """How the filters of one convolution move: everything about it that is not an array."""
+
+    strides: Pair = (1, 1)
+    pads: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The pixels of one remainder under the stride, along one axis, and the taps of the window that ever meet them.
+
+    Pixel `remainder + q * stride` meets tap `taps[t]` at the output's place `q - lifts[t]`.
+    """
+
+    remainder: int
+    size: int
+    taps: tuple[int, ...]
+    lifts: tuple[int, ...]
+
+
+def phases(size: int, window: int, stride: int, dilation: int, low: int) -> Iterator[Phase]:
+    """The phases of an axis of `size` pixels, padded by `low` in front, that meet any tap."""
+    for remainder in range(min(stride, size)):
+        met = [(tap, tap * dilation - low - remainder) for tap in range(window)]
+        met = [(tap, offset // stride) for tap, offset in met if offset % stride == 0]
+        if met:
+            taps, lifts = zip(*met, strict=True)
+            yield Phase(remainder, -(-(size - remainder) // stride), taps, lifts)
 
 
 def pair(value: int | Sequence[int], name: str) -> Pair:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from references import conv2d as reference
 
+import cnn_jax.ops
 from cnn_jax.ops import conv2d, im2col
 
 # (image [n, h, w, c], kernel [kh, kw, c / groups, o], strides, padding, dilation, groups)
@@ -16,6 +17,9 @@ CASES = {
     "dilated": ((1, 9, 8, 2), (3, 2, 2, 3), (1, 2), ((2, 0), (1, 3)), (2, 3), 1),
     "grouped": ((2, 6, 6, 6), (3, 3, 2, 9), (2, 1), ((1, 1), (0, 1)), (1, 1), 3),
     "depthwise": ((1, 5, 5, 4), (3, 3, 1, 4), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
+    "dilated and strided": ((1, 13, 12, 3), (3, 4, 3, 2), (3, 2), ((2, 1), (0, 4)), (2, 3), 1),
+    "stride larger than the window": ((2, 9, 11, 2), (2, 1, 2, 3), (3, 4), ((0, 0), (0, 0)), (1, 1), 1),
+    "padding larger than the window": ((1, 3, 4, 2), (2, 2, 2, 3), (1, 2), ((4, 3), (3, 5)), (1, 1), 1),
     "window as large as the image": ((3, 4, 5, 2), (4, 5, 2, 6), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
 }
 # Sums of up to 400 products in float32.
@@ -27,15 +31,19 @@ def draw(image, kernel, seed=0):
     return rng.normal(size=image).astype(np.float32), rng.normal(size=kernel).astype(np.float32)
 
 
+@pytest.mark.parametrize("implementation", ["xla", "auto", "auto, in a loop"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_conv2d_agrees_with_loops_in_value_and_gradients(case):
+def test_conv2d_agrees_with_loops_in_value_and_gradients(case, implementation, monkeypatch):
+    if implementation == "auto, in a loop":
+        monkeypatch.setattr("cnn_jax.ops.weight_gradient.BLOCK_ROWS", 8)
     image, window, strides, padding, dilation, groups = case
     x, kernel = draw(image, window)
 
     def f(x, kernel):
         return conv2d(x, kernel, strides=strides, padding=padding, dilation=dilation, groups=groups)
 
-    y, pull = jax.vjp(f, x, kernel)
+    with cnn_jax.ops.implementation(implementation.split(",")[0]):
+        y, pull = jax.vjp(f, x, kernel)
     np.testing.assert_allclose(y, reference(x, kernel, strides, padding, dilation, groups), **TOLERANCE)
     g = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
     for ours, theirs in zip(pull(g), reference(x, kernel, strides, padding, dilation, groups, g), strict=True):

@@ -1,0 +1,107 @@
+"""What JAX does to functions must keep working with gradients of our own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.ops import conv2d, implementation
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(8, 9, 8, 3)).astype(np.float32)
+KERNEL = RNG.normal(size=(3, 3, 3, 4)).astype(np.float32)
+# Sums of some hundred products in float32, of gradients up to about 100.
+TOLERANCE = dict(rtol=1e-4, atol=1e-3)
+
+
+def loss(x, kernel):
+    return jnp.square(conv2d(x, kernel, strides=2, padding=1)).mean(0).sum()
+
+
+gradients = jax.grad(loss, argnums=(0, 1))
+
+
+@pytest.fixture(autouse=True, params=[40, 2048], ids=["loop", "one product"])
+def block_rows(request, monkeypatch):
+    """The gradient to the kernel as a loop over blocks of rows, and as one product."""
+    monkeypatch.setattr("cnn_jax.ops.weight_gradient.BLOCK_ROWS", request.param)
+
+
+@pytest.fixture(scope="module")
+def expected():
+    with implementation("xla"):
+        return gradients(X, KERNEL)
+
+
+def agree(ours, theirs):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **TOLERANCE), ours, theirs)
+
+
+def test_the_two_implementations_agree(expected):
+    agree(gradients(X, KERNEL), expected)
+
+
+def test_vmap_over_images_and_kernels():
+    xs, kernels = jnp.stack([X, 2 * X]), jnp.stack([KERNEL, -KERNEL])
+    batched = jax.vmap(gradients)(xs, kernels)
+    agree(batched, jax.tree.map(lambda *parts: jnp.stack(parts), *map(gradients, xs, kernels)))
+
+
+def test_remat(expected):
+    agree(jax.grad(jax.checkpoint(loss), argnums=(0, 1))(X, KERNEL), expected)
+
+
+def test_scan(expected):
+    total = jax.tree.map(jnp.zeros_like, (X, KERNEL))
+    step = jax.jit(lambda x, kernel: jax.lax.scan(lambda t, _: (gradients(x, kernel), None), total, None, 2)[0])
+    agree(step(X, KERNEL), expected)
+
+
+def test_reverse_over_reverse_agrees_with_xla():
+    def norm(x, kernel):
+        return sum(jnp.square(g).sum() for g in gradients(x, kernel))
+
+    ours = jax.grad(norm, argnums=(0, 1))(X, KERNEL)
+    with implementation("xla"):
+        theirs = jax.grad(norm, argnums=(0, 1))(X, KERNEL)
+    agree(jax.tree.map(lambda a: a / jnp.abs(a).max(), ours), jax.tree.map(lambda a: a / jnp.abs(a).max(), theirs))
+
+
+def test_export_for_two_platforms_with_any_batch(expected):
+    batch = jax.export.symbolic_shape("b")[0]
+    shapes = jax.ShapeDtypeStruct((batch, *X.shape[1:]), X.dtype), jax.ShapeDtypeStruct(KERNEL.shape, KERNEL.dtype)
+    program = jax.export.deserialize(
+        jax.export.export(jax.jit(gradients), platforms=("cpu", "cuda"))(*shapes).serialize()
+    )
+    agree(program.call(X, KERNEL), expected)
+
+
+def test_other_platforms_get_the_convolution_of_xla():
+    shapes = jax.ShapeDtypeStruct(X.shape, X.dtype), jax.ShapeDtypeStruct(KERNEL.shape, KERNEL.dtype)
+    text = {p: jax.export.export(jax.jit(gradients), platforms=[p])(*shapes).mlir_module() for p in ("cpu", "cuda")}
+    assert "stablehlo.dot_general" in text["cpu"]
+    assert "stablehlo.dot_general" not in text["cuda"]
+
+
+def test_equal_calls_give_equal_bits():
+    f = jax.jit(gradients)
+    first = f(X, KERNEL)
+    for _ in range(3):
+        jax.tree.map(np.testing.assert_array_equal, f(X, KERNEL), first)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
+    x = X.copy()
+    x[1, 4, 3, 1] = value
+    g = np.ones(conv2d(X, KERNEL, strides=2, padding=1).shape, np.float32)
+
+    def values():
+        y, pull = jax.vjp(lambda x, k: conv2d(x, k, strides=2, padding=1), x, KERNEL)
+        return y, *pull(g)
+
+    ours = values()
+    with implementation("xla"):
+        theirs = values()
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))
