@@ -1,0 +1,178 @@
+"""How long one training step takes: forward, backward, SGD with Nesterov momentum, statistics and dropout, blocking.
+
+The step is the bare one, without data, augmentation or metrics, so that other code bases can be timed alike.
+"""
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jaxtyping import Array
+
+from cnn_jax import ops
+from cnn_jax.models import create_model
+from cnn_jax.models.initialize import abstract_variables, initialize
+from cnn_jax.models.registry import architecture
+from cnn_jax.parallel.compile import compiler_options, without_cache
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """The figures of `bench`. `tflops` counts two operations a multiply-add, and three forward passes a step."""
+
+    model: str
+    batch: int
+    dtype: str
+    conv: str
+    step_ms_median: float
+    step_ms_min: float
+    images_per_s: float
+    tflops: float
+    peak_memory_mb: float
+    compile_s: float
+
+
+def time_steps(
+    name: str,
+    *,
+    batch: int,
+    image_size: int | None = None,
+    dtype: str = "float32",
+    conv: Literal["auto", "xla"] = "auto",
+    steps: int = 10,
+    warmup: int = 3,
+) -> StepTimes:
+    """Time whole training steps on noise.
+
+    Args:
+        name: of a network; it is given its published channels and number of classes.
+        batch: images a step.
+        image_size: height and width; None is the published one.
+        dtype: of the computation.
+        conv: `auto`, our formulations and compiler options; `xla`, neither.
+        steps: steps timed; the median and the fastest are reported.
+        warmup: steps before them.
+
+    Returns:
+        The figures; memory is what the compiled step holds at once: arguments, results and temporaries.
+
+    Raises:
+        ValueError: for an unknown model, or a number that is not positive.
+    """
+    for what, number in dict(batch=batch, image_size=1 if image_size is None else image_size, steps=steps).items():
+        if number < 1:
+            raise ValueError(f"`{what}` must be positive, got {number}.")
+    with jax.enable_x64(dtype == "float64"):
+        return _time_steps(name, batch, image_size, dtype, conv, steps, warmup)
+
+
+def _time_steps(
+    name: str, batch: int, image_size: int | None, dtype: str, conv: str, steps: int, warmup: int
+) -> StepTimes:
+    height, width, channels = architecture(name).image_shape
+    shape = (image_size or height, image_size or width, channels)
+    model = create_model(name, dtype=jnp.dtype(dtype))
+    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+    print(f"{name}: preparing {batch} images of {shape}", file=sys.stderr, flush=True)
+    variables = initialize(model, keys, shape)
+    optimizer = optax.sgd(0.01, momentum=0.9, nesterov=True)
+    parameters, batch_stats = variables["params"], variables.get("batch_stats", {})
+    state: tuple[Any, ...] = (parameters, batch_stats, optimizer.init(parameters))
+    images = jax.random.normal(jax.random.key(2), (batch, *shape), jnp.float32)
+    labels = jnp.arange(batch) % model.num_classes
+
+    start = time.perf_counter()
+    with ops.implementation(conv), without_cache():
+        options = compiler_options() if conv == "auto" else None
+        step = jax.jit(_make_step(model, optimizer), donate_argnums=0, compiler_options=options)
+        compiled = step.lower(state, images, labels).compile()
+    compile_s = time.perf_counter() - start
+    print(f"compiled in {compile_s:.1f} s, {warmup} + {steps} steps", file=sys.stderr, flush=True)
+
+    times = []
+    for _ in range(warmup + steps):
+        start = time.perf_counter()
+        state, loss = compiled(state, images, labels)
+        float(loss)
+        times.append(time.perf_counter() - start)
+    median, fastest = statistics.median(times[warmup:]), min(times[warmup:])
+    flops = 6 * batch * multiply_adds(name, shape, model.dtype)
+    return StepTimes(
+        model=name,
+        batch=batch,
+        dtype=dtype,
+        conv=conv,
+        step_ms_median=round(1e3 * median, 2),
+        step_ms_min=round(1e3 * fastest, 2),
+        images_per_s=round(batch / median, 2),
+        tflops=round(flops / median / 1e12, 4),
+        peak_memory_mb=round(_bytes_held(compiled) / 1e6, 1),
+        compile_s=round(compile_s, 2),
+    )
+
+
+def _make_step(model: nn.Module, optimizer: optax.GradientTransformation) -> Any:
+    def step(state: tuple[Any, ...], images: Array, labels: Array) -> tuple[tuple[Any, ...], Array]:
+        parameters, batch_stats, moments = state
+
+        def loss_of(parameters: Any) -> tuple[Array, Any]:
+            logits, updates = model.apply(
+                {"params": parameters, "batch_stats": batch_stats},
+                images,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": jax.random.key(1)},
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), updates.get("batch_stats", {})
+
+        (loss, new_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters)
+        updates, moments = optimizer.update(gradients, moments, parameters)
+        return (optax.apply_updates(parameters, updates), new_stats, moments), loss
+
+    return step
+
+
+def multiply_adds(name: str, shape: tuple[int, int, int], dtype: Any) -> int:
+    """Those of the convolutions and matrix products for one image, read off the traced forward pass."""
+    model = create_model(name, dtype=dtype)
+    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    with ops.implementation("xla"):
+        program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(abstract_variables(model, shape), images)
+    return _macs(program.jaxpr)
+
+
+def _macs(program: Any) -> int:
+    total = 0
+    for equation in program.eqns:
+        outputs = equation.outvars[0].aval.size if equation.outvars else 0
+        if equation.primitive.name == "conv_general_dilated":
+            kernel = equation.invars[1].aval
+            filters = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            total += outputs * kernel.size // filters
+        elif equation.primitive.name == "dot_general":
+            ((contracted, _), _) = equation.params["dimension_numbers"]
+            left = equation.invars[0].aval.shape
+            for axis in contracted:
+                outputs *= left[axis]
+            total += outputs
+        total += sum(_macs(inner) for inner in jax.extend.core.jaxprs_in_params(equation.params))
+    return total
+
+
+def _bytes_held(compiled: Any) -> int:
+    memory = compiled.memory_analysis()
+    # Donated arguments are results, too, and count once.
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
