@@ -7,6 +7,7 @@ usual.
 import math
 from typing import Any
 
+import numpy as np
 from jaxtyping import Num
 
 TRIES = 10
@@ -45,6 +46,26 @@ def crop_box(
     tries = xp.stack([top, left, rows, columns], axis=1)
     chosen = xp.where(fits.any(), tries[xp.argmax(fits)], xp.asarray(_central(height, width, ratio), tries.dtype))
     return chosen.astype(xp.int32)
+
+
+def crop_box_host(
+    uniforms: Num[np.ndarray, "tries 4"],
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> tuple[int, int, int, int]:
+    """`crop_box` for one image on the host: plain numbers, and no try after the first that fits, take a tenth of the
+    time."""
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    for size, shape, down, right in uniforms.tolist():
+        area = height * width * (scale[0] + size * (scale[1] - scale[0]))
+        aspect = math.exp(low + shape * (high - low))
+        rows, columns = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        if 1 <= rows <= height and 1 <= columns <= width:
+            return int(down * (height - rows + 1)), int(right * (width - columns + 1)), rows, columns
+    top, left, rows, columns = _central(height, width, ratio)
+    return top, left, rows, columns
 
 
 def _central(height: int, width: int, ratio: tuple[float, float]) -> list[int]:

@@ -88,17 +88,17 @@ class EncodedDataset:
         def decode(position: int) -> None:
             index = int(indices[position])
             uniforms = example_uniforms(seed, int(epoch[position]) if epoch is not None else 0, index)
-            out[position] = self._decode(index, uniforms)
+            self._decode(index, uniforms, out[position])
 
         list(self._pool.map(decode, range(len(indices))))  # raises what a thread raised
         return out
 
-    def _decode(self, index: int, uniforms: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    def _decode(self, index: int, uniforms: np.ndarray, out: UInt8[np.ndarray, "h w 3"]) -> None:
         stored = index if self._rows is None else int(self._rows[index])
         record = self._source[stored]
         name = record.get("file_name", b"")
         where = f"{name.decode() if isinstance(name, bytes) else name} (example {stored} of {self._folder})"
-        return decode_crop(record["image"], where, self._crop, uniforms)
+        decode_crop(record["image"], where, self._crop, uniforms, out)
 
 
 def _open_records(folder: Path, split: str) -> Any:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from cnn_jax.data import parse_augment
 from cnn_jax.data.augment_crop import resize_box
-from cnn_jax.data.crop_box import crop_box
+from cnn_jax.data.crop_box import crop_box, crop_box_host
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 30), (3, 5, 12, 9), (10, 2, 4, 25), (19, 29, 1, 1)])
@@ -64,6 +64,13 @@ def test_crop_box_is_the_same_by_numpy_and_by_jax():
     for u in uniforms:
         host, device = (crop_box(u, 375, 500, (0.08, 1.0), (3 / 4, 4 / 3), xp) for xp in (np, jnp))
         assert np.abs(np.asarray(device) - host).max() <= 1  # float32 may round the other way
+
+
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (32, 32), (600, 60)])
+def test_crop_box_of_the_host_is_the_same(height, width):
+    for uniforms in np.random.default_rng(2).random((500, 10, 4)):
+        expected = crop_box(uniforms, height, width, (0.08, 1.0), (3 / 4, 4 / 3), np)
+        assert crop_box_host(uniforms, height, width, (0.08, 1.0), (3 / 4, 4 / 3)) == tuple(expected)
 
 
 def test_random_resized_crop_shows_other_parts_to_other_keys():

@@ -6,11 +6,18 @@ from archive_writers import jpeg
 from PIL import Image
 
 from cnn_jax.data import DataError
-from cnn_jax.data.decode import decode_crop, example_uniforms, random_crop, whole
+from cnn_jax.data.decode import decode_crop as decode_into
+from cnn_jax.data.decode import example_uniforms, random_crop, whole
 from cnn_jax.data.host_crop import parse_host_crop
 from cnn_jax.data.order import DECODE_CROP, random_words
 
 NUMBERS = np.full((10, 4), 0.5)
+
+
+def decode_crop(content, name, crop, uniforms):
+    out = np.empty((crop.height, crop.width, 3), np.uint8)
+    decode_into(content, name, crop, uniforms, out)
+    return out
 
 
 def bilinear(image, height, width):
@@ -39,8 +46,8 @@ def test_random_crop_equals_the_box_of_the_whole_image(seed, size):
     full = np.asarray(Image.open(io.BytesIO(content)))
     expected = bilinear(full[top : top + rows, left : left + columns], *size)
     ours = decode_crop(content, "a.jpg", crop, uniforms)
-    assert np.abs(ours - expected).max() <= 3  # two builds of libjpeg, and rounding
-    assert np.abs(ours - expected).mean() < 0.6
+    assert np.abs(ours - expected).max() <= 6  # another transform, and rounding
+    assert np.abs(ours - expected).mean() < 1.5
 
 
 @pytest.mark.parametrize(("side", "scale"), [(63, 1), (64, 2), (127, 2), (128, 4), (256, 8), (600, 8)])
