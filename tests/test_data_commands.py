@@ -42,7 +42,7 @@ def test_data_show_writes_a_picture(tmp_path, capsys):
     ("words", "status", "message"),
     [
         (["prepare", "digit"], 1, "did you mean digits"),
-        (["prepare", "fashion_mnist"], 1, "--source DIR"),
+        (["prepare", "imagenet2012"], 1, "--source DIR"),
         (["prepare", "fashion_mnist", "--source", "/no/such"], 1, "/no/such is not a folder"),
         (["show", "fashion_mnist", "--out", "x.png"], 1, "cnn-jax data prepare fashion_mnist"),
         (["show", "digits"], 2, "--out"),

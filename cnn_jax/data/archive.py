@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from .checksums import ARCHIVES, CONTENTS
+from .checksums import CONTENTS, official_archives
 from .errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -88,10 +88,10 @@ def check_official(name: str, path: Path, content: np.ndarray | None = None) -> 
     Args:
         content: what was unpacked; it identifies a repacked archive where the content's checksum is known.
     """
-    expected = ARCHIVES.get(name, {}).get(path.name)
+    expected = official_archives(name).get(path.name)
     if expected:
         with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == expected:
+            if hashlib.file_digest(file, "sha256").hexdigest() == expected.sha256:
                 return True
     known_content = CONTENTS.get(name, {}).get(path.name.removesuffix(".gz"))
     if content is not None and hashlib.sha256(np.ascontiguousarray(content)).hexdigest() == known_content:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from . import class_names as names
+from .checksums import official_archives
 from .cifar import read_cifar10, read_cifar100
 from .digits import read_digits
 from .emnist import emnist
@@ -31,6 +32,8 @@ class KnownSet:
         read: turns the folder of official archives into splits; a bundled set ignores the folder.
         image_shape: (height, width, channels); ANY_SIZE for image files.
         classes: their names in the order of the labels, or what reads them.
+        archives: the files to fetch where there is a network and no folder is named; none for what must not be fetched
+        unasked.
         source: where the examples come from: "bundled" with a dependency (prepared on first use) or official
         "archives".
         splits: the examples in each stored split.
@@ -46,6 +49,7 @@ class KnownSet:
     image_shape: ImageShape
     classes: tuple[str, ...] | Callable[[], tuple[str, ...]]
     splits: Mapping[str, int]
+    archives: tuple[str, ...] = ()
     source: Literal["bundled", "archives"] = "archives"
     test: str = "test"
     extras: Callable[[Path | None], Mapping[str, str]] = lambda source: {}
@@ -62,6 +66,11 @@ class KnownSet:
         return len(self.class_names)
 
     @property
+    def family(self) -> str:
+        """The name under which the archives are published: "emnist" for "emnist/letters"."""
+        return self.name.split("/")[0]
+
+    @property
     def has_validation(self) -> bool:
         """Whether the set comes with a validation split beside its test split."""
         return "validation" in self.splits and self.test != "validation"
@@ -69,10 +78,14 @@ class KnownSet:
 
 def _emnist(split_name: str, classes: tuple[str, ...], train: int, test: int) -> KnownSet:
     splits = {"train": train, "test": test}
-    return KnownSet(f"emnist/{split_name}", emnist(split_name), (28, 28, 1), classes, splits)
+    return KnownSet(f"emnist/{split_name}", emnist(split_name), (28, 28, 1), classes, splits, ("gzip.zip",))
 
 
-_MNIST_SPLITS = {"train": 60_000, "test": 10_000}
+def _mnist(name: str, classes: tuple[str, ...]) -> KnownSet:
+    archives = tuple(official_archives(name))
+    return KnownSet(name, mnist_like(name), (28, 28, 1), classes, {"train": 60_000, "test": 10_000}, archives)
+
+
 _CIFAR_SPLITS = {"train": 50_000, "test": 10_000}
 
 KNOWN_SETS: dict[str, KnownSet] = {
@@ -86,17 +99,17 @@ KNOWN_SETS: dict[str, KnownSet] = {
             {"train": 1258, "validation": 180, "test": 359},
             source="bundled",
         ),
-        KnownSet("mnist", mnist_like("mnist"), (28, 28, 1), names.DIGITS, _MNIST_SPLITS),
-        KnownSet("kmnist", mnist_like("kmnist"), (28, 28, 1), names.HIRAGANA, _MNIST_SPLITS),
-        KnownSet("fashion_mnist", mnist_like("fashion_mnist"), (28, 28, 1), names.CLOTHES, _MNIST_SPLITS),
+        _mnist("mnist", names.DIGITS),
+        _mnist("kmnist", names.HIRAGANA),
+        _mnist("fashion_mnist", names.CLOTHES),
         _emnist("byclass", names.CHARACTERS, 697_932, 116_323),
         _emnist("bymerge", names.MERGED_CHARACTERS, 697_932, 116_323),
         _emnist("balanced", names.MERGED_CHARACTERS, 112_800, 18_800),
         _emnist("letters", names.LETTERS, 124_800, 20_800),
         _emnist("digits", names.DIGITS, 240_000, 40_000),
         _emnist("mnist", names.DIGITS, 60_000, 10_000),
-        KnownSet("cifar10", read_cifar10, (32, 32, 3), names.CIFAR10, _CIFAR_SPLITS),
-        KnownSet("cifar100", read_cifar100, (32, 32, 3), names.CIFAR100, _CIFAR_SPLITS),
+        KnownSet("cifar10", read_cifar10, (32, 32, 3), names.CIFAR10, _CIFAR_SPLITS, ("cifar-10-binary.tar.gz",)),
+        KnownSet("cifar100", read_cifar100, (32, 32, 3), names.CIFAR100, _CIFAR_SPLITS, ("cifar-100-binary.tar.gz",)),
         KnownSet(
             "imagenet2012",
             read_imagenet,
@@ -112,6 +125,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
                 ANY_SIZE,
                 tuple(names.IMAGENETTE.values()),
                 {"train": 9_469, "validation": 3_925},
+                (f"{stem}.tgz",),
                 test="validation",
             )
             for name, stem in (
@@ -126,6 +140,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
             (96, 96, 3),
             names.STL10,
             {"train": 5_000, "test": 8_000, "unlabelled": 100_000},
+            ("stl10_binary.tar.gz",),
             extras=lambda source: {FOLDS: json.dumps(read_folds(source))},
         ),
     )

@@ -1,8 +1,8 @@
 """The classes of the known data sets, in the order of their labels."""
 
 import string
-from importlib.util import find_spec
-from pathlib import Path
+
+from .checksums import tfds_file
 
 DIGITS = tuple(string.digits)
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -40,16 +40,9 @@ IMAGENETTE = {
 
 def imagenet_wordnet_ids() -> tuple[str, ...]:
     """The 1,000 WordNet identifiers of ImageNet 2012 in label order, from the list that TFDS ships."""
-    return tuple(_imagenet_file("labels.txt").split())
+    return tuple(tfds_file("datasets/imagenet2012/labels.txt").split())
 
 
 def imagenet_validation_ids() -> tuple[str, ...]:
     """The WordNet identifier of each of the 50,000 validation images, by the number in its name, as TFDS ships them."""
-    return tuple(_imagenet_file("validation_labels.txt").split())
-
-
-def _imagenet_file(name: str) -> str:
-    spec = find_spec("tensorflow_datasets")  # found without importing it, which takes half a second
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("tensorflow_datasets is not installed.")
-    return Path(spec.submodule_search_locations[0], "datasets", "imagenet2012", name).read_text()
+    return tuple(tfds_file("datasets/imagenet2012/validation_labels.txt").split())

@@ -106,7 +106,8 @@ def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnErro
         return prepare_set(known, None, folder, on_error)
     if prepared is None:
         command = prepare_command(known.name, root)
-        raise UnpreparedError(f"{known.name} is not prepared below {folder}; run `{command}`.")
+        download = " (without --source the archives are downloaded)" if known.archives else ""
+        raise UnpreparedError(f"{known.name} is not prepared below {folder}; run `{command}`{download}.")
     return prepared
 
 

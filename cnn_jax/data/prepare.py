@@ -3,12 +3,14 @@
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from .arrays import load_arrays
 from .catalogue import ANY_SIZE, KnownSet, folder_set, known_set
 from .errors import DataError
+from .fetch import fetch_archives
 from .raw import EncodedSplit, Splits
 from .store import data_root, find_prepared
 from .verify import OnError, verified
@@ -27,10 +29,11 @@ def prepare(
     on_error: OnError = "fail",
     report: Report | None = None,
 ) -> Path:
-    """Store the data set `name` below the root, from the official archives in `source`; nothing is done where it is
-    prepared.
+    """Store the data set `name` below the root, from its official archives; nothing is done where it is prepared.
 
     Args:
+        source: the folder of the archives; None fetches them where there is a network (but not ImageNet, which needs
+        an account).
         name: as `cnn-jax data list` shows it; "folder" takes the images of `source`.
         on_error: what an image file that cannot be decoded does: end the preparation, or be left out and noted.
         report: is called as report(split, examples written, examples in the split) now and then.
@@ -55,7 +58,11 @@ def prepare_set(
 ) -> Path:
     """`prepare`, of an entry of the catalogue."""
     prepared = find_prepared(root, known.name)
-    if prepared is None:
+    if prepared is None and archives is None and known.archives:
+        fetched = fetch_archives(known.family, known.archives, root / f".archives-{known.family}", report)
+        prepared = _write(known, fetched, root, on_error, report)
+        shutil.rmtree(fetched)
+    elif prepared is None:
         prepared = _write(known, archives, root, on_error, report)
     load_arrays(prepared, "train")  # made now, the arrays need not be made at the first start of a training
     return prepared

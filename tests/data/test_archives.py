@@ -1,11 +1,14 @@
+import hashlib
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from archive_writers import write_cifar10, write_cifar100, write_emnist, write_idx, write_stl10, write_tar
 
-from cnn_jax.data import KNOWN_SETS, DataError, load_dataset, prepare
+from cnn_jax.data import KNOWN_SETS, DataError, archive, load_dataset, prepare
 from cnn_jax.data.archive import check_official
+from cnn_jax.data.checksums import Archive, official_archives
 
 
 @pytest.fixture
@@ -128,13 +131,10 @@ def test_emnist_alone_asks_which_way_to_split(tmp_path):
 
 
 def test_archives_are_compared_with_the_published_checksums(tmp_path, caplog, monkeypatch):
-    import hashlib
-
-    from cnn_jax.data import archive
-
     path = tmp_path / "a.tar"
     path.write_bytes(b"official")
-    monkeypatch.setitem(archive.ARCHIVES, "some", {"a.tar": hashlib.sha256(b"official").hexdigest()})
+    official = {"a.tar": Archive("http://a.tar", 8, hashlib.sha256(b"official").hexdigest())}
+    monkeypatch.setattr(archive, "official_archives", lambda name: official)
     monkeypatch.setitem(archive.CONTENTS, "some", {"a.tar": hashlib.sha256(bytes(3)).hexdigest()})
     assert check_official("some", path) and not caplog.messages
     path.write_bytes(b"packed anew")
@@ -146,11 +146,19 @@ def test_archives_are_compared_with_the_published_checksums(tmp_path, caplog, mo
 
 def test_fashion_mnist_of_debian_has_the_official_content(tmp_path, caplog):
     """The real thing, where the package dataset-fashion-mnist is installed."""
-    from pathlib import Path
-
     debian = Path("/usr/share/datasets/fashion-mnist")
     if not debian.is_dir():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
     splits = KNOWN_SETS["fashion_mnist"].read(debian)
     assert len(splits["train"]) == 60_000 and len(splits["test"]) == 10_000
     assert caplog.text.count("with the official content") == 4
+
+
+def test_every_archive_has_a_published_checksum():
+    for known in KNOWN_SETS.values():
+        if known.source == "archives":
+            table = official_archives(known.family)
+            assert set(known.archives) <= set(table)
+            assert all(len(archive.sha256) == 64 and archive.num_bytes > 0 for archive in table.values())
+    # Written down once, from the table that MNIST's mirror publishes.
+    assert official_archives("mnist")["t10k-labels-idx1-ubyte.gz"].sha256.startswith("f7ae60f92e00ec6debd23a6088c31dbd")

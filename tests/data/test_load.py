@@ -97,7 +97,7 @@ def test_unprepared_set_names_the_command_within_two_seconds(tmp_path):
             lambda root: load_dataset("fashion_mnist", "train", root=root, validation_fraction=1.0),
             r"must be in \[0, 1\)",
         ),
-        (lambda root: prepare("fashion_mnist", root=root), "--source DIR"),
+        (lambda root: prepare("imagenet2012", root=root), "--source DIR"),
         (lambda root: prepare("fashion_mnist", root=root, source=root / "none"), "none is not a folder"),
         (lambda root: prepare("fashion_mnist", root=root, source=root), "does not hold train-images-idx3-ubyte.gz or"),
     ],
