@@ -1,9 +1,12 @@
 """Batch normalisation: every channel shifted and scaled to mean 0 and variance 1 over the batch and all places."""
 
 import jax.numpy as jnp
-from jax import Array, lax
-from jaxtyping import Float
+from jax import lax
+from jaxtyping import Array, Float
 
+from .batch_norm_gradient import batch_norm_with_own_gradient
+from .implementation import current_implementation
+from .normalize import batch_statistics, normalize
 from .precision import sum_dtype
 
 type Statistics = tuple[Float[Array, " c"], Float[Array, " c"]]
@@ -59,9 +62,15 @@ def batch_norm(
         if value is not None and value.shape != x.shape[-1:]:
             raise ValueError(f"`batch_norm.{name}` must be {x.shape[-1:]}, one value a channel, got {value.shape}.")
     if not train:
-        return _normalise(x, running_mean, running_var, scale, bias, epsilon), (running_mean, running_var)
-    mean, var = _batch_statistics(x, axis_name)
-    y = _normalise(x, mean, var, scale, bias, epsilon)
+        return normalize(x, running_mean, running_var, scale, bias, epsilon), (running_mean, running_var)
+    if axis_name is None and current_implementation() == "auto":
+        one, zero = jnp.ones(x.shape[-1:], sum_dtype(x)), jnp.zeros(x.shape[-1:], sum_dtype(x))
+        y, mean, var = batch_norm_with_own_gradient(
+            x, one if scale is None else scale, zero if bias is None else bias, epsilon
+        )
+    else:
+        mean, var = batch_statistics(x, axis_name)
+        y = normalize(x, mean, var, scale, bias, epsilon)
     if unbiased_running_var:
         count = x.size // x.shape[-1] * (1 if axis_name is None else lax.axis_size(axis_name))
         if count < 2:
@@ -72,36 +81,3 @@ def batch_norm(
         for old, new in ((running_mean, mean), (running_var, var))
     )
     return y, (new_mean, new_var)
-
-
-def _batch_statistics(x: Array, axis_name: str | None) -> Statistics:
-    """Mean and biased variance of each channel.
-
-    In two passes: the mean of squares minus the square of the mean cancels, in float32, where the mean is large.
-    """
-    axes = tuple(range(x.ndim - 1))
-    x = x.astype(sum_dtype(x))
-    mean = jnp.mean(x, axes)
-    if axis_name is not None:
-        mean = lax.pmean(mean, axis_name)
-    var = jnp.mean(jnp.square(x - _row(mean, x)), axes)
-    if axis_name is not None:
-        var = lax.pmean(var, axis_name)
-    return mean, var
-
-
-def _normalise(x: Array, mean: Array, var: Array, scale: Array | None, bias: Array | None, epsilon: float) -> Array:
-    dtype = sum_dtype(x)
-    mean, var = mean.astype(dtype), var.astype(dtype)
-    factor = lax.rsqrt(var + epsilon)
-    if scale is not None:
-        factor = factor * scale.astype(dtype)
-    y = (x.astype(dtype) - _row(mean, x)) * _row(factor, x)
-    if bias is not None:
-        y = y + _row(bias.astype(dtype), x)
-    return y.astype(x.dtype)
-
-
-def _row(value: Array, x: Array) -> Array:
-    """A channel vector with the activations' rank: rank promotion is never implicit here."""
-    return jnp.reshape(value, (1,) * (x.ndim - 1) + value.shape)

@@ -16,6 +16,7 @@ from jax import Array, lax
 
 from .geometry import ConvGeometry
 from .input_gradient import strided_input_gradient
+from .materialize import materialize_on_cpu
 from .weight_gradient import weight_gradient
 
 
@@ -42,11 +43,13 @@ def conv_with_own_gradients(x: Array, kernel: Array, geometry: ConvGeometry) -> 
 
 
 def _forward(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, tuple[Array, Array]]:
+    x = materialize_on_cpu(x)
     return xla_conv(x, kernel, geometry), (x, kernel)
 
 
 def _backward(geometry: ConvGeometry, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = saved
+    g = materialize_on_cpu(g)
     dx = lax.platform_dependent(x, kernel, g, cpu=partial(_cpu_input, geometry), default=partial(_xla_input, geometry))
     dkernel = lax.platform_dependent(
         x, kernel, g, cpu=partial(_cpu_kernel, geometry), default=partial(_xla_kernel, geometry)

@@ -4,8 +4,10 @@ Everything here is arithmetic on Python integers; one axis of an image of size `
 `d` apart, has `(n + low + high - ((k - 1) * d + 1)) // stride + 1` positions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from jax import Array
 
 type Pair = tuple[int, int]
 type Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
@@ -22,26 +24,16 @@ class ConvGeometry:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """The pixels of one remainder under the stride, along one axis, and the taps of the window that ever meet them.
+class PoolGeometry:
+    """How a pooling window moves over its images; the padding includes what ceil mode adds."""
 
-    Pixel `remainder + q * stride` meets tap `taps[t]` at the output's place `q - lifts[t]`.
-    """
+    window: Pair
+    strides: Pair
+    pads: tuple[Pair, Pair]
 
-    remainder: int
-    size: int
-    taps: tuple[int, ...]
-    lifts: tuple[int, ...]
-
-
-def phases(size: int, window: int, stride: int, dilation: int, low: int) -> Iterator[Phase]:
-    """The phases of an axis of `size` pixels, padded by `low` in front, that meet any tap."""
-    for remainder in range(min(stride, size)):
-        met = [(tap, tap * dilation - low - remainder) for tap in range(window)]
-        met = [(tap, offset // stride) for tap, offset in met if offset % stride == 0]
-        if met:
-            taps, lifts = zip(*met, strict=True)
-            yield Phase(remainder, -(-(size - remainder) // stride), taps, lifts)
+    def positions(self, x: Array) -> Pair:
+        """Height and width of the output for images [n, h, w, c]."""
+        return positions(x.shape[1:3], self.window, self.strides, self.pads, (1, 1), "pool")
 
 
 def pair(value: int | Sequence[int], name: str) -> Pair:

@@ -5,10 +5,11 @@ import itertools
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .geometry import ConvGeometry, Phase, phases
+from .geometry import ConvGeometry, Pair
+from .phases import Phase, interleave, phases
 
 
-def strided_input_gradient(g: Array, kernel: Array, size: tuple[int, int], geometry: ConvGeometry) -> Array:
+def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry) -> Array:
     """Return dx[n, r, q, c], the sum of g[n, i, j, o] kernel[a, b, c, o] over all (i, j, a, b) that meet pixel (r, q).
 
     The textbook form spreads g out with zeros between its pixels. Here the pixels of each remainder under the stride,
@@ -20,23 +21,18 @@ def strided_input_gradient(g: Array, kernel: Array, size: tuple[int, int], geome
         size: height and width of the input.
         geometry: of a convolution without groups.
     """
-    n, c = g.shape[0], kernel.shape[2]
-    (kh, kw), strides = kernel.shape[:2], geometry.strides
-    per_axis = [
-        {p.remainder: p for p in phases(size[i], (kh, kw)[i], strides[i], geometry.dilation[i], geometry.pads[i][0])}
+    axes = [
+        list(phases(size[i], kernel.shape[i], geometry.strides[i], geometry.dilation[i], geometry.pads[i][0]))
         for i in range(2)
     ]
-    places = [-(-size[i] // strides[i]) for i in range(2)]
-    blank = jnp.zeros((n, *places, c), g.dtype)
-    blocks = [
-        _phase_gradient(g, kernel, rows, columns, places)
-        if (rows := per_axis[0].get(a)) and (columns := per_axis[1].get(b))
-        else blank
-        for a, b in itertools.product(range(strides[0]), range(strides[1]))
-    ]
-    grid = jnp.stack(blocks, axis=3).reshape(n, *places, *strides, c)
-    grid = grid.transpose(0, 1, 3, 2, 4, 5).reshape(n, places[0] * strides[0], places[1] * strides[1], c)
-    return grid[:, : size[0], : size[1]]
+    if not axes[0] or not axes[1]:  # every tap stays in the padding
+        return jnp.zeros((g.shape[0], *size, kernel.shape[2]), g.dtype)
+    places = [-(-size[i] // geometry.strides[i]) for i in range(2)]
+    blocks = {
+        (row.remainder, column.remainder): _phase_gradient(g, kernel, row, column, places)
+        for row, column in itertools.product(*axes)
+    }
+    return interleave(blocks, geometry.strides, size)
 
 
 def _phase_gradient(g: Array, kernel: Array, rows: Phase, columns: Phase, places: list[int]) -> Array:

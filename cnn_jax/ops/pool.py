@@ -7,7 +7,9 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .geometry import Padding, Pair, explicit_padding, pair, positions
+from .geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
+from .implementation import current_implementation
+from .max_pool_cpu import MOST_TAPS, max_pool_with_own_gradient, xla_max_pool
 
 
 def max_pool(
@@ -41,8 +43,9 @@ def max_pool(
                [13., 15.]], dtype=float32)
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "max_pool")
-    lowest = np.array(-np.inf, x.dtype)
-    return _reduce(x, lowest, lax.max, window, strides, _extend(pads, overhang))
+    few = window[0] * window[1] <= MOST_TAPS
+    pool = max_pool_with_own_gradient if few and current_implementation() == "auto" else xla_max_pool
+    return pool(x, PoolGeometry(window, strides, _extend(pads, overhang)))
 
 
 def avg_pool(

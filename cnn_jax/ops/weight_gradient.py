@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .geometry import ConvGeometry, Pair, Phase, phases
+from .geometry import ConvGeometry, Pair
+from .phases import Phase, phases
 
 # Rows of the two matrices that one step of the loop multiplies: 2048 rows of 200 numbers stay in the cache, where one
 # product over the whole batch writes its columns to fresh memory (32 x 32 x 16 images, batch 128: 9 ms against 35 ms).
