@@ -16,7 +16,7 @@ import tyro
 
 from cnn_jax.cli.data import data
 from cnn_jax.cli.launch import launch, shield
-from cnn_jax.cli.networks import bench, models
+from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.runs import diff, evaluate, predict, train
 from cnn_jax.config import ConfigError, load_experiment
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "eval": evaluate,
     "predict": predict,
     "models": models,
+    "summary": summary,
     "bench": bench,
     "data": data,
     "diff": diff,

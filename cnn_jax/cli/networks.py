@@ -1,4 +1,4 @@
-"""The commands about networks: models, bench."""
+"""The commands about networks: models, summary, bench."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from cnn_jax.cli.flags import Debug, Json, print_figures
+from cnn_jax.config import ConfigError
 
 
 def models(json: Json = False, debug: Debug = False) -> int:
@@ -14,6 +15,32 @@ def models(json: Json = False, debug: Debug = False) -> int:
 
     names = list_models()
     return print_figures({"models": names}, json, lambda: print("\n".join(names)))
+
+
+def summary(
+    models: Annotated[tuple[str, ...], arg(metavar="MODEL…", help="One network for its layers, several to compare.")],
+    /,
+    image_size: Annotated[int | None, arg(help="Side of the images in pixels; as published when not given.")] = None,
+    classes: Annotated[int | None, arg(help="Outputs of the classifier; as published when not given.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total."""
+    from cnn_jax.inspect import comparison_table, layer_table, summarize
+
+    if not models:
+        raise ConfigError("summary needs the name of at least one network; `cnn-jax models` lists them.")
+    summaries = [summarize(name, image_size, classes) for name in models]
+    figures = summaries[0].as_dict() if len(summaries) == 1 else {"models": [s.as_dict() for s in summaries]}
+
+    def show() -> None:
+        from rich.console import Console
+
+        console = Console()
+        console.width = max(console.width, 120)  # a table with its columns cut off says nothing
+        console.print(layer_table(summaries[0]) if len(summaries) == 1 else comparison_table(summaries))
+
+    return print_figures(figures, json, show)
 
 
 def bench(

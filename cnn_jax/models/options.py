@@ -40,12 +40,8 @@ class ModelOptions:
     """The 5×5 convolutions: 25 weights, two 3×3 with 18 and the same view, or one 3×3 as in torchvision's GoogLeNet."""
     connections: Literal["full", "sparse"] | None = None
     """LeNet-5's third layer: to all six maps, or by table I of the 1998 paper."""
-    conv_bias: bool | None = None
-    """Biases on convolutions that normally leave it to the normalisation (Keras's ResNet50V2)."""
-    pool_counts_padding: bool | None = None
-    """Whether the average pooling of an inception block counts the zeros outside (torchvision yes, Keras no)."""
-    stride_last: bool | None = None
-    """Stride in the last block of a stage, where Keras's ResNet50V2 has it, and not in the first of the next."""
+    variant: Literal["published", "keras"] | None = None
+    """Where Keras's network of this name departs from the paper's; the model says how."""
     aux: bool | None = None
     """Auxiliary classifiers, whose loss helps the middle of the network in training."""
     remat: bool | None = None

@@ -7,13 +7,15 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from cnn_jax.models import alexnet, googlenet, lenet, resnet, vgg
+from cnn_jax.models import alexnet, googlenet, inception_v3, lenet, resnet, resnet_v2, vgg
 from cnn_jax.models.alexnet import AlexNet
 from cnn_jax.models.googlenet import GoogLeNet
+from cnn_jax.models.inception_v3 import InceptionV3
 from cnn_jax.models.lenet import LeNet5
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions, resolve
 from cnn_jax.models.resnet import ResNet
+from cnn_jax.models.resnet_v2 import ResNetV2
 from cnn_jax.models.vgg import VGG
 
 
@@ -43,6 +45,31 @@ def _resnet_cifar(depth: int, shortcut: Any = "A") -> Architecture:
     return Architecture(ResNet, published, fields, (32, 32, 3), 10)
 
 
+def _resnet_v2_cifar(depth: int) -> Architecture:
+    """He et al. 2016, appendix: basic blocks up to 110 layers (6n + 2), bottlenecks of 9n + 2 layers beyond."""
+    deep = depth > 110
+    fields = {
+        "depths": ((depth - 2) // (9 if deep else 6),) * 3,
+        "stage_features": (64, 128, 256) if deep else (16, 32, 64),
+        "stem_features": 16,
+        "inner_features": (16, 32, 64) if deep else None,
+    }
+    published = dataclasses.replace(resnet_v2.PUBLISHED, stem="cifar", shortcut="B" if deep else "A")
+    return Architecture(ResNetV2, published, fields, (32, 32, 3), 10)
+
+
+def _wide_resnet(depth: int, widening: int) -> Architecture:
+    """Zagoruyko and Komodakis 2016, table 1: 6n + 4 layers, the projections counted."""
+    fields = {
+        "depths": ((depth - 4) // 6,) * 3,
+        "stage_features": tuple(widening * features for features in (16, 32, 64)),
+        "stem_features": 16,
+        "inner_features": None,
+        "dropout_in_blocks": True,
+    }
+    return Architecture(ResNetV2, dataclasses.replace(resnet_v2.PUBLISHED, stem="cifar"), fields, (32, 32, 3), 10)
+
+
 MODELS: dict[str, Architecture] = {
     "lenet5": Architecture(LeNet5, lenet.PUBLISHED, image_shape=(32, 32, 1), num_classes=10),
     "alexnet": Architecture(AlexNet, alexnet.PUBLISHED),
@@ -69,12 +96,14 @@ MODELS: dict[str, Architecture] = {
     "vgg19_bn": _vgg(2, 2, 4, 4, 4, norm="batch"),
     "googlenet": Architecture(GoogLeNet, googlenet.PUBLISHED),
     "googlenet_paper": Architecture(GoogLeNet, googlenet.PUBLISHED_2014, {"response_norm": True, "last_window": 3}),
+    "inception_v3": Architecture(InceptionV3, inception_v3.PUBLISHED, image_shape=(299, 299, 3)),
     "resnet18": _resnet(2, 2, 2, 2),
     "resnet34": _resnet(3, 4, 6, 3),
     "resnet50": _resnet(3, 4, 6, 3, bottleneck=True),
     "resnet101": _resnet(3, 4, 23, 3, bottleneck=True),
     "resnet152": _resnet(3, 8, 36, 3, bottleneck=True),
     "resnet50_v1": _resnet(3, 4, 6, 3, bottleneck=True, stride_on_3x3=False),
+    "resnet50_v2": Architecture(ResNetV2, resnet_v2.PUBLISHED),
     "resnext50_32x4d": _resnet(3, 4, 6, 3, bottleneck=True, groups=32, inner_factor=2),
     "resnext101_32x8d": _resnet(3, 4, 23, 3, bottleneck=True, groups=32, inner_factor=4),
     "wide_resnet50_2": _resnet(3, 4, 6, 3, bottleneck=True, inner_factor=2),
@@ -85,6 +114,14 @@ MODELS: dict[str, Architecture] = {
     "resnet44_cifar": _resnet_cifar(44),
     "resnet56_cifar": _resnet_cifar(56),
     "resnet110_cifar": _resnet_cifar(110),
+    "resnet20_v2_cifar": _resnet_v2_cifar(20),
+    "resnet32_v2_cifar": _resnet_v2_cifar(32),
+    "resnet44_v2_cifar": _resnet_v2_cifar(44),
+    "resnet56_v2_cifar": _resnet_v2_cifar(56),
+    "resnet110_v2_cifar": _resnet_v2_cifar(110),
+    "resnet164_v2_cifar": _resnet_v2_cifar(164),
+    "wrn16_8": _wide_resnet(16, 8),
+    "wrn28_10": _wide_resnet(28, 10),
     "plain34": Architecture(ResNet, dataclasses.replace(resnet.PUBLISHED, shortcut="none"), {"depths": (3, 4, 6, 3)}),
     "plain20_cifar": _resnet_cifar(20, "none"),
     "plain32_cifar": _resnet_cifar(32, "none"),

@@ -8,6 +8,7 @@ from .layers import Layers as Layers
 from .layers import parameter_dtype as parameter_dtype
 from .norm import BatchNorm as BatchNorm
 from .norm import GroupNorm as GroupNorm
+from .preactivation import PreActivationBlock as PreActivationBlock
 from .residual import BasicBlock as BasicBlock
 from .residual import Bottleneck as Bottleneck
 from .residual import DropPath as DropPath

@@ -16,7 +16,7 @@ QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensiv
 
 # What makes a model cheap; the rest take an eighth of the width and images of 32×32.
 _OPTIONS: dict[str, dict] = {"lenet5": {}}
-_SIZES = {"lenet5": 28, "alexnet": 63, "alexnet_paper": 67}
+_SIZES = {"lenet5": 28, "alexnet": 63, "alexnet_paper": 67, "inception_v3": 75}
 
 
 def small(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Network, np.ndarray]:

@@ -21,6 +21,7 @@ PARAMETERS = {
     "vgg19_bn": 143_678_248,
     "googlenet": 6_624_904,
     "googlenet_paper": 6_998_552,
+    "inception_v3": 23_834_568,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
@@ -34,10 +35,18 @@ PARAMETERS = {
     "resnet20_cifar": 269_722,
     # One block a stage: stem, three stages, head.
     "resnet8_cifar": 464 + 4_672 + 13_952 + 55_552 + 650,
+    "wrn16_8": 10_961_370,
+    "wrn28_10": 36_479_194,
 }
-WITH_AUX = {"googlenet": 13_004_888, "googlenet_paper": 13_378_280}
-# He et al. 2015, table 6, in millions.
-MILLIONS = {"resnet32_cifar": 0.46, "resnet44_cifar": 0.66, "resnet56_cifar": 0.85, "resnet110_cifar": 1.7}
+WITH_AUX = {"inception_v3": 27_161_264, "googlenet": 13_004_888, "googlenet_paper": 13_378_280}
+# He et al. 2015, table 6, in millions; He et al. 2016 for 164 layers.
+MILLIONS = {
+    "resnet32_cifar": 0.46,
+    "resnet44_cifar": 0.66,
+    "resnet56_cifar": 0.85,
+    "resnet110_cifar": 1.7,
+    "resnet164_v2_cifar": 1.7,
+}
 
 
 def count(name, **options):

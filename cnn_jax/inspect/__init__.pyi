@@ -1,0 +1,6 @@
+from .layers import Layer as Layer
+from .layers import layers as layers
+from .summary import Summary as Summary
+from .summary import summarize as summarize
+from .tables import comparison_table as comparison_table
+from .tables import layer_table as layer_table

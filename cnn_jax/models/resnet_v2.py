@@ -1,0 +1,95 @@
+"""Pre-activation residual networks and the wide ones built from them.
+
+He, Zhang, Ren and Sun 2016, "Identity Mappings in Deep Residual Networks"; Zagoruyko and Komodakis 2016, "Wide Residual
+Networks" (table 1: WRN-d-k has k times the channels).
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cnn_jax.models.network import Network
+from cnn_jax.models.options import ModelOptions
+from cnn_jax.modules import PreActivationBlock
+from cnn_jax.ops import avg_pool, max_pool
+
+PUBLISHED = ModelOptions(
+    activation="relu",
+    norm="batch",
+    init="he",
+    stem="imagenet",
+    width=1.0,
+    dropout=0.0,
+    drop_path=0.0,
+    shortcut="B",
+    pool="max",
+    variant="published",
+    remat=False,
+)
+
+
+class ResNetV2(Network):
+    """A stem, stages of pre-activation blocks, a last normalisation and activation, a global average, a classifier.
+
+    The stem pools before the first activation; the paper's, after: the same wherever BatchNorm's scale is positive.
+    The variant "keras" has biases on the convolutions that no BatchNorm follows, zeros around the stem's pooling, and
+    its strides in the last block of a stage.
+
+    Args:
+      depths: blocks of each stage.
+      stage_features: channels that each stage puts out.
+      stem_features: channels of the first convolution.
+      inner_features: channels of each stage's 3×3 convolutions if the blocks are bottlenecks, else None.
+      dropout_in_blocks: whether the option `dropout` acts between the convolutions of a block, or once at the end.
+    """
+
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    stage_features: tuple[int, ...] = (256, 512, 1024, 2048)
+    stem_features: int = 64
+    inner_features: tuple[int, ...] | None = (64, 128, 256, 512)
+    dropout_in_blocks: bool = False
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
+        """Logits of images of any size."""
+        layers = self.layers()
+        x = self.expose("stem", self.stem(self.take(images)))
+        for stage, depth in enumerate(self.depths, start=1):
+            for block in range(1, depth + 1):
+                x = self.block(stage, block, x, train)
+            self.expose(f"stage{stage}", x)
+        x = layers.activate(layers.normalize("last_norm", x, train=train))
+        x = self.expose("pool", x.mean((1, 2)))
+        return self.classify(x if self.dropout_in_blocks else self.dropout("dropout", x, train))
+
+    def stem(self, x: Array) -> Array:
+        """7×7, stride 2 and a 3×3 pooling, or one 3×3 convolution."""
+        layers, features, keras = self.layers(), self.scaled(self.stem_features), self.options.variant == "keras"
+        bias = True if keras else None
+        if self.options.stem == "cifar":
+            return layers.conv("stem_conv", features, 3, 1, 1, use_bias=bias)(x)
+        x = layers.conv("stem_conv", features, 7, 2, 3, use_bias=bias)(x)
+        pool = max_pool if self.options.pool == "max" else avg_pool
+        if keras:
+            return pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2)
+        return pool(x, 3, 2, 1)
+
+    def block(self, stage: int, block: int, x: Array, train: bool) -> Array:
+        """One block, called `stage1_block1` and so on."""
+        options, layers, keras = self.options, self.layers(), self.options.variant == "keras"
+        last = block == self.depths[stage - 1]
+        strides = (last and stage < len(self.depths)) if keras else (block == 1 and stage > 1)
+        # Keras takes every second pixel of a map that keeps its channels, where the paper's option B would project.
+        shortcut = "A" if keras and strides and block > 1 else options.shortcut
+        number = sum(self.depths[: stage - 1]) + block
+        return layers.block(PreActivationBlock)(
+            layers,
+            self.scaled(self.stage_features[stage - 1]),
+            self.scaled(self.inner_features[stage - 1]) if self.inner_features else None,
+            strides=2 if strides else 1,
+            shortcut=shortcut,
+            open_bias=True if keras else None,
+            dropout=(options.dropout or 0.0) if self.dropout_in_blocks else 0.0,
+            drop_path=(options.drop_path or 0.0) * number / sum(self.depths),
+            name=f"stage{stage}_block{block}",
+        )(x, train)

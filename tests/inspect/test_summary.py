@@ -1,0 +1,104 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from cnn_jax.inspect import comparison_table, layer_table, summarize
+from cnn_jax.models import ModelOptions
+
+# GMACs of torchvision's weight metadata.
+GMACS = {
+    "alexnet": 0.71,
+    "vgg11": 7.61,
+    "vgg13": 11.31,
+    "vgg16": 15.47,
+    "vgg16_bn": 15.47,
+    "vgg19": 19.63,
+    "googlenet": 1.5,
+    "inception_v3": 5.713,
+    "resnet18": 1.814,
+    "resnet34": 3.664,
+    "resnet50": 4.089,
+    "resnet101": 7.801,
+    "resnet152": 11.514,
+    "resnext50_32x4d": 4.23,
+    "resnext101_32x8d": 16.41,
+    "wide_resnet50_2": 11.4,
+    "wide_resnet101_2": 22.75,
+}
+
+
+@pytest.mark.parametrize("name", GMACS)
+def test_macs_are_within_1_percent_of_the_published_figure(name):
+    summary = summarize(name)
+    # The figure is rounded to two or three places; AlexNet's to 0.7 %.
+    assert summary.macs / 1e9 == pytest.approx(GMACS[name], rel=0.01)
+    assert sum(layer.parameters for layer in summary.layers) == summary.params
+
+
+def test_lenet5_by_hand():
+    rows = {layer.name: layer for layer in summarize("lenet5").layers}
+    assert list(rows) == ["c1", "avg_pool1", "c3", "avg_pool2", "c5", "f6", "head"]
+    assert rows["c1"].macs == 28 * 28 * 6 * 25 and rows["c1"].flops == 2 * rows["c1"].macs
+    assert rows["c3"].macs == 10 * 10 * 16 * 25 * 6
+    assert rows["c5"].macs == 400 * 120
+    assert [rows[name].parameters for name in rows] == [156, 0, 2416, 0, 48120, 10164, 850]
+    assert [rows[name].output_shape for name in ("c1", "avg_pool2", "f6")] == [(28, 28, 6), (5, 5, 16), (84,)]
+    assert rows["c1"].activation_bytes == 28 * 28 * 6 * 4
+    # 5, then +1·1 by pooling, +4·2 by the second convolution, +1·2 by pooling, then the whole image.
+    fields = [rows[name].receptive_field[0] for name in ("c1", "avg_pool1", "c3", "avg_pool2", "c5")]
+    assert fields == [5, 6, 14, 16, 32]
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "field"),
+    [
+        # Araujo, Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", table 1.
+        ("alexnet_paper", "max_pool3", 195),
+        ("vgg16", "max_pool5", 212),
+        # A basic block adds 2·jump twice; through 7×7/2 (7), pooling (11), two blocks at jump 4 (11 + 4·8 = 43).
+        ("resnet18", "stage1_block2/conv2", 43),
+        ("resnet50", "stage4_block3/conv3", 427),
+    ],
+)
+def test_receptive_fields_are_the_published_ones(name, layer, field):
+    rows = {row.name: row for row in summarize(name).layers}
+    assert rows[layer].receptive_field == (field, field)
+
+
+def test_row_and_column_filters_see_rectangles():
+    rows = {row.name: row for row in summarize("inception_v3").layers}
+    before = rows["mixed6b/branch7x7_1/conv"].receptive_field
+    row, column = (rows[f"mixed6b/branch7x7_{i}/conv"].receptive_field for i in (2, 3))
+    assert row[0] == before[0] and row[1] - before[1] == 6 * 16
+    assert column == (row[1], row[1])
+
+
+def test_summary_names_normalisations_and_global_average():
+    rows = summarize("resnet20_cifar").layers
+    assert sum(row.kind == "norm" for row in rows) == sum(row.kind == "conv" for row in rows) == 19
+    assert rows[1].name == "stem_norm" and rows[1].parameters == 32
+    assert rows[-2].kind == "global_avg_pool" and rows[-2].kernel == (8, 8)
+
+
+def test_size_classes_dtype_and_options_count():
+    small = summarize("resnet18", 32, 10, dtype="bfloat16", options=ModelOptions(stem="cifar"))
+    assert small.layers[0].output_shape == (32, 32, 64) and small.layers[0].kernel == (3, 3, 3, 64)
+    assert small.layers[0].activation_bytes == 32 * 32 * 64 * 2
+    assert small.layers[-1].output_shape == (10,)
+
+
+def test_summary_refuses_a_size_that_the_network_cannot_take():
+    with pytest.raises(ValueError, match="VGG needs images of at least 32×32, got 16×16"):
+        summarize("vgg16", 16)
+
+
+def test_tables_and_json_say_the_same():
+    summary = summarize("alexnet_paper")
+    figures = json.loads(json.dumps(summary.as_dict()))
+    assert figures["flops"] == 2 * figures["macs"] == sum(layer["flops"] for layer in figures["layers"])
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(layer_table(summary), comparison_table([summary, summarize("lenet5")]))
+    text = console.export_text()
+    assert "60,965,224" in text and "724.4 M" in text and "61,706" in text and "conv5" in text
