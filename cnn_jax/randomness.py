@@ -1,9 +1,15 @@
 """Every random number has an address: (seed, purpose, index, ...).  No generator is passed around or advanced."""
 
+import contextlib
+import contextvars
 import zlib
+from collections.abc import Iterator
 
 import jax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Bool, Int, Key
+
+# The rows of the batch that are being computed, and how many the batch has.
+_ROWS = contextvars.ContextVar[tuple[Array, int] | None]("rows", default=None)
 
 
 def random_key(seed: int, purpose: str, *indices: int | Int[Array, ""]) -> Key[Array, ""]:
@@ -23,3 +29,25 @@ def random_key(seed: int, purpose: str, *indices: int | Int[Array, ""]) -> Key[A
     for index in indices:
         key = jax.random.fold_in(key, index)
     return key
+
+
+@contextlib.contextmanager
+def rows_of_batch(rows: Int[Array, "n"], total: int) -> Iterator[None]:
+    """While a function is traced within, `bernoulli_rows` knows which rows of the global batch it computes."""
+    token = _ROWS.set((rows, total))
+    try:
+        yield
+    finally:
+        _ROWS.reset(token)
+
+
+def bernoulli_rows(key: Key[Array, ""], probability: float, shape: tuple[int, ...]) -> Bool[Array, "n *shape"]:
+    """Draws for the rows of a batch; a part of a batch, within `rows_of_batch`, gets what it has in the whole one.
+
+    The whole batch's numbers are drawn and the rows picked: dropout stands where activations are small.
+    """
+    place = _ROWS.get()
+    if place is None or place[1] == shape[0]:
+        return jax.random.bernoulli(key, probability, shape)
+    rows, total = place
+    return jax.random.bernoulli(key, probability, (total, *shape[1:]))[rows]

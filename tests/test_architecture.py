@@ -13,7 +13,7 @@ PACKAGE = ROOT / "cnn_jax"
 # What each room may import from, beside itself.  A room that is not listed imports nothing of the package.
 DOORS = {
     "ops": set(),
-    "modules": {"ops"},
+    "modules": {"ops", "randomness"},
     "models": {"modules", "ops"},
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops"},

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions
-from cnn_jax.modules import ConvUnit, Inception
+from cnn_jax.modules import ConvUnit, Dropout, Inception
 from cnn_jax.ops import adaptive_avg_pool, avg_pool, local_response_norm, max_pool
 
 PUBLISHED = ModelOptions(
@@ -107,5 +107,5 @@ class GoogLeNet(Network):
         layers = self.layers(epsilon=1e-3)
         x = ConvUnit(layers, self.scaled(128), 1, name=f"{name}_conv")(adaptive_avg_pool(x, 4), train)
         x = layers.activate(layers.dense(f"{name}_fc", self.scaled(1024))(x.reshape(x.shape[0], -1)))
-        x = nn.Dropout(0.7, deterministic=not train, name=f"{name}_dropout")(x)
+        x = Dropout(0.7, name=f"{name}_dropout")(x, train=train)
         self.expose(name, layers.head(self.num_classes, name=f"{name}_head")(x))

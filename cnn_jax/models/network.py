@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnn_jax.models.options import ModelOptions
-from cnn_jax.modules import Layers, parameter_dtype
+from cnn_jax.modules import Dropout, Layers, parameter_dtype
 
 
 class Network(nn.Module):
@@ -65,7 +65,7 @@ class Network(nn.Module):
 
     def dropout(self, name: str, x: Array, train: bool) -> Array:
         """`x` with the option `dropout`'s share of its values dropped in training."""
-        return nn.Dropout(self.options.dropout or 0.0, deterministic=not train, name=name)(x)
+        return Dropout(self.options.dropout or 0.0, name=name)(x, train=train)
 
     def classify(self, x: Float[Array, "n c"]) -> Float[Array, "n classes"]:
         """Logits in full precision, exposed under that name; for `num_classes` 0 the features `x` themselves."""

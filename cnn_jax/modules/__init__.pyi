@@ -1,6 +1,8 @@
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import activate as activate
 from .conv import Conv as Conv
+from .dropout import Dropout as Dropout
+from .dropout import DropPath as DropPath
 from .inception import Inception as Inception
 from .initializers import INITIALIZERS as INITIALIZERS
 from .initializers import initializer as initializer
@@ -11,6 +13,5 @@ from .norm import GroupNorm as GroupNorm
 from .preactivation import PreActivationBlock as PreActivationBlock
 from .residual import BasicBlock as BasicBlock
 from .residual import Bottleneck as Bottleneck
-from .residual import DropPath as DropPath
 from .residual import Shortcut as Shortcut
 from .unit import ConvUnit as ConvUnit

@@ -5,27 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cnn_jax.modules.dropout import DropPath
 from cnn_jax.modules.layers import Layers
-
-
-class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016): drops a residual branch for a whole example with probability `rate`.
-
-    What stays is divided by 1 − rate, so that evaluation needs no factor. Draws from the generator "dropout".
-    """
-
-    rate: float
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n *shape"], *, train: bool) -> Float[Array, "n *shape"]:
-        """Zeroes whole examples of `x` in training; the identity else, or at rate 0."""
-        if not train or self.rate == 0.0:
-            return x
-        if not 0.0 < self.rate < 1.0:
-            raise ValueError(f"`DropPath.rate` must be at least 0 and below 1, got {self.rate}.")
-        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        kept = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.rate, shape)
-        return jnp.where(kept, x / (1.0 - self.rate), jnp.zeros_like(x))
 
 
 class Shortcut(nn.Module):

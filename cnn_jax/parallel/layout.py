@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 AXIS = "data"
 
@@ -75,6 +76,10 @@ class Layout(abc.ABC):
     def mean(self, tree: Any) -> Any:
         """Inside a step: the mean over devices of what each found on its own rows; nothing where all rows are seen."""
         return tree
+
+    def row_numbers(self, count: int) -> Int[Array, "n"]:
+        """Inside a step that sees `count` rows: which rows of the global batch they are."""
+        return jnp.arange(count)
 
     def gather(self, rows: Array) -> Array:
         """Inside a step: the rows of all devices, in the order of the batch; nothing where all rows are seen."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from .layout import AXIS, Layout
 
@@ -38,6 +39,10 @@ class PmapLayout(Layout):
     def mean(self, tree: Any) -> Any:
         """`lax.pmean`: every device holds as many rows, so a mean of means is the mean over the batch."""
         return jax.lax.pmean(tree, AXIS)
+
+    def row_numbers(self, count: int) -> Int[Array, "n"]:
+        """This device's rows."""
+        return jax.lax.axis_index(AXIS) * count + jnp.arange(count)
 
     def gather(self, rows: Array) -> Array:
         """`lax.all_gather`."""

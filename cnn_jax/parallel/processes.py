@@ -54,9 +54,14 @@ def joined(
         yield
         return
     if not jax.distributed.is_initialized():
-        timeouts = {"heartbeat_timeout_seconds": HEARTBEAT_SECONDS, "shutdown_timeout_seconds": HEARTBEAT_SECONDS}
         try:
-            jax.distributed.initialize(coordinator, num_processes, process_id, **timeouts)
+            jax.distributed.initialize(
+                coordinator,
+                num_processes,
+                process_id,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            )
         except ValueError as error:
             raise ClusterError(
                 f"`parallel.distributed`: {error} No cluster was found in the environment; give "

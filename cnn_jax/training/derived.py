@@ -1,5 +1,6 @@
 """What follows from a configuration and its data: computed after all overrides, logged and stored beside it."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from cnn_jax.config import Config, ConfigError, flatten
@@ -62,10 +63,34 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
     )
 
 
+def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
+    """The configuration with `parallel.batch_norm` per_device written as the ghost batch that it means here.
+
+    So the identity of a run holds the rows that were normalised together, and not the devices that they lay on.
+
+    Raises:
+      ConfigError: when a ghost batch is given as well.
+    """
+    if config.parallel.batch_norm == "global":
+        return config
+    if config.model.options.ghost_batch is not None:
+        raise ConfigError("`parallel.batch_norm` is per_device, and `model.options.ghost_batch` is set; give one.")
+    rows = max(1, config.data.batch_size // (num_devices * max(1, config.parallel.accumulate)))
+    options = dataclasses.replace(config.model.options, ghost_batch=rows)
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, options=options),
+        parallel=dataclasses.replace(config.parallel, batch_norm="global"),
+    )
+
+
 def _check(config: Config, num_devices: int) -> None:
     optim, values = config.optim, flatten(config)
     batch, drops = config.data.batch_size, list(optim.step_fractions)
-    fitting = max(1, round(batch / num_devices)) * num_devices
+    parts = num_devices * max(1, config.parallel.accumulate)
+    fitting = max(1, round(batch / parts)) * parts
+    # The rows that BatchNorm sees at once; under pmap a device's own.
+    rows = batch // (parts if config.parallel.strategy == "pmap" else max(1, config.parallel.accumulate))
     unused = {"sgd": ("beta1", "beta2"), "adamw": ("momentum", "nesterov")}[optim.name]
 
     def unset_or_positive(key: str) -> bool:
@@ -75,9 +100,18 @@ def _check(config: Config, num_devices: int) -> None:
         ("data.batch_size", batch > 0, "it must be positive"),
         (
             "data.batch_size",
-            batch % num_devices == 0,
-            f"it must divide evenly over {num_devices} devices; the nearest that does is {fitting}",
+            batch % parts == 0,
+            f"it must divide evenly over {num_devices} devices"
+            + (f" and {config.parallel.accumulate} micro-batches" if config.parallel.accumulate > 1 else "")
+            + f"; the nearest that does is {fitting}",
         ),
+        ("parallel.accumulate", config.parallel.accumulate > 0, "it must be positive; 1 takes the batch at once"),
+        (
+            "model.options.ghost_batch",
+            rows % (config.model.options.ghost_batch or 1) == 0,
+            f"it must divide the {rows} rows that are normalised at a time",
+        ),
+        ("model.options.axis_name", config.model.options.axis_name is None, "parallel.strategy sets it; leave it out"),
         (
             "model.num_classes",
             unset_or_positive("model.num_classes"),

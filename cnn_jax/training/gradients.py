@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
 from cnn_jax.config import Config
-from cnn_jax.randomness import random_key
+from cnn_jax.parallel import Layout
+from cnn_jax.randomness import random_key, rows_of_batch
 from cnn_jax.training.metrics import losses
 from cnn_jax.training.state import TrainState
 
@@ -28,7 +29,7 @@ class Forward:
 GradientsOf = Callable[[TrainState, Array, Array], tuple[Any, Forward]]
 
 
-def make_gradients(model: nn.Module, config: Config) -> GradientsOf:
+def make_gradients(model: nn.Module, layout: Layout, config: Config) -> GradientsOf:
     """The function `(state, images, labels) -> (gradients, Forward)`, of the mean loss over the rows it sees.
 
     With `parallel.accumulate` n, the rows are cut into n micro-batches that are worked through in turn, and the
@@ -39,7 +40,7 @@ def make_gradients(model: nn.Module, config: Config) -> GradientsOf:
     aux_weight: dict[str, float] = model.aux_weight  # type: ignore[assignment]
     smoothing = config.optim.label_smoothing
 
-    def of_rows(state: TrainState, batch_stats: Any, images: Array, labels: Array, key: Array) -> tuple[Any, Forward]:
+    def of_rows(state: TrainState, batch_stats: Any, images: Array, labels: Array, rows: Array) -> tuple[Any, Forward]:
         scale = 1 if state.loss_scale is None else state.loss_scale.scale
 
         def loss_of(params: Any) -> tuple[Array, Forward]:
@@ -48,14 +49,14 @@ def make_gradients(model: nn.Module, config: Config) -> GradientsOf:
                 images,
                 train=True,
                 mutable=["batch_stats", "features"],
-                rngs={"dropout": key},
+                rngs={"dropout": random_key(config.seed, "dropout", state.step)},
             )
             loss = losses(logits, labels, smoothing)
             for head, weight in aux_weight.items():
                 loss += weight * losses(updates["features"][head], labels, smoothing)
             return loss.mean() * scale, Forward(loss, logits, updates.get("batch_stats", {}))
 
-        with ops.implementation(config.model.conv):
+        with ops.implementation(config.model.conv), rows_of_batch(rows, config.data.batch_size):
             gradients, forward = jax.grad(loss_of, has_aux=True)(state.params)
         if state.loss_scale is not None:
             gradients = jax.tree.map(lambda g: g / scale, gradients)
@@ -64,21 +65,20 @@ def make_gradients(model: nn.Module, config: Config) -> GradientsOf:
     def of_micro_batches(
         state: TrainState, images: Float[Array, "b h w c"], labels: Int[Array, "b"]
     ) -> tuple[Any, Forward]:
-        key = random_key(config.seed, "dropout", state.step)
+        rows = layout.row_numbers(len(labels))
         if parts == 1:
-            return of_rows(state, state.batch_stats, images, labels, key)
+            return of_rows(state, state.batch_stats, images, labels, rows)
 
         def add(carry: tuple[Any, Any], part: tuple[Array, Array, Array]) -> tuple[Any, tuple[Array, Array]]:
             total, batch_stats = carry
-            number, images, labels = part
-            gradients, forward = of_rows(state, batch_stats, images, labels, jax.random.fold_in(key, number))
+            gradients, forward = of_rows(state, batch_stats, *part)
             total = jax.tree.map(jnp.add, total, gradients)
             return (total, forward.batch_stats), (forward.loss, forward.logits)
 
         # Micro-batch i takes rows i, i + n, i + 2n, …: every device finds its share among its own rows.
-        split = (jnp.arange(parts), _deal(images, parts), _deal(labels, parts))
+        dealt = (_deal(images, parts), _deal(labels, parts), _deal(rows, parts))
         zeros = jax.tree.map(jnp.zeros_like, state.params)
-        (total, batch_stats), (loss, logits) = jax.lax.scan(add, (zeros, state.batch_stats), split)
+        (total, batch_stats), (loss, logits) = jax.lax.scan(add, (zeros, state.batch_stats), dealt)
         gradients = jax.tree.map(lambda g: g / parts, total)
         return gradients, Forward(_collect(loss), _collect(logits), batch_stats)
 

@@ -10,8 +10,9 @@ import jax
 
 from cnn_jax.config import Config, check_types, identity
 from cnn_jax.data import Prefetch, train_batches
-from cnn_jax.parallel import Agreement, is_writer, joined
+from cnn_jax.parallel import Agreement, is_writer, joined, peak_bytes
 from cnn_jax.training.checkpoint import Checkpoints
+from cnn_jax.training.derived import settle_batch_norm
 from cnn_jax.training.evaluation import evaluate_split
 from cnn_jax.training.pictures import draw_curves, draw_predictions
 from cnn_jax.training.profile import StepProfiler
@@ -54,11 +55,12 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
       PeerError: when another process of the run dies.
     """
     config = check_types(config)
-    if workdir is None:
-        workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
     parallel = config.parallel
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     with join, precision(config.model.dtype):
+        config = settle_batch_norm(config, num_devices=jax.device_count())
+        if workdir is None:
+            workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
         session = open_session(config)
         with contextlib.closing(open_run(Path(workdir), config, session.derived)) as writer:
             return _run(session, writer, profile)
@@ -105,6 +107,7 @@ def _steps(
     rows = layout.rows(config.data.batch_size)
     batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
     train_step = session.compile_train_step()
+    progress.say(f"memory of a step: {peak_bytes(train_step) / 1e6:.0f} MB on each device")
     validation = session.dataset("validation") if session.has_validation else None
     first, last = step, derived.steps
 

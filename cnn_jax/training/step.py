@@ -41,7 +41,7 @@ def make_train_step(
     The batch holds `image` (uint8 [b, H, W, C]), `label`, `index` and `epoch` (int32 [b]).  Augmentation is drawn per
     example from (seed, epoch, index) and dropout per step from (seed, step), so the step has no other input.
     """
-    gradients_of = make_gradients(model, config)
+    gradients_of = make_gradients(model, layout, config)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, TrainMetrics]:
         images = apply_augment(augment, batch["image"], seed=config.seed, epoch=batch["epoch"], index=batch["index"])

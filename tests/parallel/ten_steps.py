@@ -1,71 +1,82 @@
-"""Run by test_invariance in a process of its own: `ten_steps.py DEVICES DTYPE RATE [KEY=VALUE …]`.
+"""Run by the tests in processes of its own: `ten_steps.py STRATEGIES MODEL DEVICES DTYPE RATE [KEY=VALUE …]`.
 
-Trains resnet20_cifar for ten steps under every strategy and prints, as JSON by strategy, the losses, the first step's
-gradients (by the change of the parameters under plain descent) and a digest of the batches.
+Trains a network on the digits for ten steps under each strategy and prints, as JSON by strategy, the losses,
+samples of the first step's gradient and of the last running statistics, and a digest of every row of every batch,
+augmented.  With TEN_STEPS_OF=PORT,COUNT,ID in the environment it is one of several processes.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sys
 
-devices, dtype, rate, *changes = sys.argv[1:]
-# Less optimised programs compile in a third of the time.
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=1"
+strategies, model, devices, dtype, rate, *changes = sys.argv[1:]
+# Programs that are not optimised compile in a third of the time.
+os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
+import optax  # noqa: E402
 
 from cnn_jax.config import from_flat  # noqa: E402
-from cnn_jax.data import train_batches  # noqa: E402
+from cnn_jax.data import apply_augment, parse_augment, train_batches  # noqa: E402
+from cnn_jax.parallel import joined  # noqa: E402
 from cnn_jax.training.session import open_session, precision  # noqa: E402
 
 STEPS, BATCH = 10, 32
+AUGMENT = ["pad_crop(1)", "horizontal_flip()"]
+CONFIG = {
+    "model.name": model,
+    "model.dtype": dtype,
+    "model.conv": "xla",  # compiles sooner
+    "model.options.width": 0.25,
+    "data.batch_size": BATCH,
+    "data.augment": AUGMENT,
+    "optim.learning_rate": float(rate) * 256 / BATCH,
+    "optim.schedule": "constant",
+    "optim.momentum": 0.9,
+    "optim.nesterov": False,
+    "optim.weight_decay": 0.0,
+    "train.steps": STEPS,
+} | {key: json.loads(value) for key, value in (change.split("=") for change in changes)}
+
+
+def rows_of(batch: dict) -> list[str]:
+    """A digest of each of this process's rows, after augmentation."""
+    local = {k: np.asarray(v) for k, v in batch.items()}
+    images = jax.jit(apply_augment, static_argnums=0, static_argnames="seed")(
+        parse_augment(AUGMENT), local["image"], seed=0, epoch=local["epoch"], index=local["index"]
+    )
+    fields = [np.asarray(images), local["label"], local["index"], local["epoch"]]
+    return [hashlib.sha256(b"".join(f[i].tobytes() for f in fields)).hexdigest()[:8] for i in range(len(images))]
+
+
+def sample(tree: object, every: int) -> list[float]:
+    """Some of the numbers of a tree of arrays."""
+    leaves = [np.ravel(leaf) for leaf in jax.tree.leaves(tree)] or [np.zeros(1)]
+    return np.concatenate(leaves)[::every].tolist()
 
 
 def run(strategy: str) -> dict:
-    config = from_flat(
-        {
-            "model.name": "resnet20_cifar",
-            "model.dtype": dtype,
-            "model.conv": "xla",  # compiles sooner
-            "model.options.width": 0.25,
-            "data.batch_size": BATCH,
-            "data.augment": ["pad_crop(1)", "horizontal_flip()"],
-            "optim.learning_rate": float(rate) * 4,  # at batch 256
-            "optim.schedule": "constant",
-            "optim.momentum": 0.0,
-            "optim.nesterov": False,
-            "optim.weight_decay": 0.0,
-            "train.steps": STEPS,
-            "parallel.strategy": strategy,
-        }
-        | {key: json.loads(value) for key, value in (change.split("=") for change in changes)}
-    )
-    session = open_session(config)
-    assert session.layout.num_devices == int(devices)
+    session = open_session(from_flat(CONFIG | {"parallel.strategy": strategy}))
+    layout = session.layout
+    assert layout.num_devices == int(devices) * jax.process_count()
     step = session.compile_train_step()
     state = session.fresh_tree()["state"]
-    batches = train_batches(session.dataset("train"), BATCH, seed=0, rows=session.layout.rows(BATCH))
-    losses, digest = [], hashlib.sha256()
-    before = jax.device_get(state.params)
-    for number in range(STEPS):
-        batch = session.layout.put(next(batches))
-        for key in sorted(batch):
-            digest.update(np.ascontiguousarray(batch[key]).tobytes())
-        state, metrics = step(state, batch)
+    read = layout.everywhere(lambda tree: tree)  # a sharded array can be read only where it lies
+    losses, rows, gradient = [], [], None
+    batches = train_batches(session.dataset("train"), BATCH, seed=0, rows=layout.rows(BATCH))
+    for batch in itertools.islice(batches, STEPS):
+        rows.append(rows_of(batch))
+        state, metrics = step(state, layout.put(batch))
         losses.append(float(metrics.loss.compute()))
-        if number == 0:
-            moved = jax.tree.map(np.subtract, before, jax.device_get(state.params))
-            gradient = np.concatenate([g.ravel() for g in jax.tree.leaves(moved)]) / float(rate)
-    stats = np.concatenate([np.ravel(s) for s in jax.tree.leaves(jax.device_get(state.batch_stats))] or [np.zeros(1)])
-    return {
-        "losses": losses,
-        "gradient": gradient.tolist()[::97],
-        "batches": digest.hexdigest(),
-        "statistics": stats.tolist()[::31],
-    }
+        if gradient is None:  # what the momentum is after one step
+            gradient = sample(jax.device_get(read(optax.tree_utils.tree_get(state.opt_state, "trace"))), 97)
+    statistics = sample(jax.device_get(read(state.batch_stats)), 31)
+    return {"losses": losses, "gradient": gradient, "rows": rows, "statistics": statistics}
 
 
-with precision(dtype):
-    print(json.dumps({strategy: run(strategy) for strategy in ("jit", "pmap", "fsdp")}))
+port, count, number = os.environ.get("TEN_STEPS_OF", "0,1,0").split(",")
+with joined(count != "1", f"127.0.0.1:{port}", int(count), int(number)), precision(dtype):
+    print(json.dumps({strategy: run(strategy) for strategy in strategies.split(",")}))

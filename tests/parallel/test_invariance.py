@@ -1,0 +1,69 @@
+"""The same experiment on any number of devices and processes, under every strategy, computes the same thing.
+
+With BatchNorm and augmentation.  In float64 and at a rate of 0.1, a wrong average (of gradients, of BatchNorm's
+statistics) changes the losses of ten steps in the first digits; rounding changes them by 1e-15.  The fast tests take
+the residual network of one block a stage, the slow ones that of three.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+STRATEGIES = ("jit", "pmap", "fsdp")
+NO_NORM = ('model.options.norm="none"', "model.options.dropout=0.3", "model.options.drop_path=0.3")
+
+
+def assert_same(found, wanted, *, relative):
+    """The losses within `relative`, gradients and statistics within `relative` of the largest."""
+    np.testing.assert_allclose(found["losses"], wanted["losses"], rtol=relative)
+    for key in ("gradient", "statistics"):
+        np.testing.assert_allclose(found[key], wanted[key], rtol=0, atol=relative * np.abs(wanted[key]).max())
+
+
+MODELS = ["resnet8_cifar", pytest.param("resnet20_cifar", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("model", MODELS)
+def test_devices_and_strategies_agree_in_float64(ten_steps, model, devices):
+    wanted = ten_steps(model, 1, "float64", 0.1)[0]["jit"]
+    assert len(set(wanted["losses"])) == 10  # it does train
+    for found in ten_steps(model, devices, "float64", 0.1)[0].values():
+        assert found["rows"] == wanted["rows"]
+        assert_same(found, wanted, relative=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 8])
+def test_devices_and_strategies_agree_in_float32_at_a_small_rate(ten_steps, devices):
+    wanted = ten_steps("resnet20_cifar", 1, "float32", 1e-4)[0]["jit"]
+    for found in ten_steps("resnet20_cifar", devices, "float32", 1e-4)[0].values():
+        assert found["rows"] == wanted["rows"]
+        assert_same(found, wanted, relative=1e-4)
+
+
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", MODELS)
+def test_processes_are_as_one(ten_steps, model, processes):
+    wanted = ten_steps(model, 1, "float64", 0.1)[0]["jit"]
+    outputs = ten_steps(model, 1, "float64", 0.1, processes=processes)
+    for strategy in STRATEGIES:
+        parts = [output[strategy] for output in outputs]
+        steps = zip(*(part["rows"] for part in parts), strict=True)
+        assert [list(itertools.chain(*step)) for step in steps] == wanted["rows"]
+        for part in parts:
+            assert_same(part, wanted, relative=1e-9)
+
+
+def test_accumulation_without_batch_norm_is_the_whole_batch_with_its_dropout(ten_steps):
+    wanted = ten_steps("resnet8_cifar", 1, "float64", 0.02, *NO_NORM, strategies=("jit",))[0]["jit"]
+    for found in ten_steps("resnet8_cifar", 2, "float64", 0.02, *NO_NORM, "parallel.accumulate=4")[0].values():
+        assert_same(found, wanted, relative=1e-9)
+
+
+def test_ghost_batches_and_micro_batches_do_not_depend_on_the_devices(ten_steps):
+    changes = ("parallel.accumulate=2", "model.options.ghost_batch=4")
+    wanted = ten_steps("resnet8_cifar", 1, "float64", 0.1, *changes, strategies=("jit",))[0]["jit"]
+    for found in ten_steps("resnet8_cifar", 4, "float64", 0.1, *changes)[0].values():
+        assert_same(found, wanted, relative=1e-9)

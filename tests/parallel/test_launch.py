@@ -1,0 +1,133 @@
+"""Two processes that are disturbed: one is killed, one is told to stop, and the run goes on somewhere else."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FLAGS = ("--train.steps", "300", "--train.checkpoint-every", "20", "--train.eval-every", "100")
+
+
+def start(experiment, folder, *launch_flags, processes=2):
+    command = [sys.executable, "-m", "cnn_jax", "launch", "--processes", str(processes), *launch_flags]
+    command += ["train", str(experiment), "--workdir", str(folder), *FLAGS, "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def process_of(launcher, number):
+    """The process id of one of the processes that a launcher started."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    return next(int(c) for c in children if f"process-id={number}" in Path(f"/proc/{c}/cmdline").read_text())
+
+
+def wait_for_checkpoint(folder, launcher, timeout=120):
+    """Returns when a first checkpoint is complete."""
+    deadline = time.monotonic() + timeout
+    while not [p for p in folder.glob("checkpoints/*") if p.name.isdigit()]:
+        assert launcher.poll() is None, launcher.communicate()[1]
+        assert time.monotonic() < deadline, "no checkpoint"
+        time.sleep(0.05)
+
+
+def lines_of(folder):
+    """The metrics, but for what depends on the clock."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
+
+
+def checksum_of(folder):
+    return json.loads((folder / "checkpoints" / "300" / "checksum" / "metadata").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(experiment, tmp_path_factory):
+    """A run of two processes, and what it printed."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    launcher = start(experiment, folder)
+    out, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
+    return folder, out, err
+
+
+@pytest.fixture(scope="module")
+def stopped(experiment, tmp_path_factory):
+    """A run of which process 1 got SIGTERM, what it printed, and how long it took to end."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    launcher = start(experiment, folder)
+    wait_for_checkpoint(folder, launcher)
+    began = time.monotonic()
+    os.kill(process_of(launcher, 1), signal.SIGTERM)
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 143, err
+    return folder, err, time.monotonic() - began
+
+
+def test_two_processes_write_one_log_and_count_every_test_example_once(undisturbed):
+    folder, out, err = undisturbed
+    test = json.loads(out.splitlines()[-1])["test"]
+    assert test["num_examples"] == 359  # batches of 64 over two processes do not divide it
+    assert len(lines_of(folder)) == len({(line["step"], line["split"]) for line in lines_of(folder)})
+    assert re.search(r"^\[0\] step ", err, re.MULTILINE)
+    assert not re.search(r"^\[1\] step ", err, re.MULTILINE)
+
+
+def test_a_killed_process_ends_the_other_and_a_restart_ends_as_if_undisturbed(undisturbed, experiment, tmp_path):
+    launcher = start(experiment, tmp_path / "run", "--restarts", "1")
+    wait_for_checkpoint(tmp_path / "run", launcher)
+    os.kill(process_of(launcher, 1), signal.SIGKILL)
+    _, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
+    assert re.search(r"\[0\] cnn-jax: process 0 of 2 lost another one .*continues from its newest checkpoint", err)
+    assert "starting all again" in err
+    assert lines_of(tmp_path / "run") == lines_of(undisturbed[0])
+
+
+def test_the_other_process_ends_soon_with_a_message(experiment, tmp_path):
+    launcher = start(experiment, tmp_path / "run")
+    wait_for_checkpoint(tmp_path / "run", launcher)
+    began = time.monotonic()
+    os.kill(process_of(launcher, 0), signal.SIGKILL)
+    _, err = launcher.communicate(timeout=60)
+    assert time.monotonic() - began < 60
+    assert launcher.returncode not in (0, 143)
+    assert re.search(r"\[1\] .*(lost another one|another task died)", err)
+
+
+def test_sigterm_to_one_stops_all_at_the_same_step(stopped):
+    _, err, seconds = stopped
+    steps = re.findall(r"^\[(\d)\] cnn-jax: stopped by SIGTERM; saved at step (\d+)", err, re.MULTILINE)
+    assert sorted(process for process, _ in steps) == ["0", "1"]
+    assert len({step for _, step in steps}) == 1
+    assert seconds < 30
+
+
+def test_a_stopped_run_continues_to_the_same_end(stopped, undisturbed, experiment, tmp_path):
+    shutil.copytree(stopped[0], tmp_path / "run")
+    launcher = start(experiment, tmp_path / "run")
+    _, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
+    assert lines_of(tmp_path / "run") == lines_of(undisturbed[0])
+
+
+def test_a_run_of_two_processes_continues_in_one(stopped, undisturbed, experiment, tmp_path):
+    shutil.copytree(stopped[0], tmp_path / "run")
+    launcher = start(experiment, tmp_path / "run", processes=1)
+    out, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
+    assert "processes 2 → 1" in err
+    wanted = lines_of(undisturbed[0])[-1]
+    assert json.loads(out.splitlines()[-1])["test"]["loss"] == pytest.approx(wanted["loss"], rel=0.05)
+
+
+def test_launch_without_a_command_says_what_it_needs(capsys):
+    from cnn_jax.cli import main
+
+    assert main(["launch", "--processes", "2"]) == 2
+    assert "cnn-jax launch --processes 2 train" in capsys.readouterr().err
