@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from cnn_jax.cli.data import data
-from cnn_jax.cli.launch import launch, shield
+from cnn_jax.cli.jobs import launch, shield
 from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.runs import diff, evaluate, predict, train
 from cnn_jax.config import ConfigError, load_experiment
@@ -85,7 +85,7 @@ def _with_defaults_of(argv: list[str]) -> Callable[..., int]:
     """`train`, with the values of the experiment file as the defaults of its flags."""
     if len(argv) < 2 or argv[0] != "train" or argv[1].startswith("-"):
         return train
-    return functools.partial(train, config=load_experiment(argv[1]))
+    return functools.partial(train, config=load_experiment(argv[1]), words=tuple(argv[1:]))
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

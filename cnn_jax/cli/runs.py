@@ -1,12 +1,15 @@
 """The commands about runs: train, eval, predict, diff."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import tyro
 from tyro.conf import arg
 
 from cnn_jax.cli.flags import Debug, Flag, Json, RunFolder, Step, print_figures
+from cnn_jax.cli.jobs import send
 from cnn_jax.config import Config
+from cnn_jax.parallel import JobSize
 
 Experiment = Annotated[
     Path,
@@ -23,10 +26,18 @@ def train(
     config: Annotated[Config, arg(name="")] = Config(),
     workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
+    executor: Annotated[
+        Literal["slurm", "local"] | None, arg(help="Train in a job of Slurm's, or in one of this machine's.")
+    ] = None,
+    job: JobSize = JobSize(),
+    words: Annotated[tuple[str, ...], tyro.conf.Suppress] = (),
     json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
+    if executor is not None:
+        return send(words, executor, job, json)
+
     from cnn_jax.parallel import is_writer
     from cnn_jax.training import train
 

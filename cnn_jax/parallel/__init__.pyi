@@ -8,3 +8,5 @@ from .processes import joined as joined
 from .processes import leave as leave
 from .processes import wait_for_all as wait_for_all
 from .strategies import create_layout as create_layout
+from .submission import JobSize as JobSize
+from .submission import submit as submit

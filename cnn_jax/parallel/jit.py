@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from jaxtyping import Array
 
 from .layout import Layout
 
@@ -15,7 +14,7 @@ class JitLayout(Layout):
     The compiler sees the whole batch, so a mean over it, as in BatchNorm or the loss, is one over the global batch.
     """
 
-    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Array]) -> Any:
+    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """The step under jit."""
         results = (self.shardings(state), self.replicated)
         return jax.jit(step, donate_argnums=0, out_shardings=results).lower(state, batch).compile()

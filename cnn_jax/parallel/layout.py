@@ -61,8 +61,11 @@ class Layout(abc.ABC):
         return jax.jit(function, out_shardings=self.replicated)
 
     @abc.abstractmethod
-    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Array]) -> Any:
+    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """`step(state, batch) -> (state, metrics)`, compiled ahead of its first call for arrays such as these.
+
+        Args:
+          state, batch: global arrays, or their shapes with shardings.
 
         Returns:
           A `jax.stages.Compiled`: a function that also knows its memory.  It donates the state, which must not be used

@@ -21,7 +21,7 @@ class PmapLayout(Layout):
         devices = jax.local_device_count()
         return super().put({k: v.reshape(devices, -1, *v.shape[1:]) for k, v in batch.items()})
 
-    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Array]) -> Any:
+    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """The step under pmap."""
         return _compile(step, state, batch, donate_argnums=0)
 
@@ -49,7 +49,7 @@ class PmapLayout(Layout):
         return jax.lax.all_gather(rows, AXIS, tiled=True)
 
 
-def _compile(step: Callable[..., Any], state: Any, batch: Mapping[str, Array], **options: Any) -> Any:
+def _compile(step: Callable[..., Any], state: Any, batch: Mapping[str, Any], **options: Any) -> Any:
     # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, **options)
     # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays that

@@ -1,0 +1,102 @@
+"""Training as a job of a cluster, through submitit: sent to Slurm, or run here as a job to try it out.
+
+Imports neither JAX nor, before a job is sent, submitit.
+"""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSize:
+    """What a job asks of the cluster."""
+
+    nodes: int = 1
+    processes_per_node: int = 1
+    """More than one process in all makes the training distributed."""
+    gpus_per_node: int = 0
+    cpus_per_process: int = 1
+    minutes: int = 60
+    """After so long, or when the cluster takes the nodes back, the job saves and is queued again."""
+    partition: str | None = None
+
+
+class Training:
+    """What the job runs: the command in a process of its own, asked to save and stop when the job's time is over."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self) -> int:
+        """Runs the command; raises RuntimeError when it fails, so that the cluster counts the job as failed."""
+        self._process = subprocess.Popen(self._command)
+        status = self._process.wait()
+        if status:
+            raise RuntimeError(f"the training ended with status {status}; its output is beside this file.")
+        return status
+
+    def checkpoint(self) -> Any:
+        """Called by submitit before the job ends: stops the training after a checkpoint, and asks for another job.
+
+        The signal goes to one process; all of the run save at the same step.
+        """
+        from submitit.helpers import DelayedSubmission
+
+        if self._process is not None:
+            # This runs in a signal's handler, above the wait in __call__, which holds the lock of Popen's own methods.
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._process.pid, signal.SIGTERM)
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        return DelayedSubmission(Training(self._command))
+
+
+def submit(words: Sequence[str], executor: Literal["slurm", "local"], size: JobSize, folder: Path) -> Any:
+    """Sends a training as a job.
+
+    Args:
+      words: of a `cnn-jax train` command, from the experiment on.
+      folder: where submitit keeps the job and its output.
+
+    Returns:
+      The submitit job.
+
+    Raises:
+      RuntimeError: when submitit is not installed, or Slurm not there.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise RuntimeError("--executor needs submitit; install it with `pip install 'cnn-jax[slurm]'`.") from error
+    several = size.nodes * size.processes_per_node > 1
+    command = [sys.executable, "-m", "cnn_jax"]
+    tasks = size.processes_per_node
+    if executor == "local":  # no cluster for JAX to find: one task, which starts the processes
+        tasks = 1
+        command += ["launch", "--processes", str(size.processes_per_node)] if several else []
+    command += ["train", *words]
+    if several and executor == "slurm":
+        command.append("--parallel.distributed")
+    try:
+        sender = submitit.AutoExecutor(folder=folder, cluster=executor)
+    except RuntimeError as error:
+        raise RuntimeError(f"--executor {executor}: {error}") from error
+    sender.update_parameters(
+        nodes=size.nodes,
+        tasks_per_node=tasks,
+        gpus_per_node=size.gpus_per_node,
+        timeout_min=size.minutes,
+        name="cnn-jax",
+    )
+    if executor == "slurm":
+        sender.update_parameters(cpus_per_task=size.cpus_per_process)
+        if size.partition is not None:
+            sender.update_parameters(slurm_partition=size.partition)
+    return sender.submit(Training(command))
