@@ -3,8 +3,9 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from cnn_jax.modules.dropout import Dropout, DropPath
 from cnn_jax.modules.layers import Layers
-from cnn_jax.modules.residual import DropPath, Shortcut
+from cnn_jax.modules.residual import Shortcut
 
 
 class PreActivationBlock(nn.Module):
@@ -39,7 +40,7 @@ class PreActivationBlock(nn.Module):
         if self.inner is None:
             y = layers.conv("conv1", self.features, 3, self.strides, 1)(active)
             y = layers.activate(layers.normalize("norm2", y, train=train))
-            y = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(y)
+            y = Dropout(self.dropout, name="dropout")(y, train=train)
             y = layers.conv("conv2", self.features, 3, 1, 1, use_bias=self.open_bias)(y)
         else:
             y = layers.activate(

@@ -1,7 +1,6 @@
 """Residual blocks of He et al. 2015: two 3×3 convolutions, or a 1×1–3×3–1×1 bottleneck, beside a shortcut."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
