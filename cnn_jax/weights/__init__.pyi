@@ -1,0 +1,5 @@
+from .conventions import InputConvention as InputConvention
+from .conventions import input_convention as input_convention
+from .exchange import load_weights as load_weights
+from .exchange import save_weights as save_weights
+from .files import WeightsError as WeightsError

@@ -1,0 +1,52 @@
+"""What the images looked like that published weights were trained on."""
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class InputConvention:
+    """How an RGB image in 0..1 becomes a network's input: resized, cropped, then (image − mean) / std per channel.
+
+    Args:
+      mean, std: per channel.
+      resize: length that the shorter side is brought to first, in pixels.
+      crop: side of the central square that the network sees.
+      interpolation: of the resizing.
+      source: where the numbers come from.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: int
+    crop: int
+    interpolation: str
+    source: str
+
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+# Caffe subtracts the mean of each channel from 0..255 and divides by nothing. Its BGR order is folded into the first
+# kernel when the weights are read.
+_CAFFE = (tuple(v / 255 for v in (123.68, 116.779, 103.939)), (1 / 255,) * 3)
+
+
+def input_convention(name: str, path: Path | str) -> InputConvention:
+    """The convention that goes with the weights of a network in a file of a kind.
+
+    Args:
+      name: of the network.
+      path: of the file; `.h5` means Keras, everything else torchvision.
+
+    torchvision's `transform_input` of GoogLeNet and Inception v3 undoes the usual normalisation and takes halves
+    instead: here they simply take halves.
+    """
+    resize, crop = (342, 299) if name == "inception_v3" else (256, 224)
+    if str(path).endswith(".h5"):
+        halves = name in ("inception_v3", "resnet50_v2")
+        mean, std = _HALVES if halves else _CAFFE
+        # Keras publishes no resizing; its networks are customarily evaluated as torchvision's.
+        return InputConvention(mean, std, resize, crop, "bilinear", "keras, " + ("tf" if halves else "caffe") + " mode")
+    transform_input = name in ("googlenet", "inception_v3")
+    mean, std = _HALVES if transform_input else _IMAGENET
+    return InputConvention(mean, std, resize, crop, "bilinear", "torchvision, IMAGENET1K_V1")
