@@ -10,10 +10,13 @@ from jax import Array, lax
 
 from .geometry import ConvGeometry, Pair
 from .phases import Phase, phases
+from .precision import sum_dtype
 
 # Rows of the two matrices that one step of the loop multiplies: 2048 rows of 200 numbers stay in the cache, where one
 # product over the whole batch writes its columns to fresh memory (32 x 32 x 16 images, batch 128: 9 ms against 35 ms).
 BLOCK_ROWS = 2048
+# Up to so many numbers in both matrices there is no loop, which takes longer to compile and gains nothing.
+SMALL = 1 << 22
 # Up to so many channels, a strided window's columns are laid out in steps of the stride, not one by one.
 FOLDED_CHANNELS = 4
 
@@ -35,15 +38,14 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     c, o = x.shape[3], g.shape[3]
     (kh, kw), (stride_h, stride_w) = window, geometry.strides
     (top, _), (left, right) = geometry.pads
-    x = jnp.pad(x, ((0, 0), (0, 0), (left, right), (0, 0)))
     if c <= FOLDED_CHANNELS and stride_w > 1 and geometry.dilation[1] == 1:
-        x, kw, stride_w = _fold_columns(x, stride_w), -(-kw // stride_w), 1
+        x, kw, stride_w, left = _fold_columns(x, stride_w, left, right), -(-kw // stride_w), 1, 0
     shift_images = kh * kw * c < kw * c + kh * o
     taps: dict[int, Array] = {}
     for phase in phases(x.shape[1], kh, stride_h, geometry.dilation[0], top):
         rows = x[:, phase.remainder :: stride_h]
         align = _shifts_on_images if shift_images else _shifts_on_gradient
-        products = _sum_of_products(*align(rows, g, phase), kw, stride_w, geometry.dilation[1])
+        products = _sum_of_products(*align(rows, g, phase), kw, stride_w, geometry.dilation[1], left)
         # One of the two shift axes has size 1; [shift of x, columns, shift of g, o] -> [tap, columns, o].
         products = jnp.moveaxis(products, 2, 1).reshape(len(phase.taps), -1, c, o)[:, : window[1]]
         taps |= dict(zip(phase.taps, products, strict=True))
@@ -51,14 +53,14 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     return jnp.stack([taps.get(a, missing) for a in range(kh)])
 
 
-def _fold_columns(x: Array, stride: int) -> Array:
-    """Neighbouring columns as channels, [n, h, w / stride, stride c]: a free view, and longer runs to copy.
+def _fold_columns(x: Array, stride: int, left: int, right: int) -> Array:
+    """Padded columns, neighbours as channels, [n, h, w / stride, stride c]: a free view, and longer runs to copy.
 
     The 7 x 7 stem's [2 j ... 2 j + 6] of 3 channels becomes four copies of 6 numbers, not seven of 3, with an eighth
     tap that is dropped.
     """
     n, h, w, c = x.shape
-    x = jnp.pad(x, ((0, 0), (0, 0), (0, -w % stride), (0, 0)))
+    x = jnp.pad(x, ((0, 0), (0, 0), (left, right + -(left + w + right) % stride), (0, 0)))
     return x.reshape(n, h, -1, stride * c)
 
 
@@ -88,35 +90,39 @@ def _sum_of_products(
     kw: int,
     stride: int,
     dilation: int,
+    left: int,
 ) -> Array:
-    """Sum over q < count of columns(x[:, q + shift])^T g[:, q + shift], shape [x_shifts, kw c, g_shifts, o]."""
+    """Sum over q < count of columns(x[:, q + shift])^T g[:, q + shift], shape [x_shifts, kw c, g_shifts, o].
+
+    The images lack `left` columns of zeros in front, and as many behind as the last window needs.
+    """
     n, w_out, o = g.shape[0], g.shape[2], g.shape[3]
-    lacking = (kw - 1) * dilation + (w_out - 1) * stride + 1 - x.shape[2]
-    x = jnp.pad(x, ((0, 0), (0, 0), (0, max(lacking, 0)), (0, 0)))
+    reach = (kw - 1) * dilation + (w_out - 1) * stride + 1
+    sides = (left, max(reach - left - x.shape[2], 0))
+    numbers = n * count * w_out * (len(x_shifts) * kw * x.shape[3] + len(g_shifts) * o)
     copies = kw * len(x_shifts) * len(g_shifts)
-    block = _block(count, n, w_out) if copies > 1 else count
+    block = count if copies == 1 or numbers <= SMALL else _block(count, n, w_out)
 
     def product(x_rows: Array, g_rows: Array) -> Array:
-        left = [
-            x_rows[:, shift : shift + block, b * dilation :: stride][:, :, :w_out]
-            for shift in x_shifts
-            for b in range(kw)
-        ]
-        right = [g_rows[:, shift : shift + block] for shift in g_shifts]
+        # Padded here, within the block, so that no padded copy of the images is ever written.
+        x_rows = jnp.pad(x_rows, ((0, 0), (0, 0), sides, (0, 0)))
+        rows = [x_rows[:, shift : shift + block] for shift in x_shifts]
+        columns = [row[:, :, b * dilation :: stride][:, :, :w_out] for row in rows for b in range(kw)]
+        gradient = [g_rows[:, shift : shift + block] for shift in g_shifts]
         # Behind a barrier, each side is written once; else the product's packing would recompute it.
-        columns, gradient = lax.optimization_barrier((jnp.concatenate(left, -1), jnp.concatenate(right, -1)))
-        return jnp.einsum("nhwk,nhwo->ko", columns, gradient)
+        left_side, right_side = lax.optimization_barrier((jnp.concatenate(columns, -1), jnp.concatenate(gradient, -1)))
+        return jnp.einsum("nhwk,nhwo->ko", left_side, right_side)
 
     def step(total: Array, q: Array) -> tuple[Array, None]:
         x_rows = lax.dynamic_slice_in_dim(x, q, max(x_shifts) + block, 1)
         g_rows = lax.dynamic_slice_in_dim(g, q, max(g_shifts) + block, 1)
-        return total + product(x_rows, g_rows), None
+        return total + product(x_rows, g_rows).astype(total.dtype), None
 
     if block == count:
         total = product(x, g)
     else:
-        start = jnp.zeros((len(x_shifts) * kw * x.shape[3], len(g_shifts) * o), x.dtype)
-        total = lax.scan(step, start, jnp.arange(0, count, block))[0]
+        start = jnp.zeros((len(x_shifts) * kw * x.shape[3], len(g_shifts) * o), sum_dtype(x))
+        total = lax.scan(step, start, jnp.arange(0, count, block))[0].astype(x.dtype)
     return total.reshape(len(x_shifts), kw * x.shape[3], len(g_shifts), o)
 
 

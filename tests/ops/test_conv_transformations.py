@@ -25,6 +25,7 @@ gradients = jax.grad(loss, argnums=(0, 1))
 def block_rows(request, monkeypatch):
     """The gradient to the kernel as a loop over blocks of rows, and as one product."""
     monkeypatch.setattr("cnn_jax.ops.weight_gradient.BLOCK_ROWS", request.param)
+    monkeypatch.setattr("cnn_jax.ops.weight_gradient.SMALL", 0)
 
 
 @pytest.fixture(scope="module")
