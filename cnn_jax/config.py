@@ -70,6 +70,8 @@ class DataConfig:
     augment: tuple[str, ...] = ()
     """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"; with image files the first must be
     "random_resized_crop(224)" or another that brings them to one size."""
+    mix: tuple[str, ...] = ()
+    """Mixes the training batch with itself, one of them by chance in each step, e.g. "mixup(0.2)" "cutmix(1.0)"."""
     eval_augment: tuple[str, ...] = ()
     """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
     files "resize_shorter(256)" "center_crop(224)"."""

@@ -123,3 +123,23 @@ def test_subset_noise_and_views_reach_the_training(tmp_path, capsys):
     assert "the size of the smallest class, got 900" in capsys.readouterr().err
     assert main(["train", str(experiment), "--workdir", str(tmp_path / "x"), "--data.eval-views", "flop()"]) == 2
     assert "did you mean flip" in capsys.readouterr().err
+
+
+def test_mixing_reaches_the_training(tmp_path, capsys):
+    experiment = tmp_path / "experiment.py"
+    experiment.write_text(
+        "from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig\n"
+        "def config():\n"
+        "    data = DataConfig('digits', batch_size=32, augment=('resize(28)',), eval_augment=('resize(28)',))\n"
+        "    return Config(model=ModelConfig('lenet5', num_classes=12), data=data, train=TrainConfig(steps=3, log_every=3))\n"
+    )
+    losses = []
+    for mix in ([], ["mixup(1.0)", "cutmix(1.0)"]):
+        run = tmp_path / f"run{len(mix)}"
+        words = ["train", str(experiment), "--workdir", str(run), "--json"]
+        assert main([*words, "--data.mix", *mix] if mix else words) == 0
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        losses.append(next(row["loss"] for row in rows if row["split"] == "train"))
+    assert losses[0] != losses[1] and all(0 < loss < 10 for loss in losses)
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "x"), "--data.mix", "mixup(0)"]) == 2
+    assert "`data.mix`" in capsys.readouterr().err

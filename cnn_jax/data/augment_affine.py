@@ -2,11 +2,10 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .image_op import Image, RandomKey, RandomOp, uniform
+from .image_op import Image, RandomKey, RandomOp, integers, uniform
 
 Matrix = Float[Array, "2 3"]
 
@@ -20,7 +19,7 @@ def affine(image: Image, matrix: Matrix, *, bilinear: bool, fill: int = 0) -> Im
     pixel keeps the dtype.
     """
     height, width, _ = image.shape
-    y, x = jnp.mgrid[0:height, 0:width] + 0.5
+    y, x = jnp.mgrid[0:height, 0:width].astype(jnp.float32) + 0.5
     centred = jnp.stack([x - width / 2, y - height / 2, jnp.ones_like(x)])
     source = jnp.einsum("ij,jhw->ihw", matrix, centred)
     x, y = source[0] + width / 2, source[1] + height / 2
@@ -61,6 +60,6 @@ def rotate90() -> RandomOp:
         if image.shape[0] != image.shape[1]:
             raise ValueError(f"`rotate90` needs square images, got {image.shape[0]}×{image.shape[1]}; crop them first.")
         turned = jnp.stack([jnp.rot90(image, k) for k in range(4)])
-        return turned[jax.random.randint(key, (), 0, 4)]
+        return turned[integers(key, 0, 4)]
 
     return RandomOp(apply)

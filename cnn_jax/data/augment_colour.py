@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .call import check_fraction
-from .image_op import FixedOp, Image, RandomKey, RandomOp, uniform
+from .image_op import FixedOp, Image, RandomKey, RandomOp, chance, uniform
 
 # Rec. 601 luma, as Pillow, OpenCV and torchvision take it.
 LUMA = (0.299, 0.587, 0.114)
@@ -30,7 +30,7 @@ def luma(image: Image) -> Float[Array, "h w 1"]:
     if image.shape[2] == 1:
         return image
     _need_rgb("luma", image)
-    return (image @ jnp.asarray(LUMA))[..., jnp.newaxis]
+    return (image @ jnp.asarray(LUMA, jnp.float32))[..., jnp.newaxis]
 
 
 def blend(other: Image, image: Image, factor: Float[Array, ""]) -> Image:
@@ -71,7 +71,7 @@ def shift_hue(image: Image, turns: Float[Array, ""]) -> Image:
     )
     turned = sextant + 6 * turns
     # Smith 1978's hexcone, written without cases: each channel is the value less a trapezoid of the hue.
-    offset = jnp.array([5.0, 3.0, 1.0])
+    offset = jnp.array([5, 3, 1], jnp.float32)
     k = jnp.mod(turned[..., jnp.newaxis] + offset, 6)
     return value[..., jnp.newaxis] - chroma[..., jnp.newaxis] * jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
 
@@ -79,7 +79,7 @@ def shift_hue(image: Image, turns: Float[Array, ""]) -> Image:
 def add_lighting(image: Image, alphas: Float[Array, " 3"]) -> Image:
     """Add the principal components of ImageNet's colours, each times its eigenvalue and its alpha."""
     _need_rgb("pca_lighting", image)
-    shift = jnp.asarray(IMAGENET_EIGENVECTORS) @ (alphas * jnp.asarray(IMAGENET_EIGENVALUES))
+    shift = jnp.asarray(IMAGENET_EIGENVECTORS, jnp.float32) @ (alphas * jnp.asarray(IMAGENET_EIGENVALUES, jnp.float32))
     return jnp.clip(image.astype(jnp.float32) + 255 * shift, 0, 255)
 
 
@@ -115,7 +115,7 @@ def random_grayscale(probability: float = 0.1) -> RandomOp:
     check_fraction("random_grayscale.probability", probability)
 
     def apply(key: RandomKey, image: Image) -> Image:
-        return jnp.where(jax.random.bernoulli(key, probability), luma(image), image.astype(jnp.float32))
+        return jnp.where(chance(key, probability), luma(image), image.astype(jnp.float32))
 
     return RandomOp(apply)
 
@@ -132,7 +132,7 @@ def pca_lighting(deviation: float = 0.1) -> RandomOp:
     """
     if deviation < 0:
         raise ValueError(f"`pca_lighting.deviation` must not be negative, got {deviation}.")
-    return RandomOp(lambda key, image: add_lighting(image, deviation * jax.random.normal(key, (3,))))
+    return RandomOp(lambda key, image: add_lighting(image, deviation * jax.random.normal(key, (3,), jnp.float32)))
 
 
 def _jitter(name: str, strength: float, adjust: Callable[[Image, Array], Image]) -> RandomOp:

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Num
 
 from .call import check_range
 from .crop_box import TRIES, crop_box
-from .image_op import Image, RandomKey, RandomOp
+from .image_op import Image, RandomKey, RandomOp, uniform
 
 
 def resize_box(image: Image, box: Num[Array, " 4"], height: int, width: int) -> Float[Array, "height width c"]:
@@ -44,7 +44,7 @@ def random_resized_crop(
     check_range("random_resized_crop.ratio", ratio, 0)
 
     def apply(key: RandomKey, image: Image) -> Image:
-        box = crop_box(jax.random.uniform(key, (TRIES, 4)), image.shape[0], image.shape[1], scale, ratio, jnp)
+        box = crop_box(uniform(key, 0, 1, (TRIES, 4)), image.shape[0], image.shape[1], scale, ratio, jnp)
         return resize_box(image, box, height, columns)
 
     return RandomOp(apply)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Num
 
 from .call import check_fraction, check_range
-from .image_op import Image, RandomKey, RandomOp
+from .image_op import Image, RandomKey, RandomOp, chance, integers, uniform
 
 
 def cutout(size: int, fill: int = 0) -> RandomOp:
@@ -21,7 +21,7 @@ def cutout(size: int, fill: int = 0) -> RandomOp:
 
     def apply(key: RandomKey, image: Image) -> Image:
         height, width, _ = image.shape
-        centre = jax.random.randint(key, (2,), 0, jnp.array([height, width]))
+        centre = integers(key, 0, jnp.array([height, width], jnp.int32), (2,))
         top, left = centre - size // 2
         return jnp.where(inside(height, width, top, left, size, size), jnp.asarray(fill, image.dtype), image)
 
@@ -54,15 +54,15 @@ def random_erasing(
     def apply(key: RandomKey, image: Image) -> Image:
         height, width, _ = image.shape
         on, size, shape, place, noise = jax.random.split(key, 5)
-        pixels = jax.random.uniform(size, (), minval=area[0], maxval=area[1]) * (height * width)
-        aspect = jnp.exp(jax.random.uniform(shape, (), minval=math.log(ratio), maxval=-math.log(ratio)))
+        pixels = uniform(size, area[0], area[1]) * (height * width)
+        aspect = jnp.exp(uniform(shape, math.log(ratio), -math.log(ratio)))
         rows = jnp.clip(jnp.round(jnp.sqrt(pixels * aspect)), 1, height).astype(jnp.int32)
         columns = jnp.clip(jnp.round(jnp.sqrt(pixels / aspect)), 1, width).astype(jnp.int32)
-        room = jnp.array([height, width]) - jnp.stack([rows, columns])
-        top, left = jax.random.randint(place, (2,), 0, room + 1)
-        erased = inside(height, width, top, left, rows, columns) & jax.random.bernoulli(on, probability)
+        room = jnp.array([height, width], jnp.int32) - jnp.stack([rows, columns])
+        top, left = integers(place, 0, room + 1, (2,))
+        erased = inside(height, width, top, left, rows, columns) & chance(on, probability)
         if fill is None:
-            new = jax.random.randint(noise, image.shape, 0, 256).astype(image.dtype)
+            new = integers(noise, 0, 256, image.shape).astype(image.dtype)
         else:
             new = jnp.full(image.shape, fill, image.dtype)
         return jnp.where(erased, new, image)

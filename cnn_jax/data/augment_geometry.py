@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from .call import check_fraction
-from .image_op import FixedOp, Image, RandomKey, RandomOp
+from .image_op import FixedOp, Image, RandomKey, RandomOp, chance, integers
 
 
 def pad_crop(padding: int, fill: int = 0) -> RandomOp:
@@ -18,9 +18,9 @@ def pad_crop(padding: int, fill: int = 0) -> RandomOp:
 
     def apply(key: RandomKey, image: Image) -> Image:
         height, width, channels = image.shape
-        top, left = jax.random.randint(key, (2,), 0, 2 * padding + 1)
+        top, left = integers(key, 0, 2 * padding + 1, (2,))
         padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)), constant_values=fill)
-        return jax.lax.dynamic_slice(padded, (top, left, 0), (height, width, channels))
+        return jax.lax.dynamic_slice(padded, (top, left, jnp.int32(0)), (height, width, channels))
 
     return RandomOp(apply)
 
@@ -40,7 +40,7 @@ def vertical_flip(probability: float = 0.5) -> RandomOp:
 def _one_of(key: RandomKey, probability: float, image: Image, changed: Image) -> Image:
     """`changed` with this probability. Fetching one of two copies takes half the time of `jnp.where` on a CPU, for a
     batch."""
-    return jnp.stack([image, changed])[jax.random.bernoulli(key, probability).astype(jnp.int32)]
+    return jnp.stack([image, changed])[chance(key, probability).astype(jnp.int32)]
 
 
 def resize(height: int, width: int | None = None) -> FixedOp:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from .augment_affine import affine, rotation
 from .augment_colour import luma
 from .augment_tables import autocontrast_table, equalize_table, posterize_table, solarize_table
-from .image_op import Image, RandomKey, RandomOp
+from .image_op import Image, RandomKey, RandomOp, chance, integers
 
 OPERATIONS = (
     *("identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),  # affine maps
@@ -60,9 +60,9 @@ def rand_augment(num_ops: int = 2, magnitude: int = 9) -> RandomOp:
             choose, sign = jax.random.split(one)
             image = apply_operation(
                 image,
-                jax.random.randint(choose, (), 0, len(OPERATIONS)),
+                integers(choose, 0, len(OPERATIONS)),
                 jnp.float32(magnitude),
-                jax.random.rademacher(sign, (), jnp.float32),
+                _sign(sign),
                 RAND_AUGMENT,
             )
         return image
@@ -78,13 +78,18 @@ def trivial_augment() -> RandomOp:
         choose, strength, sign = jax.random.split(key, 3)
         return apply_operation(
             image,
-            jax.random.randint(choose, (), 0, len(OPERATIONS)),
-            jax.random.randint(strength, (), 0, MAGNITUDES + 1).astype(jnp.float32),
-            jax.random.rademacher(sign, (), jnp.float32),
+            integers(choose, 0, len(OPERATIONS)),
+            integers(strength, 0, MAGNITUDES + 1).astype(jnp.float32),
+            _sign(sign),
             TRIVIAL_AUGMENT_WIDE,
         )
 
     return RandomOp(apply)
+
+
+def _sign(key: RandomKey) -> Float[Array, ""]:
+    """−1 or +1, equally likely."""
+    return jnp.where(chance(key, 0.5), jnp.float32(1), jnp.float32(-1))
 
 
 def apply_operation(

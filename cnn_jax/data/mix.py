@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key, Num
 from ..randomness import random_key
 from .augment_erase import inside
 from .call import parse_call
+from .image_op import integers
 
 Images = Num[Array, "b h w c"]
 Targets = Float[Array, "b k"]
@@ -31,7 +32,7 @@ def mixup(alpha: float = 0.2) -> MixOp:
 
     def apply(key: Key[Array, ""], images: Images, targets: Targets) -> tuple[Images, Targets]:
         draw, pair = jax.random.split(key)
-        share = jax.random.beta(draw, alpha, alpha)
+        share = jax.random.beta(draw, alpha, alpha, dtype=jnp.float32)
         other = jax.random.permutation(pair, images.shape[0])
         images = images.astype(jnp.float32)
         return tuple(share * x + (1 - share) * x[other] for x in (images, targets))  # type: ignore[return-value]
@@ -53,12 +54,12 @@ def cutmix(alpha: float = 1.0) -> MixOp:
 
     def apply(key: Key[Array, ""], images: Images, targets: Targets) -> tuple[Images, Targets]:
         draw, pair, place = jax.random.split(key, 3)
-        side = jnp.sqrt(1 - jax.random.beta(draw, alpha, alpha))
+        side = jnp.sqrt(1 - jax.random.beta(draw, alpha, alpha, dtype=jnp.float32))
         other = jax.random.permutation(pair, images.shape[0])
         height, width = images.shape[1:3]
-        size = jnp.array([height, width])
+        size = jnp.array([height, width], jnp.int32)
         rows_columns = (side * size).astype(jnp.int32)
-        first = jax.random.randint(place, (2,), 0, size) - rows_columns // 2
+        first = integers(place, 0, size, (2,)) - rows_columns // 2
         pasted = inside(height, width, first[0], first[1], rows_columns[0], rows_columns[1])
         share = 1 - pasted.mean(dtype=jnp.float32)
         return jnp.where(pasted, images[other], images), share * targets + (1 - share) * targets[other]
@@ -100,7 +101,7 @@ def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Nu
     if len(mix.ops) == 1:
         return mix.ops[0](key, images, targets)
     images = images.astype(jnp.float32)  # the branches of a switch must agree
-    chosen = jax.random.randint(random_key(seed, "mix/choice", step), (), 0, len(mix.ops))
+    chosen = integers(random_key(seed, "mix/choice", step), 0, len(mix.ops))
     return jax.lax.switch(chosen, mix.ops, key, images, targets)
 
 

@@ -87,3 +87,7 @@ class Layout(abc.ABC):
     def gather(self, rows: Array) -> Array:
         """Inside a step: the rows of all devices, in the order of the batch; nothing where all rows are seen."""
         return rows
+
+    def own(self, rows: Array) -> Array:
+        """Inside a step: of the rows of all devices, those that this one works on; the inverse of `gather`."""
+        return rows

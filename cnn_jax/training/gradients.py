@@ -63,7 +63,7 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
         return gradients, forward
 
     def of_micro_batches(
-        state: TrainState, images: Float[Array, "b h w c"], labels: Int[Array, "b"]
+        state: TrainState, images: Float[Array, "b h w c"], labels: Int[Array, "b"] | Float[Array, "b k"]
     ) -> tuple[Any, Forward]:
         rows = layout.row_numbers(len(labels))
         if parts == 1:

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment, parse_views, take_subset
+from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment, parse_mix, parse_views, take_subset
 from cnn_jax.data.views import Views
 from cnn_jax.models import ModelOptions, create_model
 from cnn_jax.parallel import Layout, create_layout
@@ -136,6 +136,8 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     with _named("data.augment"):
         training = split.with_augment(config.data.augment)
         augment = parse_augment(config.data.augment[training.num_host_specs :])
+    with _named("data.mix"):
+        mix = parse_mix(config.data.mix)
     with _named("data.eval_augment"):
         eval_augment = parse_augment(config.data.eval_augment[split.num_host_specs :], allow_random=False)
     dtype = jnp.dtype(config.model.dtype)
@@ -155,7 +157,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         image_shape=_network_shape(eval_augment.output_shape(info.image_shape), views),
         train_shape=training.info.image_shape,
         fit=split.fit,
-        train_step=make_train_step(model, optimizer, schedule, augment, info, layout, config),
+        train_step=make_train_step(model, optimizer, schedule, augment, mix, info, derived.num_classes, layout, config),
         eval_step=make_eval_step(logits, layout, config),
         logits=logits,
     )

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
 from cnn_jax.config import Config
-from cnn_jax.data import Augment, DatasetInfo, apply_augment, average_views, normalize
+from cnn_jax.data import Augment, DatasetInfo, Mix, apply_augment, apply_mix, average_views, normalize
 from cnn_jax.data.views import Views
 from cnn_jax.parallel import Layout
 from cnn_jax.training.gradients import make_gradients
@@ -32,21 +32,27 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
     augment: Augment,
+    mix: Mix,
     info: DatasetInfo,
+    num_classes: int,
     layout: Layout,
     config: Config,
 ) -> TrainStep:
     """The function `(state, batch) -> (state, metrics)`, to be compiled by the layout.
 
     The batch holds `image` (uint8 [b, H, W, C]), `label`, `index` and `epoch` (int32 [b]).  Augmentation is drawn per
-    example from (seed, epoch, index) and dropout per step from (seed, step), so the step has no other input.
+    example from (seed, epoch, index), mixing and dropout per step from (seed, step), so the step has no other input.
     """
     gradients_of = make_gradients(model, layout, config)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, TrainMetrics]:
         images = apply_augment(augment, batch["image"], seed=config.seed, epoch=batch["epoch"], index=batch["index"])
+        targets = batch["label"]
+        if mix.ops:  # among the rows of all devices, so that the pairs do not depend on how many there are
+            every = layout.gather(images), jax.nn.one_hot(layout.gather(targets), num_classes)
+            images, targets = map(layout.own, apply_mix(mix, *every, seed=config.seed, step=state.step))
         images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
-        gradients, forward = gradients_of(state, images, batch["label"])
+        gradients, forward = gradients_of(state, images, targets)
         gradients, batch_stats = layout.mean(gradients), forward.batch_stats
         if config.model.options.ghost_batch is not None:
             batch_stats = layout.mean(batch_stats)

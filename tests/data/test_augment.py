@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import apply_augment, normalize, parse_augment
+from cnn_jax.data.gallery import gallery_specs
+
+# Random numbers compile in a tenth of the time at a lower level of optimisation.
+FAST = {"xla_backend_optimization_level": 1}
 
 
 def run(specs, images, seed=0, epoch=0, index=None):
     augment = parse_augment(specs)
     index = np.arange(len(images)) if index is None else np.asarray(index)
     epochs = jnp.full(len(images), epoch, jnp.int32)
-    compiled = jax.jit(lambda x, e, i: apply_augment(augment, x, seed=seed, epoch=e, index=i))
+    compiled = jax.jit(lambda x, e, i: apply_augment(augment, x, seed=seed, epoch=e, index=i), compiler_options=FAST)
     return np.asarray(compiled(images, epochs, index.astype(np.int32)))
 
 
@@ -137,3 +141,14 @@ def test_normalize_takes_one_value_for_all_channels(images):
 def test_normalize_refuses_a_wrong_number_of_channels(images):
     with pytest.raises(ValueError, match=r"`normalize\.mean` has 2 values, but the images have 3 channels"):
         normalize(images, (0.5, 0.5), (0.2,))
+
+
+@pytest.mark.parametrize("spec", [*gallery_specs((6, 8, 3)), "to_rgb()", "rotate90()"])
+def test_operation_draws_the_same_with_64_bit_types_allowed(spec):
+    """Read off the program: no draw takes 64 bits, which would give other numbers."""
+    augment, index = parse_augment([spec]), np.arange(2, dtype=np.int32)
+    images = np.zeros((2, 6, 6, 3) if spec.startswith("rotate90") else (2, 6, 8, 3), np.uint8)
+    with jax.enable_x64(True):
+        program = jax.make_jaxpr(lambda x: apply_augment(augment, x, seed=0, epoch=index, index=index))(images)
+    assert "bit_width=64" not in str(program)
+    assert program.out_avals[0].dtype in (np.uint8, np.float32)

@@ -100,7 +100,10 @@ def reference(name, image, sign):
 
 @pytest.fixture(scope="module")
 def compiled():
-    return jax.jit(lambda image, op, sign: apply_operation(image, op, jnp.float32(15), sign, RAND_AUGMENT))
+    return jax.jit(
+        lambda image, op, sign: apply_operation(image, op, jnp.float32(15), sign, RAND_AUGMENT),
+        compiler_options={"xla_backend_optimization_level": 1},  # compiles sooner
+    )
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -17,7 +17,8 @@ def batch():
     return images, jax.nn.one_hot(jnp.arange(16), 16)
 
 
-compiled = jax.jit(apply_mix, static_argnums=0, static_argnames="seed")
+fast = {"xla_backend_optimization_level": 1}  # random numbers compile in a tenth of the time
+compiled = jax.jit(apply_mix, static_argnums=0, static_argnames="seed", compiler_options=fast)
 
 
 def mixed(specs, batch, step, seed=0):
@@ -84,7 +85,7 @@ targets = np.eye(16, dtype=np.float32)
 mix = parse_mix(["mixup(0.4)", "cutmix(1.0)"])
 assert jax.device_count() == 8
 results = []
-for n in (1, 2, 8):
+for n in (1, 8):
     sharding = NamedSharding(Mesh(np.array(jax.devices()[:n]), "data"), P("data"))
     step = jax.jit(lambda x, t, k: apply_mix(mix, x, t, seed=1, step=k))
     args = [jax.device_put(a, sharding) for a in (images, targets)]
@@ -92,7 +93,9 @@ for n in (1, 2, 8):
 for other in results[1:]:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), results[0], other)
 """
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1"
+    }
     subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)
 
 
@@ -130,3 +133,10 @@ def test_no_mix_changes_nothing(batch):
 def test_wrong_mix_is_refused(spec, message):
     with pytest.raises(ValueError, match=message):
         parse_mix([spec])
+
+
+def test_mix_draws_the_same_with_64_bit_types_allowed(batch):
+    mix = parse_mix(["mixup(0.4)", "cutmix(1.0)"])
+    with jax.enable_x64(True):
+        program = str(jax.make_jaxpr(lambda k: apply_mix(mix, *batch, seed=0, step=k))(jnp.int32(0)))
+    assert "bit_width=32" in program and "bit_width=64" not in program
