@@ -1,0 +1,103 @@
+"""One training step of PyTorch in its eager mode, channels last, on the CPU.
+
+It needs an environment of its own: torch 2.13.0 and numpy on Python 3.11.
+
+    TORCH_PYTHON experiments/benchmarks/peer_torch.py resnet50 --batch 16
+"""
+
+import torch
+import torch.nn.functional as F
+from peer_networks import main
+from torch import nn
+
+
+class Branches(nn.Module):
+    """Branches beside each other, their channels one after another."""
+
+    def __init__(self, branches):
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+class Residual(nn.Module):
+    """relu(branch + shortcut); with `grown` channels, the shortcut strides and pads."""
+
+    def __init__(self, branch, shortcut, grown):
+        super().__init__()
+        self.branch, self.shortcut, self.grown = branch, shortcut, grown
+
+    def forward(self, x):
+        y = self.branch(x)
+        if self.grown:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.grown))
+        return F.relu(y + self.shortcut(x))
+
+
+def build(layers, channels):
+    """The layers as a module, and how many channels they put out; dense layers find their inputs at the first call."""
+    modules = []
+    for name, *numbers in layers:
+        match name:
+            case "conv":
+                filters, window, stride, padding, bias = numbers
+                modules.append(nn.Conv2d(channels, filters, window, stride, padding, bias=bias))
+                channels = filters
+            case "norm":
+                modules.append(nn.BatchNorm2d(channels))
+            case "relu":
+                modules.append(nn.ReLU(inplace=True))
+            case "tanh":
+                modules.append(nn.Tanh())
+            case "max_pool":
+                window, stride, padding, ceil = numbers
+                modules.append(nn.MaxPool2d(window, stride, padding, ceil_mode=ceil))
+            case "avg_pool":
+                modules.append(nn.AvgPool2d(numbers[0]))
+            case "mean":
+                modules += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+            case "flatten":
+                modules.append(nn.Flatten())
+            case "dropout":
+                modules.append(nn.Dropout(numbers[0]))
+            case "dense":
+                modules.append(nn.LazyLinear(numbers[0]))
+            case "branches":
+                built = [build(branch, channels) for branch in numbers]
+                modules.append(Branches([module for module, _ in built]))
+                channels = sum(width for _, width in built)
+            case "residual":
+                branch, width = build(numbers[0], channels)
+                padded = numbers[1] == "pad"
+                shortcut = nn.Identity() if padded else build(numbers[1], channels)[0]
+                modules.append(Residual(branch, shortcut, width - channels if padded else 0))
+                channels = width
+    return nn.Sequential(*modules), channels
+
+
+def prepare(layers, batch, channels, size, dtype):
+    """A step on noise; SGD with Nesterov momentum, bfloat16 through autocast."""
+    images = torch.randn(batch, channels, size, size).to(memory_format=torch.channels_last)
+    labels = torch.arange(batch) % layers[-1][1]
+    model, _ = build(layers, channels)
+    with torch.no_grad():
+        model(images)
+    model = model.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, nesterov=True)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+if __name__ == "__main__":
+    main(prepare, "torch", torch.__version__)
