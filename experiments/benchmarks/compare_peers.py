@@ -13,13 +13,14 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from peer_networks import NETWORKS
 
 HERE = Path(__file__).parent
 
 
-def images_per_second(command):
+def images_per_second(command: list[str]) -> float:
     """The last JSON line of a process's output, its `images_per_s`."""
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
@@ -27,7 +28,7 @@ def images_per_second(command):
     return json.loads(run.stdout.splitlines()[-1])["images_per_s"]
 
 
-def compare(model, dtype, rounds, steps, torch_python):
+def compare(model: str, dtype: str, rounds: int, steps: int, torch_python: str | None) -> dict[str, Any]:
     """One row: for each peer, the ratios of all rounds."""
     _, _, size, batch = NETWORKS[model]
     arguments = ["--batch", str(batch), "--dtype", dtype, "--steps", str(steps)]
@@ -35,7 +36,7 @@ def compare(model, dtype, rounds, steps, torch_python):
     peers = {"flax": [sys.executable, str(HERE / "peer_flax.py"), model, *arguments]}
     if torch_python:
         peers["torch"] = [torch_python, str(HERE / "peer_torch.py"), model, *arguments]
-    ratios = {peer: [] for peer in peers}
+    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
     for _ in range(rounds):
         mine = images_per_second(ours)
         for peer, command in peers.items():
@@ -43,7 +44,7 @@ def compare(model, dtype, rounds, steps, torch_python):
     return {"model": model, "batch": batch, "dtype": dtype, "ratios": ratios}
 
 
-def plot(rows, path):
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Medians as bars, spreads as whiskers; above 1 we are faster."""
     import matplotlib
 
@@ -66,8 +67,8 @@ def plot(rows, path):
     figure.savefig(path)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("models", nargs="*", default=list(NETWORKS), help="all by default")
     parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
     parser.add_argument("--rounds", type=int, default=5)
@@ -75,7 +76,7 @@ def main():
     parser.add_argument("--torch-python", help="a Python that has PyTorch; without it Flax is the only peer")
     parser.add_argument("--out", type=Path, default=Path("comparison"), help="written as .json and .png")
     given = parser.parse_args()
-    rows = []
+    rows: list[dict[str, Any]] = []
     print("| step | peer | median | lowest | highest |\n|---|---|---|---|---|")
     for model in given.models:
         for dtype in given.dtype:

@@ -4,15 +4,17 @@ uv run python experiments/benchmarks/peer_flax.py resnet50 --batch 16
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from peer_networks import main
+from jax import Array
+from peer_networks import Layers, Step, main
 
 
-def apply_layers(x, layers, dtype):
+def apply_layers(x: Array, layers: Layers, dtype: Any) -> Array:
     """Inside a compact module: `x` through a list of layers."""
     for name, *numbers in layers:
         match name:
@@ -56,15 +58,15 @@ def apply_layers(x, layers, dtype):
 class Stack(nn.Module):
     """A list of layers as a module."""
 
-    layers: tuple
+    layers: Layers
     dtype: str
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         return apply_layers(x, self.layers, jnp.dtype(self.dtype))
 
 
-def prepare(layers, batch, channels, size, dtype):
+def prepare(layers: Layers, batch: int, channels: int, size: int, dtype: str) -> Step:
     """A step on noise, jitted with donation; SGD with Nesterov momentum."""
     model, optimizer = Stack(layers, dtype), optax.sgd(0.01, momentum=0.9, nesterov=True)
     images = jax.random.normal(jax.random.key(0), (batch, size, size, channels))
@@ -75,10 +77,10 @@ def prepare(layers, batch, channels, size, dtype):
     labels = jnp.arange(batch) % layers[-1][1]
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def train_step(state, images, labels):
+    def train_step(state: list[Any], images: Array, labels: Array) -> tuple[list[Any], Array]:
         params, stats, moments = state
 
-        def loss_of(params):
+        def loss_of(params: Any) -> tuple[Array, Any]:
             logits, new = model.apply(
                 {"params": params, "batch_stats": stats},
                 images.astype(dtype),
@@ -92,7 +94,7 @@ def prepare(layers, batch, channels, size, dtype):
         updates, moments = optimizer.update(gradients, moments, params)
         return [optax.apply_updates(params, updates), stats, moments], loss
 
-    def step():
+    def step() -> float:
         nonlocal state
         state, loss = train_step(state, images, labels)
         return float(loss)

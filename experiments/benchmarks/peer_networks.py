@@ -6,17 +6,27 @@ A network is a list of layers; a layer is a tuple of a name and its numbers:
 (residual, branch, shortcut): their sum, then ReLU; the shortcut "pad" strides and adds channels of zeros.
 """
 
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
 
-def conv_norm(filters, window, stride=1, padding=0):
+Layers = list[tuple[Any, ...]]
+Step = Callable[[], float]
+
+
+def conv_norm(filters: int, window: int, stride: int = 1, padding: int = 0) -> Layers:
     return [("conv", filters, window, stride, padding, False), ("norm",)]
 
 
-def unit(*numbers):
+def unit(*numbers: int) -> Layers:
     return [*conv_norm(*numbers), ("relu",)]
 
 
-def resnet50():
-    layers = [*unit(64, 7, 2, 3), ("max_pool", 3, 2, 1, False)]
+def resnet50() -> Layers:
+    layers: Layers = [*unit(64, 7, 2, 3), ("max_pool", 3, 2, 1, False)]
     for stage, depth in enumerate((3, 4, 6, 3)):
         inner = 64 * 2**stage
         for block in range(depth):
@@ -26,7 +36,7 @@ def resnet50():
     return [*layers, ("mean",), ("dense", 1000)]
 
 
-def resnet20_cifar():
+def resnet20_cifar() -> Layers:
     layers = unit(16, 3, 1, 1)
     for stage in range(3):
         filters = 16 * 2**stage
@@ -37,40 +47,35 @@ def resnet20_cifar():
     return [*layers, ("mean",), ("dense", 10)]
 
 
-def lenet5():
-    features = [("conv", 6, 5, 1, 2, True), ("tanh",), ("avg_pool", 2), ("conv", 16, 5, 1, 0, True), ("tanh",)]
-    head = [("flatten",), ("dense", 120), ("tanh",), ("dense", 84), ("tanh",), ("dense", 10)]
+def lenet5() -> Layers:
+    features: Layers = [("conv", 6, 5, 1, 2, True), ("tanh",), ("avg_pool", 2), ("conv", 16, 5, 1, 0, True), ("tanh",)]
+    head: Layers = [("flatten",), ("dense", 120), ("tanh",), ("dense", 84), ("tanh",), ("dense", 10)]
     return [*features, ("avg_pool", 2), *head]
 
 
-def alexnet():
+def alexnet() -> Layers:
     pool = ("max_pool", 3, 2, 0, False)
-    layers = [("conv", 64, 11, 4, 2, True), ("relu",), pool, ("conv", 192, 5, 1, 2, True), ("relu",), pool]
+    layers: Layers = [("conv", 64, 11, 4, 2, True), ("relu",), pool, ("conv", 192, 5, 1, 2, True), ("relu",), pool]
     for filters in (384, 256, 256):
         layers += [("conv", filters, 3, 1, 1, True), ("relu",)]
-    head = [("dropout", 0.5), ("dense", 4096), ("relu",)] * 2
+    head: Layers = [("dropout", 0.5), ("dense", 4096), ("relu",)] * 2
     return [*layers, pool, ("flatten",), *head, ("dense", 1000)]
 
 
-def vgg16():
-    layers = []
+def vgg16() -> Layers:
+    layers: Layers = []
     for filters, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         layers += [("conv", filters, 3, 1, 1, True), ("relu",)] * depth + [("max_pool", 2, 2, 0, False)]
     return [*layers, ("flatten",), *[("dense", 4096), ("relu",), ("dropout", 0.5)] * 2, ("dense", 1000)]
 
 
-def googlenet():
+def googlenet() -> Layers:
     pool = ("max_pool", 3, 2, 0, True)
 
-    def inception(one, reduce3, three, reduce5, five, projection):
+    def inception(one: int, reduce3: int, three: int, reduce5: int, five: int, projection: int) -> tuple[Any, ...]:
+        middle = [unit(reduce3, 1) + unit(three, 3, 1, 1), unit(reduce5, 1) + unit(five, 3, 1, 1)]
         pooled = [("max_pool", 3, 1, 1, False), *unit(projection, 1)]
-        return (
-            "branches",
-            unit(one, 1),
-            unit(reduce3, 1) + unit(three, 3, 1, 1),
-            unit(reduce5, 1) + unit(five, 3, 1, 1),
-            pooled,
-        )
+        return "branches", unit(one, 1), *middle, pooled
 
     return [
         *unit(64, 7, 2, 3), pool, *unit(64, 1), *unit(192, 3, 1, 1), pool,
@@ -83,7 +88,7 @@ def googlenet():
 
 
 # name: (layers, channels and size of the images, batch of the comparison)
-NETWORKS = {
+NETWORKS: dict[str, tuple[Callable[[], Layers], int, int, int]] = {
     "resnet50": (resnet50, 3, 224, 16),
     "resnet20_cifar": (resnet20_cifar, 3, 32, 128),
     "lenet5": (lenet5, 1, 28, 128),
@@ -93,11 +98,8 @@ NETWORKS = {
 }
 
 
-def median_ms(step, steps, warmup=2):
+def median_ms(step: Step, steps: int, warmup: int = 2) -> float:
     """Milliseconds of a step that blocks until its loss is known: the median of so many, after the first ones."""
-    import statistics
-    import time
-
     times = []
     for _ in range(warmup + steps):
         start = time.perf_counter()
@@ -106,11 +108,8 @@ def median_ms(step, steps, warmup=2):
     return statistics.median(times[warmup:])
 
 
-def main(prepare, peer, version):
+def main(prepare: Callable[[Layers, int, int, int, str], Step], peer: str, version: str) -> None:
     """The command line of a peer: `prepare(layers, batch, channels, size, dtype)` gives a step to call."""
-    import argparse
-    import json
-
     parser = argparse.ArgumentParser()
     parser.add_argument("model", choices=NETWORKS)
     parser.add_argument("--batch", type=int)

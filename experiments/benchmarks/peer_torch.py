@@ -7,38 +7,38 @@ It needs an environment of its own: torch 2.13.0 and numpy on Python 3.11.
 
 import torch
 import torch.nn.functional as F
-from peer_networks import main
+from peer_networks import Layers, Step, main
 from torch import nn
 
 
 class Branches(nn.Module):
     """Branches beside each other, their channels one after another."""
 
-    def __init__(self, branches):
+    def __init__(self, branches: list[nn.Module]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(branches)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([branch(x) for branch in self.branches], 1)
 
 
 class Residual(nn.Module):
     """relu(branch + shortcut); with `grown` channels, the shortcut strides and pads."""
 
-    def __init__(self, branch, shortcut, grown):
+    def __init__(self, branch: nn.Module, shortcut: nn.Module, grown: int) -> None:
         super().__init__()
         self.branch, self.shortcut, self.grown = branch, shortcut, grown
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.branch(x)
         if self.grown:
             x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.grown))
         return F.relu(y + self.shortcut(x))
 
 
-def build(layers, channels):
+def build(layers: Layers, channels: int) -> tuple[nn.Module, int]:
     """The layers as a module, and how many channels they put out; dense layers find their inputs at the first call."""
-    modules = []
+    modules: list[nn.Module] = []
     for name, *numbers in layers:
         match name:
             case "conv":
@@ -77,7 +77,7 @@ def build(layers, channels):
     return nn.Sequential(*modules), channels
 
 
-def prepare(layers, batch, channels, size, dtype):
+def prepare(layers: Layers, batch: int, channels: int, size: int, dtype: str) -> Step:
     """A step on noise; SGD with Nesterov momentum, bfloat16 through autocast."""
     images = torch.randn(batch, channels, size, size).to(memory_format=torch.channels_last)
     labels = torch.arange(batch) % layers[-1][1]
@@ -87,7 +87,7 @@ def prepare(layers, batch, channels, size, dtype):
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, nesterov=True)
 
-    def step():
+    def step() -> float:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
             logits = model(images)
