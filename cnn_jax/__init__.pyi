@@ -15,3 +15,5 @@ from .ops import im2col as im2col
 from .ops import max_pool as max_pool
 from .training import evaluate as evaluate
 from .training import train as train
+from .weights import load_weights as load_weights
+from .weights import save_weights as save_weights

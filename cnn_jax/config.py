@@ -75,6 +75,10 @@ class DataConfig:
     eval_augment: tuple[str, ...] = ()
     """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
     files "resize_shorter(256)" "center_crop(224)"."""
+    mean: tuple[float, ...] = ()
+    """Subtracted from each channel of images in 0..1; empty takes the data set's. Imported weights bring their own."""
+    std: tuple[float, ...] = ()
+    """What each channel is divided by then; empty takes the data set's."""
     eval_views: str | None = None
     """Average the probabilities over several views of each image at evaluation: "flip()" or "ten_crop(224)"."""
 

@@ -18,6 +18,7 @@ from cnn_jax.cli.data import data
 from cnn_jax.cli.jobs import launch, shield
 from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.runs import diff, evaluate, predict, train
+from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError, load_experiment
 
 _DESCRIPTION = "The classic convolutional networks in JAX, exactly as published, with runs that repeat to the bit."
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "summary": summary,
     "bench": bench,
     "data": data,
+    "weights": weights,
     "diff": diff,
 }
 

@@ -10,13 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment, parse_mix, parse_views, take_subset
 from cnn_jax.data.views import Views
-from cnn_jax.models import ModelOptions, create_model
+from cnn_jax.models import ModelOptions, Network, create_model
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.derived import Derived, derive
 from cnn_jax.training.metrics import TrainMetrics
@@ -53,7 +52,7 @@ class Session:
 
     config: Config
     derived: Derived
-    model: nn.Module
+    model: Network
     optimizer: optax.GradientTransformation
     layout: Layout
     info: DatasetInfo
@@ -129,7 +128,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     layout = create_layout(config.parallel.strategy)
     split = _load_training(config) if derived is None else _load(config, "test")
     split = split.with_augment(config.data.eval_augment)
-    info = split.info
+    info = _with_convention(split.info, config)
     if derived is None:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
@@ -190,6 +189,15 @@ def _load_training(config: Config) -> Dataset:
         class_fractions=data.class_fractions,
         label_noise=data.label_noise,
     )
+
+
+def _with_convention(info: DatasetInfo, config: Config) -> DatasetInfo:
+    """The data set's description, with the mean and deviation that the configuration gives."""
+    for key in ("mean", "std"):
+        values = getattr(config.data, key)
+        if values and len(values) not in (1, info.image_shape[-1]):
+            raise ConfigError(f"`data.{key}` has {len(values)} values for {info.image_shape[-1]} channels.")
+    return dataclasses.replace(info, mean=config.data.mean or info.mean, std=config.data.std or info.std)
 
 
 def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tuple[int, int, int]:

@@ -1,0 +1,60 @@
+"""The commands about weights: import, export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import arg, subcommand
+
+from cnn_jax.cli.flags import Debug, Json, RunFolder, Step, print_figures
+
+
+def import_(
+    model: Annotated[str, arg(metavar="MODEL", help="As `cnn-jax models` lists them.")],
+    file: Annotated[Path, arg(metavar="FILE", help=".safetensors or .pth of PyTorch, .h5 or .weights.h5 of Keras.")],
+    /,
+    out: Annotated[Path, arg(metavar="RUN", help="The run folder to make.")],
+    data: Annotated[str, arg(help="The data set to evaluate on, which names the classes.")] = "imagenet",
+    root: Annotated[str | None, arg(help="Where prepared sets lie.")] = None,
+    folder: Annotated[str | None, arg(help="With --data folder: your own images.")] = None,
+    eval_augment: Annotated[
+        tuple[str, ...] | None, arg(help="What brings images to the network's size; None: the source's way.")
+    ] = None,
+    no_head: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, arg(help="Leave the file's classifier out and draw a new one.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Make a run of a weights file, for eval, predict and export. Every name and shape is checked."""
+    from cnn_jax.training import import_weights
+
+    run = import_weights(
+        model, file, out, data=data, root=root, folder=folder, eval_augment=eval_augment, head=not no_head
+    )
+    return print_figures({"run": str(run), "model": model}, json, lambda: print(run))
+
+
+def export(
+    run: RunFolder,
+    file: Annotated[Path, arg(metavar="FILE", help="A .safetensors file, for torchvision's load_state_dict.")],
+    /,
+    step: Step = "latest",
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Write a run's weights under torchvision's names."""
+    from cnn_jax.training import export_weights
+
+    written = export_weights(run, file, step=step)
+    return print_figures({"file": str(written)}, json, lambda: print(written))
+
+
+_Action = (
+    Annotated[int, subcommand("import", constructor=import_)] | Annotated[int, subcommand("export", constructor=export)]
+)
+
+
+def weights(action: Annotated[_Action, arg(name="")]) -> int:
+    """Bring weights in from PyTorch and Keras, and out to PyTorch."""
+    return action

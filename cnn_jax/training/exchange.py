@@ -1,0 +1,104 @@
+"""Weights of elsewhere as a run, and a run's weights for elsewhere."""
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
+from cnn_jax.models import ModelOptions, architecture
+from cnn_jax.training.checkpoint import Checkpoints
+from cnn_jax.training.evaluation import load_variables
+from cnn_jax.training.run import RunError, open_run, read_run
+from cnn_jax.training.session import open_session, precision
+from cnn_jax.weights import input_convention, load_weights, save_weights
+
+
+def import_weights(
+    model: str,
+    file: Path | str,
+    out: Path | str,
+    *,
+    data: str = "imagenet",
+    root: str | None = None,
+    folder: str | None = None,
+    eval_augment: tuple[str, ...] | None = None,
+    head: bool = True,
+) -> Path:
+    """Makes a run folder, for `evaluate`, `predict` and `export_weights`, of a weights file.
+
+    The images are prepared as those that the weights were trained on (`input_convention`); the run's configuration says
+    how.
+
+    Args:
+      model: name of the network.
+      file: as `load_weights` takes it.
+      out: the folder, which must not exist.
+      data: the data set to evaluate on, which names the classes; it must be prepared.
+      root, folder: as `Config.data`.
+      eval_augment: what brings its images to the network's size; None: the source's resizing and crop.
+      head: False draws the classifier afresh.
+
+    Raises:
+      RunError: when the folder exists.
+      WeightsError: when the file does not hold the network's weights. Nothing is left behind.
+    """
+    out = Path(out)
+    if out.exists():
+        raise RunError(f"`{out}` exists already; give another --out.")
+    entry, convention = architecture(model), input_convention(model, file)
+    if eval_augment is None:
+        eval_augment = (f"resize_shorter({convention.resize})", f"center_crop({convention.crop})")
+    options = ModelOptions()
+    if str(file).endswith(".h5") and entry.published.variant is not None:
+        options = ModelOptions(variant="keras")
+    travelled = entry.num_classes == 1000  # the small networks are no one's but ours, and see the data set's own mean
+    config = Config(
+        model=ModelConfig(name=model, options=options),
+        data=DataConfig(
+            name=data,
+            root=root,
+            folder=folder,
+            augment=eval_augment,
+            eval_augment=eval_augment,
+            mean=convention.mean if travelled else (),
+            std=convention.std if travelled else (),
+        ),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        with precision(config.model.dtype):
+            session = open_session(config)
+            variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
+            tree = session.fresh_tree()
+            tree["state"] = tree["state"].replace(
+                params=variables["params"], batch_stats=variables.get("batch_stats", {})
+            )
+            with (
+                contextlib.closing(open_run(unfinished, config, session.derived)) as writer,
+                contextlib.closing(Checkpoints(writer.run.checkpoints)) as checkpoints,
+            ):
+                checkpoints.save(0, tree)
+        unfinished.rename(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return out
+
+
+def export_weights(run: Path | str, file: Path | str, *, step: int | str = "latest") -> Path:
+    """Writes a run's weights as `.safetensors` under torchvision's names.
+
+    Args:
+      run: a run folder.
+      file: as `save_weights` takes it.
+      step: "latest", "best" or the number of a saved step.
+    """
+    opened = read_run(run)
+    if Path(file).suffix != ".safetensors":
+        raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
+    with precision(opened.config.model.dtype):
+        session = open_session(opened.config, opened.derived)
+        _, variables = load_variables(opened, session, step)
+        save_weights(file, session.model, variables)
+    return Path(file)
