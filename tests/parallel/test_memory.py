@@ -1,0 +1,52 @@
+"""What a step needs is known before it runs, and recomputing blocks or working in micro-batches lowers it."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax.config import Config, DataConfig, ModelConfig, ParallelConfig, TrainConfig, identity
+from cnn_jax.data import train_batches
+from cnn_jax.parallel import peak_bytes
+from cnn_jax.training.session import open_session
+
+CONFIG = Config(
+    model=ModelConfig("resnet8_cifar"),
+    data=DataConfig("digits", batch_size=64, augment=("resize(32)",), eval_augment=("resize(32)",)),
+    train=TrainConfig(steps=2),
+)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    session = open_session(CONFIG)
+    return session, session.compile_train_step()
+
+
+def test_peak_holds_at_least_the_state_and_the_activations_of_one_stage(plain):
+    session, step = plain
+    state = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(session.checkpoint_target()["state"]))
+    stage = 64 * 32 * 32 * 16 * 4
+    assert state + stage < peak_bytes(step) < 100 * stage
+
+
+def test_micro_batches_take_less_memory(plain):
+    config = dataclasses.replace(CONFIG, parallel=ParallelConfig(accumulate=4))
+    assert peak_bytes(open_session(config).compile_train_step()) < 0.6 * peak_bytes(plain[1])
+
+
+def test_remat_takes_less_memory_and_computes_the_same(plain):
+    session, step = plain
+    config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, remat=True))
+    assert identity(config) == identity(CONFIG)
+    again = open_session(config)
+    remat_step = again.compile_train_step()
+    assert peak_bytes(remat_step) < 0.9 * peak_bytes(step)
+    batch = session.layout.put(next(train_batches(session.dataset("train"), 64, seed=0)))
+    losses = []
+    for s, function in ((session, step), (again, remat_step)):
+        state, first = function(s.fresh_tree()["state"], batch)
+        _, second = function(state, batch)
+        losses.append([float(m.loss.compute()) for m in (first, second)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
