@@ -6,6 +6,11 @@ The step is compiled for that many fake CPU devices, under jit and fsdp, and its
 added up.  Bytes on the wire are of ring algorithms: a device sends 2 (n − 1) / n of what it reduces, and (n − 1) / n of
 what is gathered or scattered.  Memory is the compiler's plan on a CPU in float32; an accelerator's will differ.
 From these follows an estimate for 256 accelerators.
+
+Result (jax 0.12, 32 images a device): with 8 and with 256 devices alike, 206 all-reduces: the gradients in two (102 MB),
+and two for each of the 53 BatchNorm layers in either direction, but where the compiler joined them.  fsdp gathers
+parameters besides (142 MB on 256 devices) and holds 0.2 GB less; XLA for a CPU does not turn the reduction of sharded
+gradients into a reduce-scatter, as it does for GPUs and TPUs, which would halve what that sends.
 """
 
 import argparse
