@@ -131,7 +131,8 @@ def test_mixing_reaches_the_training(tmp_path, capsys):
         "from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig\n"
         "def config():\n"
         "    data = DataConfig('digits', batch_size=32, augment=('resize(28)',), eval_augment=('resize(28)',))\n"
-        "    return Config(model=ModelConfig('lenet5', num_classes=12), data=data, train=TrainConfig(steps=3, log_every=3))\n"
+        "    model = ModelConfig('lenet5', num_classes=12)\n"
+        "    return Config(model=model, data=data, train=TrainConfig(steps=3, log_every=3))\n"
     )
     losses = []
     for mix in ([], ["mixup(1.0)", "cutmix(1.0)"]):

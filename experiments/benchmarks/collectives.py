@@ -56,7 +56,7 @@ def compile_step(strategy: str, per_device: int, size: int) -> Any:
     import optax
 
     from cnn_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
-    from cnn_jax.data import DatasetInfo, parse_augment
+    from cnn_jax.data import DatasetInfo, parse_augment, parse_mix
     from cnn_jax.models import create_model
     from cnn_jax.parallel import create_layout
     from cnn_jax.training.state import create_state
@@ -74,7 +74,7 @@ def compile_step(strategy: str, per_device: int, size: int) -> Any:
     info = DatasetInfo(
         "imagenet", "train", 1_281_167, 1000, shape, (), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), ""
     )
-    step = make_train_step(model, optimizer, lambda _: 0.1, parse_augment(()), info, layout, config)
+    step = make_train_step(model, optimizer, lambda _: 0.1, parse_augment(()), parse_mix(()), info, 1000, layout, config)
     state = jax.eval_shape(lambda: create_state(model, optimizer, shape, seed=0, ema=False))
     state = jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), state, layout.shardings(state)
