@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-FLAGS = ("--train.steps", "300", "--train.checkpoint-every", "20", "--train.eval-every", "100")
+FLAGS = ("--train.steps", "200", "--train.checkpoint-every", "40", "--train.eval-every", "100")
 
 
 def start(experiment, folder, *launch_flags, processes=2):
@@ -40,10 +40,6 @@ def lines_of(folder):
     """The metrics, but for what depends on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
-
-
-def checksum_of(folder):
-    return json.loads((folder / "checkpoints" / "300" / "checksum" / "metadata").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +85,7 @@ def test_a_killed_process_ends_the_other_and_a_restart_ends_as_if_undisturbed(un
     assert lines_of(tmp_path / "run") == lines_of(undisturbed[0])
 
 
+@pytest.mark.slow
 def test_the_other_process_ends_soon_with_a_message(experiment, tmp_path):
     launcher = start(experiment, tmp_path / "run")
     wait_for_checkpoint(tmp_path / "run", launcher)
@@ -108,6 +105,7 @@ def test_sigterm_to_one_stops_all_at_the_same_step(stopped):
     assert seconds < 30
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_to_the_same_end(stopped, undisturbed, experiment, tmp_path):
     shutil.copytree(stopped[0], tmp_path / "run")
     launcher = start(experiment, tmp_path / "run")
