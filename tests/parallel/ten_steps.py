@@ -1,8 +1,9 @@
 """Run by the tests in processes of its own: `ten_steps.py STRATEGIES MODEL DEVICES DTYPE RATE [KEY=VALUE …]`.
 
 Trains a network on the digits for ten steps under each strategy and prints, as JSON by strategy, the losses,
-samples of the first step's gradient and of the last running statistics, and a digest of every row of every batch,
-augmented.  With TEN_STEPS_OF=PORT,COUNT,ID in the environment it is one of several processes.
+samples of the first step's gradient and of the last running statistics, a digest of every row of every batch,
+augmented, how many reductions over devices a step holds, and the share of the state on one device.
+With TEN_STEPS_OF=PORT,COUNT,ID in the environment it is one of several processes.
 """
 
 import hashlib
@@ -64,6 +65,8 @@ def run(strategy: str) -> dict:
     assert layout.num_devices == int(devices) * jax.process_count()
     step = session.compile_train_step()
     state = session.fresh_tree()["state"]
+    leaves = jax.tree.leaves(state)
+    share = sum(leaf.addressable_shards[0].data.size for leaf in leaves) / sum(leaf.size for leaf in leaves)
     read = layout.everywhere(lambda tree: tree)  # a sharded array can be read only where it lies
     losses, rows, gradient = [], [], None
     batches = train_batches(session.dataset("train"), BATCH, seed=0, rows=layout.rows(BATCH))
@@ -74,7 +77,14 @@ def run(strategy: str) -> dict:
         if gradient is None:  # what the momentum is after one step
             gradient = sample(jax.device_get(read(optax.tree_utils.tree_get(state.opt_state, "trace"))), 97)
     statistics = sample(jax.device_get(read(state.batch_stats)), 31)
-    return {"losses": losses, "gradient": gradient, "rows": rows, "statistics": statistics}
+    return {
+        "losses": losses,
+        "gradient": gradient,
+        "rows": rows,
+        "statistics": statistics,
+        "reductions": step.as_text().count(" all-reduce("),
+        "state_share": share,  # what one device holds
+    }
 
 
 port, count, number = os.environ.get("TEN_STEPS_OF", "0,1,0").split(",")

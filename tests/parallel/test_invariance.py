@@ -34,6 +34,14 @@ def test_devices_and_strategies_agree_in_float64(ten_steps, model, devices):
         assert_same(found, wanted, relative=1e-9)
 
 
+def test_gradients_are_reduced_together_and_fsdp_holds_a_part(ten_steps):
+    found = ten_steps("resnet8_cifar", 8, "float64", 0.1)[0]
+    # Two for each of the seven BatchNorms in either direction, and a few for all gradients and metrics together.
+    assert 14 < found["jit"]["reductions"] <= 4 * 7 + 6
+    assert found["jit"]["state_share"] == found["pmap"]["state_share"] == 1
+    assert found["fsdp"]["state_share"] < 0.7  # small arrays stay whole
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [2, 8])
 def test_devices_and_strategies_agree_in_float32_at_a_small_rate(ten_steps, devices):
