@@ -9,6 +9,7 @@ from jax import Array, lax
 from .materialize import materialize_on_cpu
 from .normalize import as_row, batch_statistics, normalize
 from .precision import sum_dtype
+from .varying import sum_to_vary_as
 
 type Saved = tuple[Array, Array, Array, Array, Array]
 
@@ -44,7 +45,8 @@ def _backward(epsilon: float, saved: Saved, cotangents: tuple[Array, Array, Arra
     constant = (g_mean - factor * dbias) / count
     slope = (2 * g_var - factor * r * dscale) / count
     dx = as_row(factor, x) * g + as_row(slope, x) * z + as_row(constant, x)
-    return dx.astype(x.dtype), dscale.astype(scale.dtype), dbias.astype(bias.dtype)
+    dscale, dbias = dscale.astype(scale.dtype), dbias.astype(bias.dtype)
+    return sum_to_vary_as(dx.astype(x.dtype), x), sum_to_vary_as(dscale, scale), sum_to_vary_as(dbias, bias)
 
 
 batch_norm_with_own_gradient.defvjp(_forward, _backward)

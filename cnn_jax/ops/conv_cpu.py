@@ -6,7 +6,7 @@ Which form computes which pass is decided here, by shape alone:
 |---|---|---|
 | forward | always | |
 | gradient to the input | stride 1, or groups | strided: `strided_input_gradient` |
-| gradient to the kernel | groups; 5 x 5 and more of few channels, stride 1 | `weight_gradient` |
+| gradient to the kernel | groups; few channels under 5 x 5 and more, or a stride | `weight_gradient` |
 """
 
 from functools import partial
@@ -17,7 +17,8 @@ from jax import Array, lax
 from .geometry import ConvGeometry
 from .input_gradient import strided_input_gradient
 from .materialize import materialize_on_cpu
-from .weight_gradient import weight_gradient
+from .varying import sum_to_vary_as, vary_alike
+from .weight_gradient import FOLDED_CHANNELS, weight_gradient
 
 
 def xla_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
@@ -48,13 +49,12 @@ def _forward(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, tu
 
 
 def _backward(geometry: ConvGeometry, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    g = materialize_on_cpu(g)
+    x, kernel, g = vary_alike(*saved, materialize_on_cpu(g))
     dx = lax.platform_dependent(x, kernel, g, cpu=partial(_cpu_input, geometry), default=partial(_xla_input, geometry))
     dkernel = lax.platform_dependent(
         x, kernel, g, cpu=partial(_cpu_kernel, geometry), default=partial(_xla_kernel, geometry)
     )
-    return dx, dkernel
+    return sum_to_vary_as(dx, saved[0]), sum_to_vary_as(dkernel, saved[1])
 
 
 conv_with_own_gradients.defvjp(_forward, _backward)
@@ -75,12 +75,18 @@ def _cpu_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Arr
 
 
 def _cpu_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
-    if geometry.groups > 1 or _many_taps_of_few_channels(kernel, geometry):
+    if geometry.groups > 1 or _has_few_channels(kernel, geometry):
         return _xla_kernel(geometry, x, kernel, g)
     return weight_gradient(x, g, (kernel.shape[0], kernel.shape[1]), geometry)
 
 
-def _many_taps_of_few_channels(kernel: Array, geometry: ConvGeometry) -> bool:
-    """LeNet's 5 x 5 filters, and GoogLeNet's smallest: XLA's form takes half the time of ours (2.3 ms against 5)."""
+def _has_few_channels(kernel: Array, geometry: ConvGeometry) -> bool:
+    """Whether XLA's gradient to the kernel is the faster one, as `experiments/benchmarks/convolutions.py` measures it.
+
+    With oneDNN it takes half the time of ours for LeNet's 5 x 5 filters, and up to two thirds for strided 3 x 3 ones of
+    few channels; but twice as long for 3 x 3 without a stride, for 1 x 1, and for a strided stem that sees the image.
+    """
     kh, kw, c, o = kernel.shape
-    return geometry.strides == (1, 1) and min(kh, kw) >= 5 and c * o <= 512
+    if geometry.strides == (1, 1):
+        return min(kh, kw) >= 5 and c * o <= 2048
+    return kh * kw > 1 and c > FOLDED_CHANNELS and c * o <= 4096

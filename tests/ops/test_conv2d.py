@@ -34,6 +34,8 @@ def draw(image, kernel, seed=0):
 @pytest.mark.parametrize("implementation", ["xla", "auto", "auto, in a loop"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_conv2d_agrees_with_loops_in_value_and_gradients(case, implementation, monkeypatch):
+    if implementation != "xla":  # the rule leaves some of these small shapes to XLA
+        monkeypatch.setattr("cnn_jax.ops.conv_cpu._has_few_channels", lambda kernel, geometry: False)
     if implementation == "auto, in a loop":
         monkeypatch.setattr("cnn_jax.ops.weight_gradient.BLOCK_ROWS", 8)
         monkeypatch.setattr("cnn_jax.ops.weight_gradient.SMALL", 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import references
 
-from cnn_jax.ops import adaptive_avg_pool, avg_pool, max_pool
+from cnn_jax.ops import adaptive_avg_pool, avg_pool, implementation, max_pool
 
 # (image, window, strides, padding, ceil mode)
 CASES = {
@@ -28,8 +28,9 @@ def check(f, expected, gradient, x):
     np.testing.assert_allclose(pull(g)[0], gradient(g), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_pooling_agrees_with_loops_in_value_and_gradient(case):
+def test_pooling_agrees_with_loops_in_value_and_gradient(case, choice):
     image, window, strides, padding, ceil_mode = case
     x = np.random.default_rng(0).normal(size=image).astype(np.float32)
     rest = window, strides, padding, ceil_mode
@@ -39,7 +40,8 @@ def test_pooling_agrees_with_loops_in_value_and_gradient(case):
         (lambda x: avg_pool(x, **arguments), "average"),
         (lambda x: avg_pool(x, **arguments, count_include_pad=False), "average_of_pixels"),
     ):
-        check(f, references.pool(x, *rest, kind), lambda g, kind=kind: references.pool(x, *rest, kind, g), x)
+        with implementation(choice):
+            check(f, references.pool(x, *rest, kind), lambda g, kind=kind: references.pool(x, *rest, kind, g), x)
 
 
 def test_max_pool_gives_the_gradient_of_a_tie_to_the_first_pixel():
@@ -80,3 +82,23 @@ def test_adaptive_average_pooling_agrees_with_loops(bins):
     np.testing.assert_allclose(gradient.sum(), 2 * 3 * pair[0] * pair[1], rtol=1e-5)
     with pytest.raises(ValueError, match="output_size` must be positive"):
         adaptive_avg_pool(x, 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
+    x = np.random.default_rng(0).normal(size=(1, 7, 7, 2)).astype(np.float32)
+    x[0, 3, 3, 0] = value
+    with implementation("xla"):
+        expected = max_pool(x, 3, 2, 1)
+    np.testing.assert_array_equal(max_pool(x, 3, 2, 1), expected)
+
+
+def test_max_pool_has_second_derivatives_and_maps_over_batches():
+    def slope(x):
+        return jax.grad(lambda x: (max_pool(x, 3, 2, 1) ** 3).sum())(x)
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 1, 6, 7, 2)), jnp.float32)
+    curvature = jax.vmap(jax.grad(lambda x: (slope(x) ** 2).sum()))(x)
+    with implementation("xla"):
+        expected = jnp.stack([jax.grad(lambda x: (slope(x) ** 2).sum())(part) for part in x])
+    np.testing.assert_allclose(curvature, expected, rtol=1e-4, atol=1e-3)
