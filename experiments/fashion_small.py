@@ -1,12 +1,12 @@
 """Fashion-MNIST with fewer than 100,000 parameters: how far does a network that small get in a quarter of an hour?
 
-ResNet-8 is He et al.'s network for CIFAR (2015, section 4.2) with one block a stage: 75,002 parameters for one channel.
+ResNet-8 is He et al.'s network for CIFAR (2015, section 4.2) with one block a stage: 75,002 parameters for one
+channel.
 
     cnn-jax data prepare fashion_mnist --source DIR
     cnn-jax train experiments/fashion_small.py
 
-Result: not yet run.
-The data set's README lists 92.5 % for a submitted network of fewer than 100,000 parameters.
+Result: not yet run. The data set's README lists 92.5 % for a submitted network of fewer than 100,000 parameters.
 """
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig

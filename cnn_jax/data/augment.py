@@ -31,6 +31,7 @@ from .image_op import FixedOp, ImageOp
 
 OPERATIONS: dict[str, Callable[..., ImageOp]] = {
     "pad_crop": geometry.pad_crop,
+    "random_crop": geometry.random_crop,
     "random_resized_crop": random_resized_crop,
     "resize": geometry.resize,
     "resize_shorter": geometry.resize_shorter,

@@ -25,6 +25,27 @@ def pad_crop(padding: int, fill: int = 0) -> RandomOp:
     return RandomOp(apply)
 
 
+def random_crop(height: int, width: int | None = None) -> RandomOp:
+    """Cut height × width (a square by default) out at a random place, in its original size.
+
+    Source: Krizhevsky et al. 2012, §4.1 (224 of 256 pixels).
+    """
+    columns = height if width is None else width
+    _check_size("random_crop", height, columns)
+
+    def apply(key: RandomKey, image: Image) -> Image:
+        down, right = image.shape[0] - height, image.shape[1] - columns
+        if down < 0 or right < 0:
+            raise ValueError(
+                f"`random_crop` cannot cut {height}×{columns} out of {image.shape[0]}×{image.shape[1]}; "
+                "resize to more first."
+            )
+        top, left = jax.random.randint(key, (2,), 0, jnp.array([down + 1, right + 1]))
+        return jax.lax.dynamic_slice(image, (top, left, 0), (height, columns, image.shape[2]))
+
+    return RandomOp(apply)
+
+
 def horizontal_flip(probability: float = 0.5) -> RandomOp:
     """Mirror left and right with this probability."""
     check_fraction("horizontal_flip.probability", probability)

@@ -44,6 +44,7 @@ def gallery_specs(image_shape: tuple[int, int, int]) -> list[str]:
     side = min(height, width)
     specs = [
         f"pad_crop({max(1, side // 8)})",
+        f"random_crop({max(1, 3 * height // 4)}, {max(1, 3 * width // 4)})",
         f"random_resized_crop({height}, {width})",
         f"resize({2 * height}, {2 * width})",
         f"resize_shorter({2 * side})",

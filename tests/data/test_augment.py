@@ -39,6 +39,20 @@ def test_pad_crop_fills_with_the_given_value(images):
     assert (run(["pad_crop(100, fill=7)"], images) == 7).any(axis=(1, 2, 3)).all()
 
 
+def test_random_crop_gives_every_window():
+    image = np.random.default_rng(0).integers(0, 256, (5, 4, 2), np.uint8)
+    windows = {image[top : top + 3, left : left + 2].tobytes(): 0 for top in range(3) for left in range(3)}
+    for crop in run(["random_crop(3, 2)"], np.repeat(image[None], 900, axis=0)):
+        windows[crop.tobytes()] += 1  # KeyError for anything that is not a window
+    counts = np.array(list(windows.values()))
+    assert ((counts - 100) ** 2 / 100).sum() < 26.1  # chi-squared, 8 degrees of freedom, p = 0.001
+
+
+def test_random_crop_of_more_than_there_is_says_so(images):
+    with pytest.raises(ValueError, match="cannot cut 7×7 out of 6×8"):
+        run(["random_crop(7)"], images)
+
+
 @pytest.mark.parametrize(("spec", "axis"), [("horizontal_flip()", 2), ("vertical_flip()", 1)])
 def test_flip_mirrors_half_of_the_images(images, spec, axis):
     flipped = run([spec], images)

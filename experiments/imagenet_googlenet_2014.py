@@ -1,0 +1,46 @@
+"""GoogLeNet on ImageNet as in 2014: inception blocks, and two auxiliary classifiers that help the middle.
+
+    cnn-jax data prepare imagenet2012 --source DIR
+    cnn-jax train experiments/imagenet_googlenet_2014.py
+
+Szegedy et al. 2014, section 6: momentum 0.9, a rate that falls by 4 % every eight epochs, averaged parameters, crops
+of 8 to 100 % of the area with aspects from 3/4 to 4/3, changes of colour. The paper leaves out the rate, the decay
+and the length: they are those of Caffe's "quick" re-implementation (rate 0.01 at batch 32, decay 0.0002, 60 epochs).
+Deviations: the average is an exponential one; gradients are synchronous; one central crop at evaluation.
+
+Result: not yet run. The paper's table 3 reports a top-5 error of 10.07 % for one network and one crop (6.67 % for
+seven networks, 144 crops); Caffe's re-implementation 31.3 % top-1 and 11.1 % top-5.
+"""
+
+from cnn_jax import Config, DataConfig, ModelConfig, ModelOptions, OptimConfig, TrainConfig
+
+
+def config() -> Config:
+    epochs = 60
+    return Config(
+        model=ModelConfig("googlenet_paper", options=ModelOptions(aux=True)),
+        data=DataConfig(
+            "imagenet2012",
+            batch_size=256,
+            validation_fraction=0.0,
+            augment=(
+                "random_resized_crop(224)",
+                "horizontal_flip()",
+                "brightness(0.4)",
+                "contrast(0.4)",
+                "saturation(0.4)",
+            ),
+            eval_augment=("resize_shorter(256)", "center_crop(224)"),
+        ),
+        optim=OptimConfig(
+            "sgd",
+            learning_rate=0.08,
+            weight_decay=2e-4,
+            nesterov=False,
+            schedule="step",
+            step_fractions=tuple(epoch / epochs for epoch in range(8, epochs, 8)),
+            step_factor=0.96,
+            ema_decay=0.9999,
+        ),
+        train=TrainConfig(epochs=epochs),
+    )

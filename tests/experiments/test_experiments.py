@@ -1,0 +1,118 @@
+"""Every recipe is complete: it parses, trains two steps and evaluates, at reduced size on random images."""
+
+import ast
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax.cli import main
+from cnn_jax.config import load_experiment
+from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
+from cnn_jax.data.host_crop import parse_host_crop
+from cnn_jax.models import MODELS, googlenet
+from cnn_jax.training import session
+
+FOLDER = Path(__file__).parents[2] / "experiments"
+RECIPES = sorted(FOLDER.glob("*.py"))
+recipes = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+
+# Sides of images in the ImageNet recipes, and those that stand in for them here; AlexNet needs 67 pixels.
+SIDES = {"256": "72", "232": "72", "227": "67", "224": "64", "176": "64"}
+CLASSES = 10
+
+
+def smaller(specs):
+    """Augmentations with the sides of ImageNet's images replaced."""
+    return [re.sub(r"\b\d+\b", lambda match: SIDES.get(match.group(), match.group()), spec) for spec in specs]
+
+
+def stand_in(name, split, **_):
+    """Random images of the shape of a data set; sets of image files get 80×72."""
+    height, width, channels = KNOWN_SETS[name].image_shape if name in KNOWN_SETS else (None, None, 3)
+    shape, count = (height or 80, width or 72, channels), {"train": 12, "validation": 5, "test": 5}[split]
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, *shape), np.uint8)
+    labels = np.arange(count, dtype=np.int32) % CLASSES
+    names = tuple(str(i) for i in range(CLASSES))
+    moments = (0.5,) * channels, (0.25,) * channels
+    return ArrayDataset(images, labels, DatasetInfo(name, split, count, CLASSES, shape, names, *moments, "0"))
+
+
+def shallow(entry):
+    """An architecture with one block a stage, so that it compiles in seconds."""
+    fields = dict(entry.fields)
+    if "depths" in fields:
+        fields["depths"] = (1,) * len(fields["depths"])
+    return dataclasses.replace(entry, fields=fields)
+
+
+@pytest.fixture
+def quick_compilation():
+    """Programs that run for two steps are not worth optimising."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@recipes
+@pytest.mark.usefixtures("quick_compilation")
+def test_a_recipe_trains_two_steps_and_evaluates(path, monkeypatch, tmp_path, capsys):
+    config = load_experiment(path)
+    monkeypatch.setattr(session, "load_dataset", stand_in)
+    monkeypatch.setattr(googlenet, "BLOCKS", {name: googlenet.BLOCKS[name] for name in ("3b", "4a", "4d", "4e", "5b")})
+    monkeypatch.setitem(MODELS, config.model.name, shallow(MODELS[config.model.name]))
+    flags = ["--train.steps", "2", "--train.log-every", "1", "--data.batch-size", "4", "--model.conv", "xla", "--json"]
+    if config.model.name != "lenet5":
+        flags += ["--model.options.width", "0.125"]
+    for key, specs in (("augment", config.data.augment), ("eval-augment", config.data.eval_augment)):
+        flags += [f"--data.{key}", *smaller(specs)] if specs else []
+    if config.data.eval_views:
+        flags += ["--data.eval-views", *smaller([config.data.eval_views])]
+    status = main(["train", str(path), "--workdir", str(tmp_path / "run"), *flags])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    figures = json.loads(out.splitlines()[-1])
+    assert figures["step"] == 2
+    assert figures["test"]["num_examples"] == 5
+    assert np.isfinite(figures["test"]["loss"])
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2]
+
+
+@recipes
+def test_a_recipe_s_help_names_its_options(path, capsys):
+    assert main(["train", str(path), "--help"]) == 0
+    text, config = capsys.readouterr().out, load_experiment(path)
+    assert config.model.name in text
+    for flag in ("--model.name", "--optim.name", "--optim.learning-rate", "--data.augment", "--train.epochs", "--seed"):
+        assert flag in text
+
+
+@recipes
+def test_a_recipe_says_what_it_asks_and_what_came_out(path):
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    assert f"cnn-jax train experiments/{path.name}" in text
+    assert re.search(r"not yet run|± \d", text)
+    assert path.read_text().split('"""', 2)[2].count("\n") <= 70
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in RECIPES if "imagenet" in p.stem or "folder" in p.stem], ids=lambda p: p.stem
+)
+def test_recipes_for_image_files_begin_as_the_decoder_wants(path):
+    data = load_experiment(path).data
+    assert parse_host_crop(data.augment).num_specs
+    assert parse_host_crop(data.eval_augment).num_specs
+
+
+@recipes
+def test_a_recipe_names_a_known_model_and_data_set(path):
+    config = load_experiment(path)
+    assert config.model.name in MODELS
+    assert config.data.name in (*KNOWN_SETS, "folder")
