@@ -87,19 +87,19 @@ class DataConfig:
 class OptimConfig:
     """How the parameters move."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
+    name: Literal["sgd", "adamw", "lamb"] = "sgd"
     learning_rate: float = 0.1
     """At batch 256; scaled linearly with the batch (Goyal et al. 2017, section 2.1)."""
     weight_decay: float = 1e-4
-    """On kernels only, not on biases or normalisation. sgd adds it to the gradient; adamw decouples it."""
+    """On kernels only, not on biases or normalisation. sgd adds it to the gradient; adamw and lamb decouple it."""
     momentum: float | None = None
     """sgd only; None is 0.9 (Krizhevsky et al. 2012, section 5)."""
     nesterov: bool | None = None
     """sgd only; None is True."""
     beta1: float | None = None
-    """adamw only; None is 0.9 (Kingma and Ba 2015)."""
+    """adamw and lamb; None is 0.9 (Kingma and Ba 2015)."""
     beta2: float | None = None
-    """adamw only; None is 0.999 (Kingma and Ba 2015)."""
+    """adamw and lamb; None is 0.999 (Kingma and Ba 2015)."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     warmup_fraction: float = 0.0
     """The part of the run in which the rate rises linearly from zero, 0 to 1."""

@@ -91,7 +91,7 @@ def _check(config: Config, num_devices: int) -> None:
     fitting = max(1, round(batch / parts)) * parts
     # The rows that BatchNorm sees at once; under pmap a device's own.
     rows = batch // (parts if config.parallel.strategy == "pmap" else max(1, config.parallel.accumulate))
-    unused = {"sgd": ("beta1", "beta2"), "adamw": ("momentum", "nesterov")}[optim.name]
+    unused = ("beta1", "beta2") if optim.name == "sgd" else ("momentum", "nesterov")
 
     def unset_or_positive(key: str) -> bool:
         return values[key] is None or values[key] > 0

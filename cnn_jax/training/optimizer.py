@@ -34,13 +34,17 @@ def is_kernel(params: optax.Params) -> optax.Params:
 
 
 def make_optimizer(config: Config, derived: Derived) -> optax.GradientTransformation:
-    """Gradient clipping, then SGD with momentum or AdamW, on the run's schedule.
+    """Gradient clipping, then SGD with momentum, AdamW or LAMB, on the run's schedule.
 
     SGD adds the decay to the gradient before the momentum, as Krizhevsky et al. 2012 (section 5) and PyTorch do;
-    AdamW takes it apart from the gradient (Loshchilov and Hutter 2019), times the learning rate.
+    AdamW takes it apart from the gradient (Loshchilov and Hutter 2019), times the learning rate. LAMB (You et al. 2020,
+    algorithm 2) is AdamW with every array's step scaled to that array's norm: for large batches.
     """
     optim, rate = config.optim, make_schedule(config.optim, derived)
     parts = [optax.clip_by_global_norm(optim.clip_norm)] if optim.clip_norm is not None else []
+    beta1 = 0.9 if optim.beta1 is None else optim.beta1
+    beta2 = 0.999 if optim.beta2 is None else optim.beta2
+    decay = {"weight_decay": optim.weight_decay, "mask": is_kernel}
     match optim.name:
         case "sgd":
             momentum = 0.9 if optim.momentum is None else optim.momentum
@@ -50,7 +54,7 @@ def make_optimizer(config: Config, derived: Derived) -> optax.GradientTransforma
                 optax.sgd(rate, momentum or None, nesterov),
             ]
         case "adamw":
-            beta1 = 0.9 if optim.beta1 is None else optim.beta1
-            beta2 = 0.999 if optim.beta2 is None else optim.beta2
-            parts.append(optax.adamw(rate, beta1, beta2, weight_decay=optim.weight_decay, mask=is_kernel))
+            parts.append(optax.adamw(rate, beta1, beta2, **decay))
+        case "lamb":
+            parts.append(optax.lamb(rate, beta1, beta2, **decay))
     return optax.chain(*parts)

@@ -58,10 +58,12 @@ def ours(config: Config, target: float) -> dict[str, Any]:
 def peer(python: str, config: Config, target: float, folder: Path) -> dict[str, Any]:
     """The same in PyTorch, in a process of its own, from the same arrays."""
     if not (arrays := folder / "arrays.npz").exists():
-        splits = {s: load_dataset(config.data.name, s) for s in ("train", "test")}
-        images = {f"{s}_images": d.images(np.arange(len(d))) for s, d in splits.items()}
+        splits = {name: load_dataset(config.data.name, name) for name in ("train", "test")}
         info = splits["train"].info
-        np.savez(arrays, **images, **{f"{s}_labels": d.labels for s, d in splits.items()}, mean=info.mean, std=info.std)
+        content: dict[str, Any] = {"mean": info.mean, "std": info.std}
+        for name, data in splits.items():
+            content |= {f"{name}_images": data.images(np.arange(len(data))), f"{name}_labels": data.labels}
+        np.savez(arrays, **content)
     recipe = dataclasses.asdict(config.optim) | dataclasses.asdict(config.train)
     recipe |= {"seed": config.seed, "batch_size": config.data.batch_size, "target": target}
     command = [python, str(PEER), str(arrays), json.dumps(recipe)]

@@ -112,6 +112,16 @@ def test_adamw_decouples_the_decay():
     assert_equal(run_ours(OptimConfig("adamw", schedule="constant", weight_decay=0.01)), run_numpy(update))
 
 
+def test_lamb_scales_each_step_to_the_norm_of_its_array():
+    def update(p, g, memory, decayed, t):
+        memory["m"] = 0.9 * memory.get("m", 0) + 0.1 * g
+        memory["v"] = 0.999 * memory.get("v", 0) + 0.001 * g**2
+        step = memory["m"] / (1 - 0.9**t) / (np.sqrt(memory["v"] / (1 - 0.999**t)) + 1e-6) + decayed * 0.01 * p
+        return p - 0.1 * step * np.linalg.norm(p) / np.linalg.norm(step)
+
+    assert_equal(run_ours(OptimConfig("lamb", schedule="constant", weight_decay=0.01)), run_numpy(update))
+
+
 def test_clipping_scales_the_whole_gradient():
     def update(p, g, memory, decayed, t):
         gradient = GRADS[t - 1]

@@ -1,0 +1,36 @@
+"""ResNet-50 on ImageNet by timm's procedures A1, A2 and A3: how good is the network of 2015 with the training of 2021?
+
+    cnn-jax data prepare imagenet2012 --source DIR
+    cnn-jax train experiments/imagenet_resnet50_timm.py
+    cnn-jax train experiments/imagenet_resnet50_timm.py --train.epochs 600 --optim.warmup_fraction 0.00833 \
+        --optim.weight_decay 0.01 --optim.label_smoothing 0.1 --data.mix "mixup(0.2)" "cutmix(1.0)"
+    cnn-jax train experiments/imagenet_resnet50_timm.py --train.epochs 100 --optim.warmup_fraction 0.05 \
+        --optim.learning_rate 0.001 --model.options.drop_path 0 --data.mix "mixup(0.1)" "cutmix(1.0)" \
+        --data.augment "random_resized_crop(160)" "horizontal_flip()" "rand_augment(2, 6)"
+
+Wightman, Touvron and Jégou 2021, table 2: A2 as it stands, A1 and A3 by the second and third command. LAMB at batch
+2,048, rate 0.005 (0.008 for A3), cosine after five epochs of warm-up. Deviations: softmax cross entropy in place of
+the binary one; no repeated augmentation; RandAugment's strength does not vary.
+
+Result: not yet run. The paper's table 1 reports 80.4 % top-1 for A1, 79.8 for A2 and 78.1 for A3 at 224×224.
+"""
+
+from cnn_jax import Config, DataConfig, ModelConfig, ModelOptions, OptimConfig, TrainConfig
+
+
+def config() -> Config:
+    return Config(
+        model=ModelConfig("resnet50", options=ModelOptions(drop_path=0.05)),
+        data=DataConfig(
+            "imagenet2012",
+            batch_size=2048,
+            validation_fraction=0.0,
+            augment=("random_resized_crop(224)", "horizontal_flip()", "rand_augment(2, 7)"),
+            mix=("mixup(0.1)", "cutmix(1.0)"),
+            eval_augment=("resize_shorter(236)", "center_crop(224)"),
+        ),
+        optim=OptimConfig(
+            "lamb", learning_rate=0.005 * 256 / 2048, weight_decay=0.02, schedule="cosine", warmup_fraction=5 / 300
+        ),
+        train=TrainConfig(epochs=300),
+    )
