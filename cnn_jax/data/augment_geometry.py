@@ -40,8 +40,8 @@ def random_crop(height: int, width: int | None = None) -> RandomOp:
                 f"`random_crop` cannot cut {height}×{columns} out of {image.shape[0]}×{image.shape[1]}; "
                 "resize to more first."
             )
-        top, left = jax.random.randint(key, (2,), 0, jnp.array([down + 1, right + 1], jnp.int32), jnp.int32)
-        return jax.lax.dynamic_slice(image, (top, left, 0), (height, columns, image.shape[2]))
+        top, left = integers(key, 0, jnp.array([down + 1, right + 1], jnp.int32), (2,))
+        return jax.lax.dynamic_slice(image, (top, left, jnp.int32(0)), (height, columns, image.shape[2]))
 
     return RandomOp(apply)
 
