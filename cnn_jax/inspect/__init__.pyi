@@ -4,3 +4,5 @@ from .summary import Summary as Summary
 from .summary import summarize as summarize
 from .tables import comparison_table as comparison_table
 from .tables import layer_table as layer_table
+from .variance import plot_variance as plot_variance
+from .variance import variance_through_depth as variance_through_depth

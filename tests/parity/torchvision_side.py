@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 def build(name: str, classes: int) -> torch.nn.Module:
     """A network of torchvision without downloaded weights."""
-    keywords = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    keywords = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     return getattr(torchvision.models, name)(weights=None, num_classes=classes, **keywords).eval()
 
 

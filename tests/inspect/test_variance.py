@@ -1,0 +1,36 @@
+"""The lecture's point about initialisation: variance lives through depth by He's rule, and dies by N(0, 0.01²)."""
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax.inspect import plot_variance, variance_through_depth
+from cnn_jax.models import ModelOptions, create_model, initialize
+
+
+def curve(name, init, size):
+    """Geometric mean over three seeds: the rule holds on average, and one narrow network wanders."""
+    norm = {} if name == "vgg19" else {"norm": "none"}
+    model = create_model(name, 0, options=ModelOptions(init=init, width=0.5, **norm))
+    images = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
+    curves = []
+    for seed in range(3):
+        keys = {"params": jax.random.key(seed), "dropout": jax.random.key(0)}
+        curves.append(variance_through_depth(model, initialize(model, keys, images.shape[1:]), images))
+    # The smallest float32 in place of zero, which the constant deviation reaches.
+    logs = np.log(np.maximum([list(c.values()) for c in curves], 1e-38))
+    return dict(zip(curves[0], np.exp(logs.mean(0)).tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("name", "size", "depth"), [("vgg19", 64, 16), ("plain34", 224, 33)])
+def test_he_keeps_the_variance_and_a_constant_deviation_does_not(name, size, depth, tmp_path):
+    he, constant = curve(name, "he", size), curve(name, "normal", size)
+    assert len(he) == len(constant) == depth
+    # From the second convolution on in plain34: the pooling behind its first takes the largest of nine noisy values,
+    # and so multiplies the variance by four, once, whatever the weights are.
+    values = [v for layer, v in he.items() if layer != "stem_conv"]
+    assert max(values) / min(values) < 10, he
+    # Each layer multiplies the variance by N · 0.01² / 2, which is far below one for every N here.
+    assert max(constant.values()) / min(constant.values()) > 1e6
+    plot_variance({"He 2015": he, "N(0, 0.01²)": constant}, tmp_path / "variance.png")
+    assert (tmp_path / "variance.png").stat().st_size > 5_000

@@ -1,0 +1,104 @@
+"""What an ablation changes, in every family that offers it: the network changes, and still trains."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matrix import QUICK_COMPILE, shallow
+
+from cnn_jax.models import ModelOptions, abstract_variables, create_model, initialize
+
+KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+
+ROWS = [
+    (name, options)
+    for names, options in (
+        (("lenet5", "resnet20_cifar", "vgg11", "googlenet"), {"activation": "sigmoid"}),
+        (("resnet20_cifar", "vgg11", "resnet20_v2_cifar", "alexnet"), {"norm": "group"}),
+        (("resnet20_cifar", "googlenet"), {"norm": "layer"}),
+        (("resnet50", "googlenet", "inception_v3", "wrn16_8"), {"norm": "none"}),
+        (("lenet5", "vgg11"), {"norm": "batch"}),
+        (("resnet18", "resnet50_v2"), {"stem": "cifar"}),
+        (("resnet20_cifar",), {"stem": "imagenet"}),
+        (("vgg11", "resnet18"), {"pool": "avg"}),
+        (("lenet5",), {"pool": "max"}),
+        (("lenet5", "googlenet"), {"five_by_five": "3x3_twice"}),
+        (("googlenet",), {"five_by_five": "5x5"}),
+        (("lenet5",), {"connections": "sparse"}),
+        (("resnet20_cifar", "resnet50", "resnet20_v2_cifar"), {"shortcut": "C"}),
+        (("resnet50", "wrn16_8"), {"shortcut": "A"}),
+        (("resnet20_v2_cifar",), {"shortcut": "none"}),
+        (("resnet50_v2", "inception_v3"), {"variant": "keras"}),
+    )
+    for name in names
+]
+
+
+@pytest.mark.parametrize(("name", "options"), ROWS, ids=[f"{n}-{next(iter(o.items()))}" for n, o in ROWS])
+def test_option_changes_the_program_and_keeps_the_interface(name, options):
+    model, images = shallow(name, **options)
+    plain, _ = shallow(name)
+
+    def program(m):
+        tree = abstract_variables(m, images.shape[1:])
+        call = lambda v, x: m.apply(  # noqa: E731
+            v, x, train=True, mutable=["batch_stats"], rngs={"dropout": KEYS["dropout"]}
+        )
+        return jax.eval_shape(call, tree, images)[0].shape, str(jax.make_jaxpr(call)(tree, images))
+
+    (shape, changed), (plain_shape, unchanged) = program(model), program(plain)
+    assert shape == plain_shape
+    assert changed != unchanged
+
+
+def gradient(model, variables, images):
+    @functools.partial(jax.jit, compiler_options=QUICK_COMPILE)
+    def run(params):
+        def loss(params):
+            call = {**variables, "params": params}
+            logits, _ = model.apply(call, images, train=True, mutable=["batch_stats"], rngs=KEYS)
+            return jnp.square(logits - 1.0).sum()
+
+        return jax.value_and_grad(loss)(params)
+
+    return run(variables["params"])
+
+
+def test_remat_changes_memory_and_not_the_gradient():
+    plain, images = shallow("resnet20_cifar", drop_path=0.5)
+    remat, _ = shallow("resnet20_cifar", drop_path=0.5, remat=True)
+    variables = initialize(plain, KEYS, images.shape[1:])
+    for a, b in zip(*(jax.tree.leaves(gradient(m, variables, images)) for m in (plain, remat)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_zero_scale_starts_every_residual_branch_at_nothing():
+    model, images = shallow("resnet20_cifar", zero_init_scale=True)
+    params = initialize(model, KEYS, images.shape[1:])["params"]
+    assert all(not params[block]["norm2"]["scale"].any() for block in params if "block" in block)
+    assert params["stage1_block1"]["norm1"]["scale"].all()
+
+
+def test_frozen_statistics_stay_in_training():
+    model, images = shallow("resnet20_cifar", frozen_norm=True)
+    variables = initialize(model, KEYS, images.shape[1:])
+    logits, state = model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=KEYS)
+    np.testing.assert_array_equal(logits, model.apply(variables, images, train=False))
+    jax.tree.map(np.testing.assert_array_equal, state["batch_stats"], variables["batch_stats"])
+
+
+@pytest.mark.parametrize(("init", "deviation"), [("he", (2 / 400) ** 0.5), ("lecun", 0.05), ("normal", 0.01)])
+def test_initialisations_have_their_deviation(init, deviation):
+    model = create_model("lenet5", options=ModelOptions(init=init))
+    kernel = initialize(model, KEYS, (28, 28, 1))["params"]["c5"]["kernel"]
+    # 48,000 draws: the sample deviation is within a few parts in a thousand.
+    assert float(kernel.std()) == pytest.approx(deviation, rel=0.02)
+
+
+def test_width_scales_hidden_channels_and_not_the_classes():
+    model = create_model("resnet50", 10, options=ModelOptions(width=2.0))
+    params = abstract_variables(model, (64, 64, 3))["params"]
+    assert params["stem_conv"]["kernel"].shape == (7, 7, 3, 128)
+    assert params["head"]["kernel"].shape == (4096, 10)
