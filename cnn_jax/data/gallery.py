@@ -9,6 +9,7 @@ import numpy as np
 
 from .augment import apply_augment, parse_augment
 from .dataset import Dataset
+from .mix import apply_mix, parse_mix
 
 # How image files are shown "as stored".
 _STILL = ("resize_shorter(128)", "center_crop(128)")
@@ -34,6 +35,7 @@ def draw_gallery(dataset: Dataset, out: str | os.PathLike[str], *, columns: int 
     images, index, titles = _choose(dataset, columns)
     rows = [("as stored", images)]
     rows += [(spec, _augmented([spec], images, index, epoch=0)) for spec in gallery_specs(images.shape[1:])]
+    rows += [(spec, _mixed(spec, images)) for spec in ("mixup(1.0)", "cutmix(1.0)")]
     return _draw(rows, titles, out, f"{dataset.info.name}: every operation alone")
 
 
@@ -89,6 +91,12 @@ def _augmented(specs: Sequence[str], images: np.ndarray, index: np.ndarray, epoc
     addresses = {"epoch": jnp.asarray(epochs), "index": jnp.asarray(index)}
     changed = apply_augment(parse_augment(specs), jnp.asarray(images), seed=0, **addresses)
     return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
+
+
+def _mixed(spec: str, images: np.ndarray) -> np.ndarray:
+    targets = jnp.eye(len(images), dtype=jnp.float32)
+    mixed, _ = apply_mix(parse_mix([spec]), jnp.asarray(images), targets, seed=0, step=jnp.int32(0))
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def _draw(rows: list[tuple[str, np.ndarray]], titles: list[str], out: str | os.PathLike[str], heading: str) -> Path:

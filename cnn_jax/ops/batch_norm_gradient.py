@@ -1,4 +1,4 @@
-"""Batch normalisation in training with its gradient written out: two sums over the batch, where autodiff takes four."""
+"""Batch normalisation in training with its gradient written out: two sums over the batch."""
 
 from functools import partial
 

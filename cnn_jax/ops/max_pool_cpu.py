@@ -1,7 +1,7 @@
 """Max pooling as a maximum of shifted images, with a gradient of its own where it is lowered for a CPU.
 
 XLA's gradient on a CPU reduces five arrays at once, the values and their coordinates, and scatters: for 16 images of
-112 x 112 x 64 that is 560 ms of the processor, here 60.
+112 x 112 x 64 that is 220 ms on each of two cores, here 26.
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """The gradient of a convolution to its kernel, as matrix products of image rows and rows of the output's gradient.
 
 XLA lowers this gradient as a convolution whose window is the whole image, after transposing both operands; on a CPU
-that is two to ten times slower than the products here, which read the images as they lie.
+that is mostly slower than the products here, which read the images as they lie.
 """
 
 import jax

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
 from archive_writers import write_idx
+from hypothesis import settings
 
 from cnn_jax.data import load_dataset
+
+# A time limit on single examples fails on a busy machine, and says nothing about the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

@@ -32,4 +32,6 @@ def test_examples_come_from_as_many_classes_as_there_are_columns(digits_root):
 
 def test_picture_of_an_unknown_kind_is_refused(digits_root, tmp_path):
     with pytest.raises(ValueError, match="Format 'xyz' is not supported"):
-        draw_gallery(load_dataset("digits", "train", root=digits_root), tmp_path / "grid.xyz", columns=2)
+        draw_examples(
+            load_dataset("digits", "train", root=digits_root), tmp_path / "grid.xyz", augment=["pad(1)"], columns=2
+        )
