@@ -1,9 +1,15 @@
 """What all tests share: a folder of prepared data sets, and a small experiment."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
+
+# Before anything imports absl: submitit sets up logging anew when imported, which closes the handlers that exist, and
+# absl's closes its stream with it, here the standard error that pytest captures.  The suite then died without a word.
+with contextlib.suppress(ImportError):
+    import submitit  # noqa: F401
 
 # One cache of compiled programs for all processes of a test run; it is thrown away with the checkout's other caches.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
