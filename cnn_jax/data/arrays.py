@@ -36,8 +36,7 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
     Sets of image files have no array of images, but None.
 
     The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Where that folder cannot be
-    written, the
-    records are read into memory at each start.
+    written, the records are read into memory at each start.
     """
     arrays = folder / "arrays"
     if not arrays.is_dir():

@@ -6,8 +6,7 @@ A configuration has two such lists, because evaluation must see the same kind of
     eval_augment=("resize(28)",)            in evaluation; only operations that draw nothing are allowed
 
 What is drawn for an example depends on (seed, operation, epoch, the example's index) alone: not on the batch size, the
-device,
-or the other operations in the list.
+device, or the other operations in the list.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,8 +80,7 @@ def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment
 
     Raises:
         ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), arguments
-        that the
-            operation does not take, or a random operation where none is allowed.
+            that the operation does not take, or a random operation where none is allowed.
 
     Example:
         >>> parse_augment(["pad_crop(4)", "horizontal_flip()"]).output_shape((32, 32, 3))

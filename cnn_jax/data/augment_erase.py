@@ -43,8 +43,7 @@ def random_erasing(
         fill: None draws every value from 0..255.
 
     Source: Zhong et al. 2020, whose defaults these are. There a rectangle that does not fit is drawn again; here its
-    sides are cut
-    to the image's, which jit can do without a loop.
+    sides are cut to the image's, which jit can do without a loop.
     """
     check_fraction("random_erasing.probability", probability)
     check_range("random_erasing.area", area, 0, 1)

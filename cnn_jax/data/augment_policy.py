@@ -1,10 +1,8 @@
 """RandAugment and TrivialAugment: one of fourteen operations by chance, at a strength that is fixed or drawn.
 
 Under vmap a switch over fourteen operations would compute all of them for every image. But each is one of three kinds,
-so every image
-goes once through each kind, with parameters that do nothing for the kinds it did not draw: an affine map, a table of
-256
-values per channel, and a blend with a degenerate version of itself.
+so every image goes once through each kind, with parameters that do nothing for the kinds it did not draw: an affine
+map, a table of 256 values per channel, and a blend with a degenerate version of itself.
 
 Source: Cubuk et al. 2020 (RandAugment), Müller and Hutter 2021 (TrivialAugment); strengths as torchvision sets them.
 """

@@ -16,8 +16,7 @@ def train_batches(
     """The training stream from batch `start` on, without end.
 
     Batch k is a pure function of (seed, k): `train_batches(…, start=k)` equals `train_batches(…)` with k batches
-    dropped, and
-    costs the same to begin.
+    dropped, and costs the same to begin.
 
     Args:
         batch_size: of the global batch; it may be larger than the data set.

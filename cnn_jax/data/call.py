@@ -18,8 +18,7 @@ def parse_call[T](spec: str, registry: Mapping[str, Callable[..., T]], what: str
 
     Raises:
         ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), or
-        arguments that
-            the function does not take.
+            arguments that the function does not take.
     """
     try:
         call = ast.parse(spec.strip(), mode="eval").body

@@ -24,10 +24,8 @@ def crop_box(
     """Choose a box (top, left, rows, columns) in a height × width image from numbers in [0, 1).
 
     Each row of `uniforms` is a try: it gives the area (uniform between the bounds of `scale`, as a part of the image),
-    the aspect
-    width / height (uniform in the logarithm) and the place. The first try that fits in the image counts; if none does,
-    the box is the
-    largest centred one whose aspect is within `ratio`.
+    the aspect width / height (uniform in the logarithm) and the place. The first try that fits in the image counts; if
+    none does, the box is the largest centred one whose aspect is within `ratio`.
 
     Args:
         xp: the array library, numpy on the host or jax.numpy on the device.

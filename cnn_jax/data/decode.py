@@ -44,9 +44,8 @@ def decode_crop(
     """Decode an image file, cut the box out and scale it, to RGB [crop.height, crop.width, 3] in `out`.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size where even then the box has at least as many pixels
-    as the result;
-    so the bilinear scaling that follows (OpenCV's, with half-pixel centres) shrinks less than twofold and need not
-    average. Other formats are halved by averaging instead.
+    as the result; so the bilinear scaling that follows (OpenCV's, with half-pixel centres) shrinks less than twofold
+    and need not average. Other formats are halved by averaging instead.
 
     Raises:
         DataError: as `decode_image`.

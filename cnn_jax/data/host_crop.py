@@ -29,8 +29,7 @@ def parse_host_crop(specs: Sequence[str]) -> HostCrop:
     """Turn the beginning of an augmentation list into what the host does with each image file.
 
     It must bring images of any size to one: "random_resized_crop(S)", or "resize_shorter(R)" with "center_crop(S)", or
-    "resize(S)". What
-    follows is left to the device (`HostCrop.num_specs` says from where).
+    "resize(S)". What follows is left to the device (`HostCrop.num_specs` says from where).
 
     Raises:
         DataError: where the list begins otherwise.

@@ -54,9 +54,8 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
     """Find the images of a folder, without opening them.
 
     The folder holds train/CLASS/IMAGE, and likewise test and validation (or val) where there are such; without a test
-    folder the
-    validation images play its part. Or it holds CLASS/IMAGE: then a fifth of every class becomes the test split,
-    always the same one.
+    folder the validation images play its part. Or it holds CLASS/IMAGE: then a fifth of every class becomes the test
+    split, always the same one.
 
     Args:
         class_names: in the order of the labels; None takes the sorted names of the class folders.

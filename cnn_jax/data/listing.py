@@ -16,9 +16,8 @@ def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, 
 
     Returns:
         One dict each: name, prepared, source, num_classes, image_shape (None for height and width that vary), splits
-        (the examples in
-        each: as published, or as stored once prepared), class_names; and path, version, mean and std (of the training
-        images in 0..1) and skipped (the files left out), which are None for what is not prepared.
+        (the examples in each: as published, or as stored once prepared), class_names; and path, version, mean and std
+        (of the training images in 0..1) and skipped (the files left out), which are None for what is not prepared.
     """
     folder = data_root(root)
     rows = [

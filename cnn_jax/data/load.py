@@ -39,8 +39,7 @@ def load_dataset(
 
     Where the set has no validation split of its own, `validation_fraction` of its training examples (a tenth by
     default) is held out, every class in proportion. Which ones depends on the set alone, so validation is the same for
-    every seed
-    and run.
+    every seed and run.
 
     Args:
         name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder".
@@ -49,9 +48,8 @@ def load_dataset(
         root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
         validation_fraction: in [0, 1); 0 trains on everything.
         folder: the images of the set "folder" (see `scan_folder` for its layout).
-        augment: the list that will be applied to this split's images. Image files of any size are brought to one by
-        its first
-            operations while they are decoded; `Dataset.num_host_specs` says how many these were.
+        augment: the list that will be applied to this split's images. Image files of any size are brought to one by its
+            first operations while they are decoded; `Dataset.num_host_specs` says how many these were.
         on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
         so.
         num_threads: that decode image files; None takes one for each processor.

@@ -1,8 +1,7 @@
 """Mixup and cutmix: a batch mixed with a permutation of itself.
 
 They act on the global batch inside jit, so the pairs are the same whatever devices its rows lie on, and one number is
-drawn per
-step for the whole batch, as in the authors' code.
+drawn per step for the whole batch, as in the authors' code.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,9 +43,8 @@ def cutmix(alpha: float = 1.0) -> MixOp:
     """Paste a rectangle of the permuted batch, the same for all, and weigh the targets by the areas; the images keep
     their dtype.
 
-    The rectangle has the image's aspect and the area 1 − λ, λ from Beta(α, α); its centre is anywhere, and what
-    reaches over the border
-    is cut off, so the targets follow the area that was really pasted.
+    The rectangle has the image's aspect and the area 1 − λ, λ from Beta(α, α); its centre is anywhere, and what reaches
+    over the border is cut off, so the targets follow the area that was really pasted.
 
     Source: Yun et al. 2019 (α = 1), and the authors' code.
     """

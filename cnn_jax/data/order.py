@@ -1,8 +1,7 @@
 """Which examples make up which training batch: index arithmetic, without any data.
 
 The training stream is the concatenation of one permutation per epoch, and batch k of size B is positions kB … kB + B −
-1
-of it. So nothing is dropped, a batch may straddle epochs, and every batch is found without visiting the ones before.
+1 of it. So nothing is dropped, a batch may straddle epochs, and every batch is found without visiting the ones before.
 """
 
 from functools import lru_cache
@@ -21,10 +20,8 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int
     """`count` random uint64 words: a pure function of (seed, stream, purpose), with a random access of O(1).
 
     They are the raw output of the counter-based Philox4x64-10 with key (seed, stream) and the purpose in the counter's
-    top word.
-    NumPy promises the raw streams of its bit generators for ever (NEP 19), but not `Generator.permutation` or
-    `Generator.random`,
-    so whatever must stay the same across versions is derived from these words.
+    top word. NumPy promises the raw streams of its bit generators for ever (NEP 19), but not `Generator.permutation` or
+    `Generator.random`, so whatever must stay the same across versions is derived from these words.
 
     Args:
         first: the place of the first word in the stream, a multiple of 4.
@@ -76,8 +73,7 @@ def stratified_hold_out(
     """Choose `count` examples, every class in proportion, as a function of the labels and the seed.
 
     Each class gives its share rounded down, and the classes with the largest remainders one more until `count` is
-    reached
-    (ties: the lower label). Within a class, the examples with the smallest random words are chosen.
+    reached (ties: the lower label). Within a class, the examples with the smallest random words are chosen.
 
     Returns:
         The chosen indices in rising order.

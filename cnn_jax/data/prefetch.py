@@ -11,9 +11,8 @@ class Prefetch[T](Iterator[T]):
     """An iterator that stays up to `size` items ahead of its user.
 
     The order is the source's, and every item comes out exactly once, so prefetching changes nothing but the waiting.
-    What the source
-    or `prepare` raises is raised again at the place in the stream where it happened. Close it, or use it in a `with`
-    statement: the thread then ends, and the source is closed.
+    What the source or `prepare` raises is raised again at the place in the stream where it happened. Close it, or use
+    it in a `with` statement: the thread then ends, and the source is closed.
 
     Args:
         source: is advanced in the background thread only.

@@ -54,8 +54,7 @@ def take_subset(
     """The data set changed as asked, or itself where nothing is asked.
 
     Smaller subsets of one seed lie within larger ones, and noise of a lower rate within noise of a higher rate (those
-    labels are
-    equally wrong), so a sweep changes one thing at a time.
+    labels are equally wrong), so a sweep changes one thing at a time.
 
     Args:
         examples_per_class: keeps that many of each class.

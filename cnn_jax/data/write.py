@@ -32,8 +32,7 @@ def write_set(
     """Store `splits` as the array_record set ROOT/NAME/VERSION with features "image" and "label".
 
     The folder appears in one rename when everything is written. The examples keep the archive's order, so an index
-    means the same
-    example in every preparation. Image files are stored as they are, beside their "file_name".
+    means the same example in every preparation. Image files are stored as they are, beside their "file_name".
 
     Args:
         image_shape: (height, width, channels); height and width are None for image files.
