@@ -1,5 +1,6 @@
 """Evaluation: every example of a split exactly once, by sums and counts."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Mapping
@@ -73,29 +74,27 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
     Raises:
       CheckpointError: when there is none, or it is damaged.
     """
+    nothing = CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
     if not run.checkpoints.is_dir():
-        raise CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
-    checkpoints = Checkpoints(run.checkpoints, read_only=True)
-    try:
+        raise nothing
+    with contextlib.closing(Checkpoints(run.checkpoints, read_only=True)) as checkpoints:
         if not checkpoints.steps:
-            raise CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
-        match step:
-            case "latest":
-                number = checkpoints.steps[-1]
-            case "best":
-                if checkpoints.best_step is None:
-                    raise CheckpointError(
-                        f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest."
-                    )
-                number = checkpoints.best_step
-            case _:
-                if not str(step).isdigit():
-                    raise ConfigError(f"`--step` must be latest, best or a number, got {step!r}.")
-                number = int(step)
-                if number not in checkpoints.steps:
-                    raise CheckpointError(
-                        f"step {number} of `{run.directory}` was not saved; saved are {checkpoints.steps}."
-                    )
+            raise nothing
+        number = _step_number(run, checkpoints, step)
         return number, checkpoints.restore(number, session.checkpoint_target())["state"].eval_variables
-    finally:
-        checkpoints.close()
+
+
+def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
+    if step == "latest":
+        return checkpoints.steps[-1]
+    if step == "best":
+        if checkpoints.best_step is None:
+            raise CheckpointError(
+                f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest."
+            )
+        return checkpoints.best_step
+    if not str(step).isdigit():
+        raise ConfigError(f"`--step` must be latest, best or a number, got {step!r}.")
+    if int(step) not in checkpoints.steps:
+        raise CheckpointError(f"step {int(step)} of `{run.directory}` was not saved; saved are {checkpoints.steps}.")
+    return int(step)

@@ -84,7 +84,7 @@ def test_a_wrong_file_is_described_and_nothing_is_guessed(tmp_path):
     tensors["conv1.weight"] = tensors["conv1.weight"][:8]
     tensors["surplus"] = tensors.pop("fc.bias")
     save_file(tensors, path)
-    with pytest.raises(WeightsError) as error:
+    with pytest.raises(WeightsError, match=r"1 missing: fc\.bias") as error:
         load_weights(path, model)
     text = str(error.value)
     assert "1 missing: fc.bias" in text
