@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from .images import fit_image
+from .decoding.images import fit_image
 
 
 @dataclass(frozen=True)

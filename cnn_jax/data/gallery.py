@@ -7,9 +7,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from .augment import apply_augment, parse_augment
+from .augmentation.augment import apply_augment, parse_augment
+from .augmentation.mix import apply_mix, parse_mix
 from .dataset import Dataset
-from .mix import apply_mix, parse_mix
 
 # How image files are shown "as stored".
 _STILL = ("resize_shorter(128)", "center_crop(128)")

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .arrays import read_arrays_info
-from .catalogue import ANY_SIZE, KNOWN_SETS
-from .prepare import skipped_files
-from .store import data_root, find_prepared
+from .sets.catalogue import ANY_SIZE, KNOWN_SETS
+from .store.arrays import read_arrays_info
+from .store.prepare import skipped_files
+from .store.root import data_root, find_prepared
 
 
 def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import load_arrays
-from .catalogue import FOLDS, KnownSet, folder_set, known_set
 from .dataset import ArrayDataset, Dataset, DatasetInfo
-from .encoded import EncodedDataset
+from .decoding.encoded import EncodedDataset
+from .decoding.host_crop import parse_host_crop
 from .errors import DataError, UnpreparedError
-from .host_crop import parse_host_crop
 from .order import stratified_hold_out
-from .prepare import prepare_command, prepare_set, skipped_files
-from .store import data_root, find_prepared
-from .verify import OnError
+from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
+from .store.arrays import load_arrays
+from .store.prepare import prepare_command, prepare_set, skipped_files
+from .store.root import data_root, find_prepared
+from .store.verify import OnError
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_FRACTION = (

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment, parse_mix, parse_views, take_subset
-from cnn_jax.data.views import Views
+from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, create_model
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.derived import Derived, derive

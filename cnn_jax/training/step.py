@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from cnn_jax import ops
 from cnn_jax.config import Config
 from cnn_jax.data import Augment, DatasetInfo, Mix, apply_augment, apply_mix, average_views, normalize
-from cnn_jax.data.views import Views
+from cnn_jax.data.augmentation.views import Views
 from cnn_jax.parallel import Layout
 from cnn_jax.training.gradients import make_gradients
 from cnn_jax.training.loss_scale import all_finite, keep_unless

@@ -33,8 +33,8 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from cnn_jax.data import ArrayDataset, DatasetInfo, Prefetch, apply_augment, parse_augment, train_batches
-from cnn_jax.data.decode import decode_crop, example_uniforms, random_crop
-from cnn_jax.data.encoded import available_processors
+from cnn_jax.data.decoding.decode import decode_crop, example_uniforms, random_crop
+from cnn_jax.data.decoding.encoded import available_processors
 
 BATCH, ROUNDS, PADDING = 128, 6, 4
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax.data import draw_examples, draw_gallery, load_dataset
-from cnn_jax.data.augment import OPERATIONS
+from cnn_jax.data.augmentation.augment import OPERATIONS
 from cnn_jax.data.gallery import _choose, gallery_specs
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import DataError, load_dataset
-from cnn_jax.data.class_names import DIGITS
+from cnn_jax.data.sets.class_names import DIGITS
 
 PROGRAM = """
 import json, sys, time

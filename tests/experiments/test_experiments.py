@@ -13,7 +13,7 @@ import pytest
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
-from cnn_jax.data.host_crop import parse_host_crop
+from cnn_jax.data.decoding.host_crop import parse_host_crop
 from cnn_jax.models import MODELS, googlenet
 from cnn_jax.training import session
 

@@ -1,0 +1,108 @@
+"""Mixup and cutmix: a batch mixed with a permutation of itself.
+
+They act on the global batch inside jit, so the pairs are the same whatever devices its rows lie on, and one number is
+drawn per step for the whole batch, as in the authors' code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, Num
+
+from ...randomness import random_key
+from ..call import parse_call
+from .erase import inside
+from .image_op import integers
+
+Images = Num[Array, "b h w c"]
+Targets = Float[Array, "b k"]
+MixOp = Callable[[Key[Array, ""], Images, Targets], tuple[Images, Targets]]
+
+
+def mixup(alpha: float = 0.2) -> MixOp:
+    """λ · batch + (1 − λ) · permuted batch, images and targets alike, with λ from Beta(α, α); the images become
+    float32.
+
+    Source: Zhang et al. 2018 (α from 0.1 to 0.4 on ImageNet).
+    """
+    _check_alpha("mixup", alpha)
+
+    def apply(key: Key[Array, ""], images: Images, targets: Targets) -> tuple[Images, Targets]:
+        draw, pair = jax.random.split(key)
+        share = jax.random.beta(draw, alpha, alpha, dtype=jnp.float32)
+        other = jax.random.permutation(pair, images.shape[0])
+        images = images.astype(jnp.float32)
+        return tuple(share * x + (1 - share) * x[other] for x in (images, targets))  # type: ignore[return-value]
+
+    return apply
+
+
+def cutmix(alpha: float = 1.0) -> MixOp:
+    """Paste a rectangle of the permuted batch, the same for all, and weigh the targets by the areas; the images keep
+    their dtype.
+
+    The rectangle has the image's aspect and the area 1 − λ, λ from Beta(α, α); its centre is anywhere, and what reaches
+    over the border is cut off, so the targets follow the area that was really pasted.
+
+    Source: Yun et al. 2019 (α = 1), and the authors' code.
+    """
+    _check_alpha("cutmix", alpha)
+
+    def apply(key: Key[Array, ""], images: Images, targets: Targets) -> tuple[Images, Targets]:
+        draw, pair, place = jax.random.split(key, 3)
+        side = jnp.sqrt(1 - jax.random.beta(draw, alpha, alpha, dtype=jnp.float32))
+        other = jax.random.permutation(pair, images.shape[0])
+        height, width = images.shape[1:3]
+        size = jnp.array([height, width], jnp.int32)
+        rows_columns = (side * size).astype(jnp.int32)
+        first = integers(place, 0, size, (2,)) - rows_columns // 2
+        pasted = inside(height, width, first[0], first[1], rows_columns[0], rows_columns[1])
+        share = 1 - pasted.mean(dtype=jnp.float32)
+        return jnp.where(pasted, images[other], images), share * targets + (1 - share) * targets[other]
+
+    return apply
+
+
+OPERATIONS: dict[str, Callable[..., MixOp]] = {"mixup": mixup, "cutmix": cutmix}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Parsed mixing operations; equal and hashable by their text."""
+
+    specs: tuple[str, ...]
+    ops: tuple[MixOp, ...] = field(compare=False, repr=False)
+
+
+def parse_mix(specs: Sequence[str]) -> Mix:
+    """Turn calls written as text, such as "mixup(0.2)", into operations.
+
+    Raises:
+        ValueError: as `parse_augment`.
+    """
+    return Mix(tuple(specs), tuple(parse_call(spec, OPERATIONS, "mixing")[1] for spec in specs))
+
+
+def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Num[Array, ""]) -> tuple[Images, Targets]:
+    """Apply one of the operations, drawn anew in each step where there are several; without any, return the batch as
+    it is.
+
+    Args:
+        images: the global batch, after `apply_augment`, on any scale.
+        targets: one row per image that sums to 1, e.g. one-hot.
+    """
+    if not mix.ops:
+        return images, targets
+    key = random_key(seed, "mix", step)
+    if len(mix.ops) == 1:
+        return mix.ops[0](key, images, targets)
+    images = images.astype(jnp.float32)  # the branches of a switch must agree
+    chosen = integers(random_key(seed, "mix/choice", step), 0, len(mix.ops))
+    return jax.lax.switch(chosen, mix.ops, key, images, targets)
+
+
+def _check_alpha(name: str, alpha: float) -> None:
+    if not alpha > 0:
+        raise ValueError(f"`{name}.alpha` must be positive, got {alpha}; leave {name} out for no mixing.")

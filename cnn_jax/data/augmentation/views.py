@@ -1,0 +1,66 @@
+"""Test-time augmentation: several views of each image, and the average of what a network says about them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from ..call import parse_call
+
+Images = Num[Array, "b h w c"]
+Views = Callable[[Images], Num[Array, "v b h2 w2 c"]]
+
+
+def flip() -> Views:
+    """Two views: the image and its mirror image."""
+    return lambda images: jnp.stack([images, images[:, :, ::-1]])
+
+
+def ten_crop(height: int, width: int | None = None) -> Views:
+    """Ten views: the four corners and the centre, height × width (a square by default), and their mirror images.
+
+    Source: Krizhevsky et al. 2012, section 4.1.
+    """
+    columns = height if width is None else width
+    if height < 1 or columns < 1:
+        raise ValueError(f"`ten_crop` needs a positive size, got {height}×{columns}.")
+
+    def views(images: Images) -> Num[Array, "10 b h2 w2 c"]:
+        down, right = images.shape[1] - height, images.shape[2] - columns
+        if down < 0 or right < 0:
+            raise ValueError(
+                f"`ten_crop` cannot cut {height}×{columns} out of {images.shape[1]}×{images.shape[2]}; "
+                "resize to more first."
+            )
+        corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+        crops = jnp.stack([images[:, y : y + height, x : x + columns] for y, x in corners])
+        return jnp.concatenate([crops, crops[:, :, :, ::-1]])
+
+    return views
+
+
+OPERATIONS: dict[str, Callable[..., Views]] = {"flip": flip, "ten_crop": ten_crop}
+
+
+def parse_views(spec: str) -> Views:
+    """Turn "flip()" or "ten_crop(224)" into the function that makes the views.
+
+    Raises:
+        ValueError: as `parse_augment`.
+    """
+    return parse_call(spec, OPERATIONS, "test-time")[1]
+
+
+def average_views(
+    logits_of: Callable[[Images], Float[Array, "b k"]], views: Views, images: Images
+) -> Float[Array, "b k"]:
+    """The logarithm of the mean, over the views, of the softmax of their logits: logits again, whose softmax is that
+    mean.
+
+    Source: Krizhevsky et al. 2012, section 4.1 average the softmax outputs.
+    """
+    batches = views(images)
+    stacked = batches.reshape(-1, *batches.shape[2:])
+    logits = logits_of(stacked).reshape(batches.shape[0], images.shape[0], -1)
+    return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0) - jnp.log(jnp.asarray(batches.shape[0], logits.dtype))

@@ -1,0 +1,113 @@
+"""A split of image files: records fetched by random access, decoded and cropped by a pool of threads."""
+
+import copy
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from ..dataset import DatasetInfo
+from ..errors import DataError
+from .decode import HostCrop, crop_image, decode_crop, example_uniforms
+from .host_crop import parse_host_crop
+
+
+class EncodedDataset:
+    """A split whose images are decoded when they are asked for; each is [H, W, 3] as its `HostCrop` makes it.
+
+    What comes out depends on (seed, epoch, index) alone, not on the number of threads.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stored_split: str,
+        labels: Int[np.ndarray, " n"],
+        info: DatasetInfo,
+        crop: HostCrop,
+        *,
+        rows: Int[np.ndarray, " m"] | None = None,
+        num_threads: int | None = None,
+    ) -> None:
+        """Open the records of `stored_split` in the prepared `folder`.
+
+        Args:
+            labels: of all stored examples.
+            rows: which stored examples belong to this split, in order; None means all of them.
+            num_threads: that decode; None takes one for each processor of this process.
+        """
+        self._source = _open_records(folder, stored_split)
+        self._rows = rows
+        self._crop = crop
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(num_threads or available_processors(), thread_name_prefix="decode")
+        self.labels = np.ascontiguousarray(labels if rows is None else labels[rows], np.int32)
+        self.info = info
+        self.num_host_specs = crop.num_specs
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def with_augment(self, augment: Sequence[str]) -> "EncodedDataset":
+        """The same examples, decoded for another augmentation list.
+
+        Raises:
+            DataError, ValueError: as `parse_host_crop`.
+        """
+        other = copy.copy(self)
+        other._crop = parse_host_crop(augment)
+        other.num_host_specs = other._crop.num_specs
+        other.info = replace(self.info, image_shape=(other._crop.height, other._crop.width, 3))
+        return other
+
+    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+        """An image from elsewhere, cropped and scaled as this split's."""
+        if self._crop.random:
+            raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
+        return crop_image(image, self._crop)
+
+    def images(
+        self, indices: Int[np.ndarray, " b"], *, epoch: Int[np.ndarray, " b"] | None = None, seed: int = 0
+    ) -> UInt8[np.ndarray, "b h w 3"]:
+        """Decode the images at `indices`, each cropped by what (seed, epoch, index) draws.
+
+        Raises:
+            DataError: for a random crop without `epoch`, or an image that cannot be decoded any more.
+        """
+        if self._crop.random and epoch is None:
+            raise DataError(
+                "a random crop needs the epoch; for evaluation begin with resize_shorter(…), center_crop(…)."
+            )
+        out = np.empty((len(indices), self._crop.height, self._crop.width, 3), np.uint8)
+
+        def decode(position: int) -> None:
+            index = int(indices[position])
+            uniforms = example_uniforms(seed, int(epoch[position]) if epoch is not None else 0, index)
+            self._decode(index, uniforms, out[position])
+
+        list(self._pool.map(decode, range(len(indices))))  # raises what a thread raised
+        return out
+
+    def _decode(self, index: int, uniforms: np.ndarray, out: UInt8[np.ndarray, "h w 3"]) -> None:
+        stored = index if self._rows is None else int(self._rows[index])
+        record = self._source[stored]
+        name = record.get("file_name", b"")
+        where = f"{name.decode() if isinstance(name, bytes) else name} (example {stored} of {self._folder})"
+        decode_crop(record["image"], where, self._crop, uniforms, out)
+
+
+def _open_records(folder: Path, split: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def available_processors() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

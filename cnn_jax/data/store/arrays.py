@@ -1,0 +1,142 @@
+"""Prepared sets as arrays beside their records: labels, and small images, read once and memory-mapped at later
+starts."""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+
+# Of the training images, per channel in 0..1: what everybody normalises large colour images by, and so what published
+# weights expect.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+_CHUNK = 1024  # examples read at a time: enough to amortise TFDS's overhead, little to hold
+
+
+@dataclass(frozen=True)
+class ArraysInfo:
+    """What the arrays do not say themselves: mean and std are per channel of the training images, in 0..1."""
+
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    splits: dict[str, int]  # the examples in each
+
+
+def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray, ArraysInfo]:
+    """The images uint8 [n, H, W, C] and labels int32 [n] of a stored split, and the set's names and statistics.
+
+    Sets of image files have no array of images, but None.
+
+    The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Where that folder cannot be
+    written, the records are read into memory at each start.
+    """
+    arrays = folder / "arrays"
+    if not arrays.is_dir():
+        try:
+            build = Path(tempfile.mkdtemp(prefix="arrays.", dir=folder))
+            build.chmod(0o755)  # for the other users of a shared root
+        except OSError:  # a read-only root
+            with tempfile.TemporaryDirectory() as elsewhere:  # mapped files outlive their names
+                _unpack(folder, Path(elsewhere))
+                return _map(Path(elsewhere), split)
+        try:
+            _unpack(folder, build)
+            os.rename(build, arrays)
+        except OSError:
+            if not arrays.is_dir():  # not merely another process that was first
+                raise
+        finally:
+            shutil.rmtree(build, ignore_errors=True)
+    return _map(arrays, split)
+
+
+def _map(arrays: Path, split: str) -> tuple[np.ndarray | None, np.ndarray, ArraysInfo]:
+    info = _read_info(arrays)
+    if split not in info.splits:
+        raise DataError(f"{arrays.parent} stores the splits {', '.join(info.splits)}, not {split!r}.")
+    images = arrays / f"{split}_images.npy"
+    mapped = np.load(images, mmap_mode="r") if images.exists() else None
+    return mapped, np.load(arrays / f"{split}_labels.npy"), info
+
+
+def read_arrays_info(folder: Path) -> ArraysInfo | None:
+    """What is known about the set prepared in `folder`, where its arrays have been made."""
+    return _read_info(folder / "arrays") if (folder / "arrays").is_dir() else None
+
+
+def _read_info(arrays: Path) -> ArraysInfo:
+    stored = json.loads((arrays / "info.json").read_text())
+    return ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]), stored["splits"])
+
+
+def _unpack(folder: Path, arrays: Path) -> None:
+    """Copy every split of the records in `folder` to plain arrays, and take the statistics of the training images."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    shape, label = builder.info.features["image"].shape, builder.info.features["label"]
+    encoded = None in shape
+    statistics: Statistics = IMAGENET_STATISTICS
+    counts = {}
+    sources = builder.as_data_source(decoders={"image": tfds.decode.SkipDecoding()} if encoded else None)
+    for split, source in sources.items():
+        counts[split] = len(source)
+        labels = np.empty(len(source), np.int32)
+        if not encoded:
+            images = np.lib.format.open_memmap(arrays / f"{split}_images.npy", "w+", np.uint8, (len(source), *shape))
+        for first in range(0, len(source), _CHUNK):
+            chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
+            for position, example in enumerate(chunk, first):
+                labels[position] = example["label"]
+                if not encoded:
+                    images[position] = example["image"]
+        np.save(arrays / f"{split}_labels.npy", labels)
+        if not encoded:
+            images.flush()
+            if split == "train":
+                statistics = channel_statistics(images)
+    _write_info(arrays, ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), *statistics, counts))
+
+
+def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, np.ndarray]) -> None:
+    """Note the labels of a set of image files beside its records in `folder`; ImageNet's statistics stand for its
+    own."""
+    arrays = folder / "arrays"
+    arrays.mkdir()
+    for split, values in labels.items():
+        np.save(arrays / f"{split}_labels.npy", values)
+    counts = {split: len(values) for split, values in labels.items()}
+    _write_info(arrays, ArraysInfo(class_names, *IMAGENET_STATISTICS, counts))
+
+
+def _write_info(arrays: Path, info: ArraysInfo) -> None:
+    (arrays / "info.json").write_text(json.dumps(asdict(info)))
+
+
+def channel_statistics(images: np.ndarray) -> Statistics:
+    """Mean and standard deviation per channel of uint8 images [n, H, W, C], scaled to 0..1.
+
+    They come from exact counts of the 256 values, so they depend neither on the order nor on the size of the set.
+    """
+    value = np.arange(256) / 255
+    counts = _value_counts(images)
+    total = counts.sum(axis=1)
+    mean = counts @ value / total
+    std = np.sqrt((counts * (value - mean[:, np.newaxis]) ** 2).sum(axis=1) / total)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _value_counts(images: np.ndarray) -> np.ndarray:
+    counts = np.zeros((images.shape[-1], 256), np.int64)
+    for first in range(0, len(images), _CHUNK):
+        for channel in range(images.shape[-1]):
+            counts[channel] += np.bincount(images[first : first + _CHUNK, ..., channel].ravel(), minlength=256)
+    return counts

@@ -1,0 +1,55 @@
+"""Every image file is decoded once before it is stored, so that a training does not meet a bad one."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal
+
+from ..decoding.encoded import available_processors
+from ..decoding.images import decode_image
+from ..errors import DataError
+from ..sets.raw import EncodedExample
+
+OnError = Literal["fail", "skip"]
+
+_AHEAD = 64  # files in memory while they are checked
+
+
+def verified(
+    examples: Iterable[EncodedExample], on_error: OnError, skipped: list[dict[str, str]]
+) -> Iterator[EncodedExample]:
+    """The examples that can be decoded, in their order; the others end the preparation, or are noted in `skipped`.
+
+    Raises:
+        DataError: with `on_error` "fail", for the first file that cannot be decoded.
+    """
+    waiting: deque[tuple[EncodedExample, Future[str | None]]] = deque()
+
+    def settle() -> Iterator[EncodedExample]:
+        example, fault = waiting.popleft()
+        reason = fault.result()
+        if reason is None:
+            yield example
+        elif on_error == "fail":
+            raise DataError(f"{reason} Remove or mend the file, or skip such files with on_error=skip.")
+        else:
+            skipped.append({"file": example.name, "reason": reason})
+
+    with ThreadPoolExecutor(available_processors(), thread_name_prefix="verify") as pool:
+        for example in examples:
+            waiting.append((example, pool.submit(_fault, example)))
+            if len(waiting) >= _AHEAD:
+                yield from settle()
+        while waiting:
+            yield from settle()
+
+
+def _fault(example: EncodedExample) -> str | None:
+    """What is wrong with an image file, or None."""
+    if example.error:
+        return example.error
+    try:
+        decode_image(example.content, example.name)
+    except DataError as error:
+        return str(error)
+    return None

@@ -1,0 +1,125 @@
+import io
+
+import numpy as np
+import pytest
+from archive_writers import jpeg
+from PIL import Image
+
+from cnn_jax.data import DataError
+from cnn_jax.data.decoding.decode import decode_crop as decode_into
+from cnn_jax.data.decoding.decode import example_uniforms, random_crop, whole
+from cnn_jax.data.decoding.host_crop import parse_host_crop
+from cnn_jax.data.order import DECODE_CROP, random_words
+
+NUMBERS = np.full((10, 4), 0.5)
+
+
+def decode_crop(content, name, crop, uniforms):
+    out = np.empty((crop.height, crop.width, 3), np.uint8)
+    decode_into(content, name, crop, uniforms, out)
+    return out
+
+
+def bilinear(image, height, width):
+    """Plain bilinear scaling with half-pixel centres, without averaging, by loops over the result's rows and
+    columns."""
+    image = image.astype(np.float64)
+
+    def places(size, source):
+        centre = np.clip((np.arange(size) + 0.5) * source / size - 0.5, 0, source - 1)
+        low = np.floor(centre).astype(int)
+        return low, np.minimum(low + 1, source - 1), centre - low
+
+    top, bottom, down = places(height, image.shape[0])
+    left, right, along = places(width, image.shape[1])
+    rows = image[top] * (1 - down)[:, None, None] + image[bottom] * down[:, None, None]
+    return rows[:, left] * (1 - along)[None, :, None] + rows[:, right] * along[None, :, None]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("size", [(24, 24), (50, 40)])
+def test_random_crop_equals_the_box_of_the_whole_image(seed, size):
+    content = jpeg(seed, 60, 80)
+    crop = random_crop(*size, (0.2, 0.5), (3 / 4, 4 / 3))
+    uniforms = example_uniforms(0, 3, seed)
+    top, left, rows, columns = crop.box(uniforms, 60, 80)
+    full = np.asarray(Image.open(io.BytesIO(content)))
+    expected = bilinear(full[top : top + rows, left : left + columns], *size)
+    ours = decode_crop(content, "a.jpg", crop, uniforms)
+    assert np.abs(ours - expected).max() <= 6  # another transform, and rounding
+    assert np.abs(ours - expected).mean() < 1.5
+
+
+@pytest.mark.parametrize(("side", "scale"), [(63, 1), (64, 2), (127, 2), (128, 4), (256, 8), (600, 8)])
+def test_jpeg_is_decoded_smaller_only_where_the_box_is_twice_the_result(monkeypatch, side, scale):
+    import simplejpeg
+
+    seen = []
+    real = simplejpeg.decode_jpeg
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1])
+    content = jpeg(0, side, side + 5)
+    ours = decode_crop(content, "a.jpg", whole(32, 32), NUMBERS)
+    assert seen[0].shape[:2] == (-(-side // scale), -(-(side + 5) // scale))
+    picture = Image.open(io.BytesIO(content))
+    expected = np.asarray(picture.resize((32, 32), Image.Resampling.BOX, reducing_gap=None)).astype(int)
+    assert np.abs(ours - expected).mean() < 4  # a slightly different average
+
+
+def test_central_crop_is_that_of_a_resized_image():
+    content = jpeg(1, 90, 120)
+    crop = parse_host_crop(["resize_shorter(30)", "center_crop(24)"])
+    assert crop.box(NUMBERS, 90, 120) == (9, 24, 72, 72) and crop.num_specs == 2 and not crop.random
+    ours = decode_crop(content, "a.jpg", crop, NUMBERS)
+    small = Image.open(io.BytesIO(content)).resize((40, 30), Image.Resampling.BOX)
+    expected = np.asarray(small)[3:27, 8:32].astype(int)
+    assert ours.shape == (24, 24, 3) and np.abs(ours - expected).mean() < 4
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "PNG", "16 bit"])
+def test_every_kind_of_image_becomes_three_channels(mode):
+    picture = Image.open(io.BytesIO(jpeg(2)))
+    buffer = io.BytesIO()
+    if mode == "PNG":
+        picture.save(buffer, "PNG")
+    elif mode == "16 bit":
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(buffer, "PNG")
+    else:
+        picture.convert(mode).save(buffer, "JPEG", quality=95)
+    expected = np.asarray(picture if mode in ("PNG", "CMYK") else picture.convert("L").convert("RGB")).astype(int)
+    ours = decode_crop(buffer.getvalue(), "a.jpg", whole(40, 56), NUMBERS)
+    assert np.abs(ours - expected).mean() < 2.5
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[: len(c) // 2], lambda c: c[:10], lambda c: b"", lambda c: b"GIF89a" + c]
+)
+def test_damaged_file_is_named(damage):
+    with pytest.raises(DataError, match=r"고양이\.jpg"):
+        decode_crop(damage(jpeg(0)), "고양이.jpg", whole(8, 8), NUMBERS)
+
+
+def test_uniforms_are_a_window_of_one_stream():
+    words = random_words(5, 2, 40 * 8, purpose=DECODE_CROP)
+    for index in (0, 1, 7):
+        expected = (words[40 * index : 40 * (index + 1)] >> np.uint64(11)) * 2.0**-53
+        np.testing.assert_array_equal(example_uniforms(5, 2, index).ravel(), expected)
+    many = np.concatenate([example_uniforms(0, 0, index) for index in range(500)])
+    assert many.min() >= 0 and many.max() < 1
+    assert abs(many.mean() - 0.5) < 0.01 and abs(many.std() - 1 / np.sqrt(12)) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("specs", "error", "message"),
+    [
+        ([], DataError, "must begin with random_resized_crop"),
+        (["horizontal_flip()"], DataError, "must begin with random_resized_crop"),
+        (["resize_shorter(256)"], DataError, "must begin with random_resized_crop"),
+        (["resize_shorter(100)", "center_crop(101)"], ValueError, "cannot be cut out of"),
+        (["random_resized_crop(0)"], ValueError, "needs a positive size"),
+        (["random_resized_crop(8, scale=(2, 1))"], ValueError, "must be a pair"),
+        (["resize(8, depth=3)"], ValueError, "does not fit"),
+    ],
+)
+def test_wrong_beginning_says_what_is_needed(specs, error, message):
+    with pytest.raises(error, match=message):
+        parse_host_crop(specs)
