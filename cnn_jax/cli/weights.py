@@ -14,7 +14,7 @@ def import_(
     file: Annotated[Path, arg(metavar="FILE", help=".safetensors or .pth of PyTorch, .h5 or .weights.h5 of Keras.")],
     /,
     out: Annotated[Path, arg(metavar="RUN", help="The run folder to make.")],
-    data: Annotated[str, arg(help="The data set to evaluate on, which names the classes.")] = "imagenet",
+    data: Annotated[str, arg(help="The data set to evaluate on, which names the classes.")] = "imagenet2012",
     root: Annotated[str | None, arg(help="Where prepared sets lie.")] = None,
     folder: Annotated[str | None, arg(help="With --data folder: your own images.")] = None,
     eval_augment: Annotated[

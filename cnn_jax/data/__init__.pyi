@@ -14,6 +14,7 @@ from .dataset import Dataset as Dataset
 from .dataset import DatasetInfo as DatasetInfo
 from .decoding.images import fit_image as fit_image
 from .decoding.images import read_image as read_image
+from .describe import describe_dataset as describe_dataset
 from .errors import DataError as DataError
 from .errors import UnpreparedError as UnpreparedError
 from .gallery import draw_examples as draw_examples

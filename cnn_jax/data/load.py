@@ -10,11 +10,11 @@ import numpy as np
 from .dataset import ArrayDataset, Dataset, DatasetInfo
 from .decoding.encoded import EncodedDataset
 from .decoding.host_crop import parse_host_crop
-from .errors import DataError, UnpreparedError
+from .errors import DataError
 from .order import stratified_hold_out
 from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
 from .store.arrays import load_arrays
-from .store.prepare import prepare_command, prepare_set, skipped_files
+from .store.prepare import prepare_set, skipped_files, unprepared
 from .store.root import data_root, find_prepared
 from .store.verify import OnError
 
@@ -103,9 +103,7 @@ def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnErro
     if prepared is None and known.source == "bundled":
         return prepare_set(known, None, folder, on_error)
     if prepared is None:
-        command = prepare_command(known.name, root)
-        download = " (without --source the archives are downloaded)" if known.archives else ""
-        raise UnpreparedError(f"{known.name} is not prepared below {folder}; run `{command}`{download}.")
+        raise unprepared(known, root)
     return prepared
 
 

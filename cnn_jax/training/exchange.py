@@ -3,14 +3,16 @@
 import contextlib
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
 from cnn_jax.models import ModelOptions, architecture
 from cnn_jax.training.checkpoint import Checkpoints
+from cnn_jax.training.derived import derive
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.run import RunError, open_run, read_run
-from cnn_jax.training.session import open_session, precision
+from cnn_jax.training.session import load_or_describe, open_session, precision
 from cnn_jax.weights import input_convention, load_weights, save_weights
 
 
@@ -19,7 +21,7 @@ def import_weights(
     file: Path | str,
     out: Path | str,
     *,
-    data: str = "imagenet",
+    data: str = "imagenet2012",
     root: str | None = None,
     folder: str | None = None,
     eval_augment: tuple[str, ...] | None = None,
@@ -34,7 +36,8 @@ def import_weights(
       model: name of the network.
       file: as `load_weights` takes it.
       out: the folder, which must not exist.
-      data: the data set to evaluate on, which names the classes; it must be prepared.
+      data: the data set to evaluate on, which names the classes. It may be prepared later, before `evaluate`; but a
+        network that was not published for ImageNet needs its mean and deviation here.
       root, folder: as `Config.data`.
       eval_augment: what brings its images to the network's size; None: the source's resizing and crop.
       head: False draws the classifier afresh.
@@ -47,6 +50,12 @@ def import_weights(
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
     entry, convention = architecture(model), input_convention(model, file)
+    if convention.interpolation != "bilinear":
+        warnings.warn(
+            f"the weights ({convention.source}) saw images scaled by {convention.interpolation} interpolation; "
+            "here it is bilinear, which may cost some accuracy.",
+            stacklevel=2,
+        )
     if eval_augment is None:
         eval_augment = (f"resize_shorter({convention.resize})", f"center_crop({convention.crop})")
     options = ModelOptions()
@@ -65,24 +74,24 @@ def import_weights(
             std=convention.std if travelled else (),
         ),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        with precision(config.model.dtype):
-            session = open_session(config)
-            variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
-            tree = session.fresh_tree()
-            tree["state"] = tree["state"].replace(
-                params=variables["params"], batch_stats=variables.get("batch_stats", {})
-            )
+    with precision(config.model.dtype):
+        info = load_or_describe(config, "train").info
+        derived = derive(config, num_examples=info.num_examples, num_classes=info.num_classes, num_devices=1)
+        session = open_session(config, derived)
+        variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
+        tree = session.fresh_tree()
+        tree["state"] = tree["state"].replace(params=variables["params"], batch_stats=variables.get("batch_stats", {}))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        try:
             with (
-                contextlib.closing(open_run(unfinished, config, session.derived)) as writer,
+                contextlib.closing(open_run(unfinished, config, derived)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints)) as checkpoints,
             ):
                 checkpoints.save(0, tree)
-        unfinished.rename(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.rename(out)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     return out
 
 

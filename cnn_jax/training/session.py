@@ -13,7 +13,17 @@ import optax
 from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import Dataset, DatasetInfo, load_dataset, parse_augment, parse_mix, parse_views, take_subset
+from cnn_jax.data import (
+    Dataset,
+    DatasetInfo,
+    UnpreparedError,
+    describe_dataset,
+    load_dataset,
+    parse_augment,
+    parse_mix,
+    parse_views,
+    take_subset,
+)
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, create_model
 from cnn_jax.parallel import Layout, create_layout
@@ -121,12 +131,14 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     Args:
       derived: as stored with a run; None works it out from the training split and the devices.
 
+    A run whose configuration gives the mean and the deviation can be opened without its data set, to predict.
+
     Raises:
       ConfigError: on a value out of range or values that contradict each other.
-      DataError: when the data set is unknown or not prepared.
+      DataError: when the data set is unknown, or is needed and not prepared.
     """
     layout = create_layout(config.parallel.strategy)
-    split = _load_training(config) if derived is None else _load(config, "test")
+    split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)
     info = _with_convention(split.info, config)
     if derived is None:
@@ -177,6 +189,17 @@ def _load(config: Config, split: str) -> Dataset:
         augment=data.eval_augment,
         on_error=data.on_error,
     )
+
+
+def load_or_describe(config: Config, split: str) -> Dataset:
+    """A split; where its set is not prepared, what is known about it, if the configuration says the rest."""
+    data = config.data
+    try:
+        return _load(config, split)
+    except UnpreparedError:
+        if not (data.mean and data.std):
+            raise
+    return describe_dataset(data.name, split, root=data.root, augment=data.eval_augment)
 
 
 def _load_training(config: Config) -> Dataset:

@@ -1,7 +1,12 @@
 """What the images looked like that published weights were trained on."""
 
 import dataclasses
+import json
+import math
 from pathlib import Path
+from typing import Any
+
+from cnn_jax.weights.files import WeightsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +41,8 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
 
     Args:
       name: of the network.
-      path: of the file; `.h5` means Keras, everything else torchvision.
+      path: of the file. `.h5` means Keras. A `config.json` beside it, as timm publishes with its weights, says it all;
+        timm's interpolation is often bicubic. Everything else is torchvision's first weights of that name.
 
     torchvision's `transform_input` of GoogLeNet and Inception v3 undoes the usual normalisation and takes halves
     instead: here they simply take halves.
@@ -47,6 +53,31 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
         mean, std = _HALVES if halves else _CAFFE
         # Keras publishes no resizing; its networks are customarily evaluated as torchvision's.
         return InputConvention(mean, std, resize, crop, "bilinear", "keras, " + ("tf" if halves else "caffe") + " mode")
+    if timm := _timm_config(Path(path)):
+        return timm
     transform_input = name in ("googlenet", "inception_v3")
     mean, std = _HALVES if transform_input else _IMAGENET
     return InputConvention(mean, std, resize, crop, "bilinear", "torchvision, IMAGENET1K_V1")
+
+
+def _timm_config(path: Path) -> InputConvention | None:
+    """What the `config.json` beside a file of timm's says; None where there is none, or it is not timm's."""
+    beside = path.parent / "config.json"
+    if not beside.is_file():
+        return None
+    try:
+        config: Any = json.loads(beside.read_text(encoding="utf-8"))
+        if "pretrained_cfg" not in config:
+            return None
+        values = config["pretrained_cfg"]
+        crop = int(values["input_size"][-1])
+        return InputConvention(
+            mean=tuple(map(float, values["mean"])),
+            std=tuple(map(float, values["std"])),
+            resize=math.floor(crop / values["crop_pct"]),
+            crop=crop,
+            interpolation=values["interpolation"],
+            source=f"timm, {config['architecture']}.{values.get('tag', '')}".rstrip("."),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"`{beside}` is no configuration of timm's: {error!r}; move it away.") from error

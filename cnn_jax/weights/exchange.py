@@ -15,6 +15,7 @@ from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.models.vgg import VGG
 from cnn_jax.weights.files import Tensors, WeightsError, read_torch, write_safetensors
 from cnn_jax.weights.keras import read_keras_variables
+from cnn_jax.weights.timm_names import timm_name
 from cnn_jax.weights.torch_names import torch_name
 
 ParameterPath = tuple[str, ...]
@@ -40,7 +41,7 @@ def load_weights(
     """Reads a network's variables from a file.
 
     Args:
-      path: `.safetensors`, `.pth` or `.pt` with torchvision's names, or Keras's `.h5` or `.weights.h5`.
+      path: `.safetensors`, `.pth` or `.pt` with torchvision's or timm's names, or Keras's `.h5` or `.weights.h5`.
       model: from `create_model`; for Keras's ResNet50V2 and InceptionV3 with the option `variant="keras"`.
       head: False leaves the file's classifier and auxiliary classifiers out and draws them afresh.
       key: for what is drawn; by default `jax.random.key(0)`.
@@ -103,19 +104,23 @@ def _is_head(path: ParameterPath) -> bool:
 
 def _read_torch_variables(path: Path, model: Network, wanted: Flat) -> tuple[Flat, Names, list[str]]:
     tensors: Tensors = read_torch(path)
-    names = {p: torch_name(model, p) for p in wanted}
-    found = {p: _from_torch(model, p, tensors[name]) for p, name in names.items() if name in tensors}
+    # torchvision's names, or timm's: those of which the file has more.
+    name_of = max((torch_name, timm_name), key=lambda rule: sum(rule(model, p) in tensors for p in wanted))
+    names = {p: name_of(model, p) for p in wanted}
+    found = {p: _from_torch(model, p, tensors[name], wanted[p].ndim) for p, name in names.items() if name in tensors}
     used = set(names.values())
     classifier = () if ("params", "head", "kernel") in wanted else ("kernel", "bias")
-    passed_over = {torch_name(model, ("params", "head", leaf)) for leaf in classifier}
+    passed_over = {name_of(model, ("params", "head", leaf)) for leaf in classifier}
     left_over = [n for n in tensors if n not in used and n not in passed_over and not _IGNORED.search(n)]
     return found, names, left_over
 
 
-def _from_torch(model: Network, path: ParameterPath, tensor: np.ndarray) -> np.ndarray:
-    """OIHW to HWIO, [out, in] to [in, out]."""
+def _from_torch(model: Network, path: ParameterPath, tensor: np.ndarray, ndim: int) -> np.ndarray:
+    """OIHW to HWIO, [out, in] to [in, out]; a convolution that is a dense layer of ours (timm's VGG) is flattened."""
     if path[-1] != "kernel":
         return tensor
+    if tensor.ndim == 4 and ndim == 2:
+        tensor = tensor.reshape(len(tensor), -1)
     if tensor.ndim == 4:
         return tensor.transpose(2, 3, 1, 0)
     side = _FLATTENED.get((type(model), path[1]))

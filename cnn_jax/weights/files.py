@@ -37,7 +37,10 @@ def read_torch(path: Path | str) -> Tensors:
     try:
         import torch
     except ImportError:
-        raise WeightsError(f"`{path}` needs PyTorch to be read: `pip install cnn-jax[torch]`.") from None
+        raise WeightsError(
+            f"`{path}` needs PyTorch to be read: `uv run --extra torch cnn-jax …`, or `pip install torch`; "
+            "or save it as .safetensors where PyTorch is."
+        ) from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler meets every kind of damage with another exception
@@ -45,7 +48,8 @@ def read_torch(path: Path | str) -> Tensors:
         raise WeightsError(f"`{path}` is not a file of plain tensors, or is damaged: {reason}") from error
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(f"`{path}` holds no state dict; save `model.state_dict()`.")
-    return {name: tensor.numpy() for name, tensor in state.items()}
+    # NumPy has no bfloat16 of its own; float32 holds all of its values.
+    return {name: (t.float() if t.is_floating_point() else t).detach().numpy() for name, t in state.items()}
 
 
 def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:

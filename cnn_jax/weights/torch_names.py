@@ -1,4 +1,4 @@
-"""torchvision's name for every module of a network, by rule from the path of ours; timm's ResNets have them too."""
+"""torchvision's name for every module of a network, by rule from the path of ours."""
 
 import re
 from collections.abc import Callable
@@ -10,6 +10,9 @@ from cnn_jax.models.network import Network
 from cnn_jax.models.resnet import ResNet
 from cnn_jax.models.vgg import VGG
 
+# What PyTorch calls a layer's arrays.
+LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+
 
 def torch_name(model: Network, path: tuple[str, ...]) -> str:
     """The name of a parameter or running average in torchvision's state dict.
@@ -20,8 +23,7 @@ def torch_name(model: Network, path: tuple[str, ...]) -> str:
     """
     _, *modules, leaf = path
     rule = _RULES.get(type(model), lambda model, modules: ".".join(modules))
-    names = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-    return f"{rule(model, modules)}.{names.get(leaf, leaf)}"
+    return f"{rule(model, modules)}.{LEAVES.get(leaf, leaf)}"
 
 
 def _resnet(model: Network, modules: list[str]) -> str:

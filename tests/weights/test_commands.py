@@ -50,10 +50,10 @@ def test_a_refused_import_leaves_nothing_behind(lenet_file, tmp_path, capsys):
     out = tmp_path / "runs" / "run"
     status, _, err = run(capsys, "weights", "import", "resnet20_cifar", lenet_file, "--out", out, *DIGITS)
     assert status == 1 and "does not hold this network's weights" in err and "missing" in err
-    assert list(out.parent.iterdir()) == []
+    assert not out.parent.exists()
     status, _, err = run(capsys, "weights", "import", "lenet5", tmp_path / "absent.pth", "--out", out, *DIGITS)
     assert status == 1 and "there is no file" in err
-    out.mkdir()
+    out.mkdir(parents=True)
     status, _, err = run(capsys, "weights", "import", "lenet5", lenet_file, "--out", out, *DIGITS)
     assert status == 1 and "exists already" in err
 
@@ -66,3 +66,66 @@ def test_a_classifier_of_another_width_is_left_out_on_request(tmp_path, capsys):
     status, _, err = run(capsys, *words)
     assert status == 1 and "Only the classifier differs" in err
     assert run(capsys, *words, "--no-head")[0] == 0
+
+
+@pytest.fixture
+def unprepared(tmp_path, monkeypatch):
+    """A root without ImageNet."""
+    monkeypatch.setenv("CNN_JAX_DATA", str(tmp_path / "data"))
+
+
+def test_imagenet_weights_need_no_data_to_predict_and_to_be_exported(tmp_path, capsys, unprepared):
+    model, file, folder = create_model("resnet18"), tmp_path / "model.safetensors", tmp_path / "run"
+    tree = abstract_variables(model, (224, 224, 3))
+    save_weights(file, model, jax.tree.map(lambda leaf: np.full(leaf.shape, 0.001, np.float32), tree))
+    pretrained = {"input_size": [3, 32, 32], "crop_pct": 0.5, "interpolation": "bicubic", "tag": "x"}
+    pretrained |= {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": pretrained}))
+    status, _, err = run(capsys, "weights", "import", "resnet18", file, "--out", folder)
+    assert status == 0 and "(timm, resnet18.x) saw images scaled by bicubic interpolation" in err
+    stored = json.loads((folder / "config.json").read_text())["config"]
+    assert stored["data.mean"] == [0.1, 0.2, 0.3] and stored["data.std"] == [0.4, 0.5, 0.6]
+    assert stored["data.eval_augment"] == ["resize_shorter(64)", "center_crop(32)"]
+    Image.fromarray(np.full((90, 70), 128, np.uint8)).save(tmp_path / "gray.png")
+    status, out, _ = run(capsys, "predict", folder, tmp_path / "gray.png", "--json")
+    (prediction,) = json.loads(out.splitlines()[-1])["predictions"]
+    assert status == 0 and prediction["probabilities"] == pytest.approx([0.001] * 5)
+    assert prediction["classes"][:2] == ["n01440764", "n01443537"]
+    assert run(capsys, "weights", "export", folder, tmp_path / "back.safetensors")[0] == 0
+    assert (tmp_path / "back.safetensors").read_bytes() == file.read_bytes()
+    status, _, err = run(capsys, "eval", folder)
+    assert status == 1 and "run `cnn-jax data prepare imagenet2012 --source DIR`" in err
+    status, _, err = run(capsys, "weights", "import", "resnet18", file, "--out", tmp_path / "b", "--data", "cifar10")
+    assert status == 1 and "Only the classifier differs" in err and not (tmp_path / "b").exists()
+
+
+def test_weights_that_brought_no_mean_need_the_data_set(lenet_file, tmp_path, capsys, unprepared):
+    words = ("weights", "import", "lenet5", lenet_file, "--out", tmp_path / "run", "--data", "mnist")
+    status, _, err = run(capsys, *words, "--eval-augment", "resize(28)")
+    assert status == 1 and "run `cnn-jax data prepare mnist" in err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "content", "message"),
+    [
+        ("lenet5", "cut.safetensors", "cut", "is no complete safetensors file"),
+        ("resnet50_v1", "cut.weights.h5", "cut", "is no complete Keras file"),
+        ("lenet5", "pickle.pkl", b"\x80\x04N.", "weights are read from .safetensors, .pth, .pt and .h5 files only"),
+        ("resnet20_cifar", "lenet5.safetensors", "whole", "does not hold this network's weights"),
+        ("lenet6", "lenet5.safetensors", "whole", "unknown model 'lenet6'; did you mean lenet5"),
+    ],
+)
+def test_bad_files_are_refused_by_name(model, name, content, message, lenet_file, tmp_path, capsys):
+    whole = lenet_file.read_bytes()
+    (tmp_path / name).write_bytes({"cut": whole[:-100], "whole": whole}.get(content, content))
+    before = sorted(tmp_path.iterdir())
+    data = () if model == "resnet50_v1" else DIGITS
+    status, out, err = run(capsys, "weights", "import", model, tmp_path / name, "--out", tmp_path / "run", *data)
+    assert status == 1 and message in err and not out
+    assert "Traceback" not in err and sorted(tmp_path.iterdir()) == before
+
+
+def test_images_that_are_too_small_are_refused(lenet_file, tmp_path, capsys):
+    words = ("weights", "import", "lenet5", lenet_file, "--out", tmp_path / "run", "--data", "digits")
+    status, _, err = run(capsys, *words, "--eval-augment", "resize(8)")
+    assert status == 1 and "got 8×8; resize or pad them" in err and not (tmp_path / "run").exists()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import DataError, UnpreparedError
 from ..sets.catalogue import ANY_SIZE, KnownSet, folder_set, known_set
 from ..sets.fetch import fetch_archives
 from ..sets.raw import EncodedSplit, Splits
@@ -97,3 +97,10 @@ def prepare_command(name: str, root: str | os.PathLike[str] | None = None) -> st
     """The command line that prepares `name`, for messages."""
     where = f" --root {shlex.quote(str(root))}" if root else ""
     return f"cnn-jax data prepare {name} --source DIR{where}"
+
+
+def unprepared(known: KnownSet, root: str | os.PathLike[str] | None) -> UnpreparedError:
+    """What to raise where a set must be prepared first: its message is the command that does it."""
+    download = " (without --source the archives are downloaded)" if known.archives else ""
+    command = prepare_command(known.name, root)
+    return UnpreparedError(f"{known.name} is not prepared below {data_root(root)}; run `{command}`{download}.")

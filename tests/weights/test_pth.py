@@ -1,0 +1,99 @@
+"""PyTorch's own files, read by a stand-in for `torch`: what matters is what it is asked for, and what it may answer.
+
+With the real one: tests/parity/test_pth.py.
+"""
+
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from cnn_jax.models import create_model
+from cnn_jax.weights import WeightsError, load_weights
+from cnn_jax.weights.files import read_torch
+
+
+class Tensor:
+    """As much of `torch.Tensor` as the reader needs."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def detach(self):
+        return self
+
+    def is_floating_point(self):
+        return self.array.dtype.kind == "f"
+
+    def float(self):
+        return Tensor(self.array.astype(np.float32))
+
+    def numpy(self):
+        return self.array
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """A module `torch` whose `load` notes how it was called, and refuses every pickle, as `weights_only=True` does."""
+    module = types.ModuleType("torch")
+    module.Tensor, module.calls, module.answer = Tensor, [], {}
+
+    def load(path, **keywords):
+        module.calls.append(keywords)
+        if path.read_bytes().startswith(b"\x80"):
+            raise pickle.UnpicklingError("Weights only load failed.\nA long explanation.")
+        return module.answer
+
+    module.load = load
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
+
+
+def test_only_plain_tensors_are_asked_for(torch, tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"PK")
+    torch.answer = {"fc.bias": Tensor(np.arange(3, dtype=np.float16))}
+    (tensor,) = read_torch(path).values()
+    assert torch.calls == [{"map_location": "cpu", "weights_only": True}]
+    assert tensor.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("answer", [{"epoch": 3}, [1], {"state_dict": {}}])
+def test_other_objects_are_refused(torch, tmp_path, answer):
+    path = tmp_path / "a.pt"
+    path.write_bytes(b"PK")
+    torch.answer = answer
+    with pytest.raises(WeightsError, match=r"holds no state dict; save `model.state_dict\(\)`"):
+        read_torch(path)
+
+
+class Malice:
+    """Writes a file when unpickled without restraint."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return open, (self.target, "w")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".pkl", ".bin"])
+def test_a_pickle_is_refused_and_never_run(torch, tmp_path, suffix):
+    path, target = tmp_path / f"a{suffix}", tmp_path / "ran"
+    path.write_bytes(pickle.dumps(Malice(str(target))))
+    with pytest.raises(WeightsError) as error:
+        load_weights(path, create_model("lenet5"))
+    if suffix in (".pth", ".pt"):
+        assert "is not a file of plain tensors, or is damaged: Weights only load failed." in str(error.value)
+    else:
+        assert "weights are read from .safetensors, .pth, .pt and .h5 files only" in str(error.value)
+    assert "long explanation" not in str(error.value) and not target.exists()
+
+
+def test_without_torch_the_message_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "a.pth").write_bytes(b"PK")
+    with pytest.raises(WeightsError, match=r"needs PyTorch to be read: `uv run --extra torch cnn-jax …`"):
+        read_torch(tmp_path / "a.pth")
