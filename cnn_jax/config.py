@@ -42,6 +42,12 @@ class ModelConfig:
     """auto takes the fastest formulation on a CPU; xla is the stock convolution everywhere."""
     remat: bool = outside_identity(False)
     """Compute each block's activations again in the backward pass: less memory, about a third more work."""
+    weights: str | None = outside_identity(None)
+    """Start from this file, as `weights import` takes it or `weights export` writes it; None starts from the seed."""
+    weights_sha256: str | None = None
+    """Checksum of that file, part of the run's identity; `train` works it out, and refuses another if it is given."""
+    new_head: bool = False
+    """With weights: draw the classifier afresh, for other classes than those of the file."""
     options: ModelOptions = ModelOptions()
 
 
@@ -113,6 +119,9 @@ class OptimConfig:
     """The part of the target spread evenly over all classes (Szegedy et al. 2016, section 7)."""
     ema_decay: float | None = None
     """Evaluate an exponential moving average of the parameters with this decay; None evaluates the last ones."""
+    freeze: str | None = None
+    """Parameters that stay as they start: a regular expression for the beginning of their names, e.g. "stem|stage1", or
+    "(?!head)" for all but the classifier. A frozen BatchNorm keeps its running averages; None trains everything."""
 
 
 @dataclass(frozen=True)

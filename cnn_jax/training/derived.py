@@ -117,6 +117,11 @@ def _check(config: Config, num_devices: int) -> None:
             unset_or_positive("model.num_classes"),
             "it must be positive, or None for the data set's",
         ),
+        (
+            "model.new_head",
+            config.model.weights is not None or not config.model.new_head,
+            "without `model.weights` the whole network is new; leave it out",
+        ),
         ("train.epochs", config.train.epochs > 0, "it must be positive"),
         *(
             (key, unset_or_positive(key), "it must be positive, or None for the default")

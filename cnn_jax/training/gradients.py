@@ -13,6 +13,7 @@ from cnn_jax import ops
 from cnn_jax.config import Config
 from cnn_jax.parallel import Layout
 from cnn_jax.randomness import random_key, rows_of_batch
+from cnn_jax.training.freeze import hold, hold_statistics
 from cnn_jax.training.metrics import losses
 from cnn_jax.training.state import TrainState
 
@@ -38,14 +39,14 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
     """
     parts = config.parallel.accumulate
     aux_weight: dict[str, float] = model.aux_weight  # type: ignore[assignment]
-    smoothing = config.optim.label_smoothing
+    smoothing, freeze = config.optim.label_smoothing, config.optim.freeze
 
     def of_rows(state: TrainState, batch_stats: Any, images: Array, labels: Array, rows: Array) -> tuple[Any, Forward]:
         scale = 1 if state.loss_scale is None else state.loss_scale.scale
 
         def loss_of(params: Any) -> tuple[Array, Forward]:
             logits, updates = model.apply(
-                {"params": params, "batch_stats": batch_stats},
+                {"params": hold(freeze, params), "batch_stats": batch_stats},
                 images,
                 train=True,
                 mutable=["batch_stats", "features"],
@@ -56,7 +57,11 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
                 loss += weight * losses(updates["features"][head], labels, smoothing)
             return loss.mean() * scale, Forward(loss, logits, updates.get("batch_stats", {}))
 
-        with ops.implementation(config.model.conv), rows_of_batch(rows, config.data.batch_size):
+        with (
+            ops.implementation(config.model.conv),
+            rows_of_batch(rows, config.data.batch_size),
+            hold_statistics(freeze),
+        ):
             gradients, forward = jax.grad(loss_of, has_aux=True)(state.params)
         if state.loss_scale is not None:
             gradients = jax.tree.map(lambda g: g / scale, gradients)

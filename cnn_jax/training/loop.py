@@ -20,6 +20,7 @@ from cnn_jax.training.progress import TrainProgress
 from cnn_jax.training.run import RunWriter, open_run, read_metrics
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.signals import Stopped, StopSignals
+from cnn_jax.training.start import first_tree, settle_weights
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.window import MetricWindow
 
@@ -58,7 +59,7 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     parallel = config.parallel
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     with join, precision(config.model.dtype):
-        config = settle_batch_norm(config, num_devices=jax.device_count())
+        config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
         if workdir is None:
             workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
         session = open_session(config)
@@ -70,7 +71,7 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
     config, directory, last = session.config, writer.run.directory, session.derived.steps
     with contextlib.closing(Checkpoints(writer.run.checkpoints, keep=config.train.keep_checkpoints)) as checkpoints:
         restored = checkpoints.restore_newest(session.checkpoint_target())
-        step, tree = restored or (0, session.fresh_tree())
+        step, tree = restored or (0, first_tree(session))
         writer.start(step)
         with TrainProgress(last, step, quiet=not is_writer()) as progress:
             progress.say(

@@ -5,6 +5,7 @@ import optax
 
 from cnn_jax.config import Config, OptimConfig
 from cnn_jax.training.derived import Derived
+from cnn_jax.training.freeze import only_the_rest
 
 
 def make_schedule(optim: OptimConfig, derived: Derived) -> optax.Schedule:
@@ -34,7 +35,7 @@ def is_kernel(params: optax.Params) -> optax.Params:
 
 
 def make_optimizer(config: Config, derived: Derived) -> optax.GradientTransformation:
-    """Gradient clipping, then SGD with momentum, AdamW or LAMB, on the run's schedule.
+    """Gradient clipping, then SGD with momentum, AdamW or LAMB, on the run's schedule, for what is not frozen.
 
     SGD adds the decay to the gradient before the momentum, as Krizhevsky et al. 2012 (section 5) and PyTorch do;
     AdamW takes it apart from the gradient (Loshchilov and Hutter 2019), times the learning rate. LAMB (You et al. 2020,
@@ -57,4 +58,4 @@ def make_optimizer(config: Config, derived: Derived) -> optax.GradientTransforma
             parts.append(optax.adamw(rate, beta1, beta2, **decay))
         case "lamb":
             parts.append(optax.lamb(rate, beta1, beta2, **decay))
-    return optax.chain(*parts)
+    return only_the_rest(optax.chain(*parts), optim.freeze)

@@ -25,9 +25,10 @@ from cnn_jax.data import (
     take_subset,
 )
 from cnn_jax.data.augmentation.views import Views
-from cnn_jax.models import ModelOptions, Network, create_model
+from cnn_jax.models import ModelOptions, Network, abstract_variables, create_model
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.derived import Derived, derive
+from cnn_jax.training.freeze import check_freeze
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
 from cnn_jax.training.state import TrainState, create_state
@@ -154,9 +155,13 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     dtype = jnp.dtype(config.model.dtype)
     with _named("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
-    optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
     with _named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
+    image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
+    if config.optim.freeze is not None:
+        with _named("optim.freeze"):
+            check_freeze(config.optim.freeze, abstract_variables(model, image_shape)["params"])
+    optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
     logits = make_logits(model, eval_augment, views, info, config)
     return Session(
         config=config,
@@ -165,7 +170,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         optimizer=optimizer,
         layout=layout,
         info=info,
-        image_shape=_network_shape(eval_augment.output_shape(info.image_shape), views),
+        image_shape=image_shape,
         train_shape=training.info.image_shape,
         fit=split.fit,
         train_step=make_train_step(model, optimizer, schedule, augment, mix, info, derived.num_classes, layout, config),

@@ -14,8 +14,9 @@ from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
 from cnn_jax.data.decoding.host_crop import parse_host_crop
-from cnn_jax.models import MODELS, googlenet
+from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model, googlenet
 from cnn_jax.training import session
+from cnn_jax.weights import save_weights
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 RECIPES = sorted(FOLDER.glob("*.py"))
@@ -51,6 +52,14 @@ def shallow(entry):
     return dataclasses.replace(entry, fields=fields)
 
 
+def narrow_weights(name, path):
+    """A file for the narrow network that stands in, of ones."""
+    model = create_model(name, CLASSES, options=ModelOptions(width=0.125))
+    shapes = abstract_variables(model, (28, 28, 1))
+    save_weights(path, model, jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes))
+    return path
+
+
 @pytest.fixture
 def quick_compilation():
     """Programs that run for two steps are not worth optimising."""
@@ -74,6 +83,10 @@ def test_a_recipe_trains_two_steps_and_evaluates(path, monkeypatch, tmp_path, ca
         flags += [f"--data.{key}", *smaller(specs)] if specs else []
     if config.data.eval_views:
         flags += ["--data.eval-views", *smaller([config.data.eval_views])]
+    if config.data.examples_per_class:
+        flags += ["--data.examples-per-class", "1"]
+    if config.model.weights:
+        flags += ["--model.weights", str(narrow_weights(config.model.name, tmp_path / "narrow.safetensors"))]
     status = main(["train", str(path), "--workdir", str(tmp_path / "run"), *flags])
     out, err = capsys.readouterr()
     assert status == 0, err

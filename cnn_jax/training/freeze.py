@@ -1,0 +1,85 @@
+"""Layers that stand still, as in transfer learning: `optim.freeze` says which.
+
+A frozen parameter is a constant of the loss, so the backward pass stops at the lowest layer that moves; the optimiser
+keeps no state for it, and no weight decay reaches it. A frozen BatchNorm uses its running averages and does not move
+them. Dropout stays on everywhere.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from flax import linen as nn
+
+from cnn_jax.modules import BatchNorm
+
+
+def is_frozen(freeze: str, name: str) -> bool:
+    """Whether the regular expression `freeze` matches the beginning of a parameter's name.
+
+    Example:
+      >>> names = ["stem_conv/kernel", "stage1_block1/conv1/kernel", "head/kernel", "head/bias"]
+      >>> [is_frozen("stem|stage1", name) for name in names]
+      [True, True, False, False]
+      >>> [is_frozen("(?!head)", name) for name in names]  # all that does not begin with head
+      [True, True, False, False]
+    """
+    return re.match(freeze, name) is not None
+
+
+def check_freeze(freeze: str, params: Any) -> None:
+    """Refuses an expression that cannot be meant.
+
+    Args:
+      params: of the network, or their shapes.
+
+    Raises:
+      ValueError: when it is no regular expression, or matches none or all of the parameters.
+    """
+    try:
+        re.compile(freeze)
+    except re.error as error:
+        raise ValueError(f"{freeze!r} is no regular expression: {error}.") from error
+    held = jax.tree.leaves(_frozen(freeze, params))
+    layers = ", ".join(params)
+    if not any(held):
+        raise ValueError(f"{freeze!r} matches no parameter. The network's layers: {layers}.")
+    if all(held):
+        raise ValueError(f"{freeze!r} matches every parameter, so nothing would be trained. The layers: {layers}.")
+
+
+def hold(freeze: str | None, params: Any) -> Any:
+    """The parameters, the frozen ones as constants: their gradient is zero, and is not computed."""
+    if freeze is None:
+        return params
+    return jax.tree.map(lambda p, held: jax.lax.stop_gradient(p) if held else p, params, _frozen(freeze, params))
+
+
+def hold_statistics(freeze: str | None) -> contextlib.AbstractContextManager[Any]:
+    """Inside it, a BatchNorm whose scale is frozen behaves as in evaluation."""
+    if freeze is None:
+        return contextlib.nullcontext()
+
+    def evaluate(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        module = context.module
+        if isinstance(module, BatchNorm) and is_frozen(freeze, "/".join((*module.path, "scale"))):
+            kwargs = {**kwargs, "train": False}
+        return call(*args, **kwargs)
+
+    return nn.intercept_methods(evaluate)
+
+
+def only_the_rest(optimizer: optax.GradientTransformation, freeze: str | None) -> optax.GradientTransformation:
+    """The optimiser for the parameters that move; the others stay where they are."""
+    if freeze is None:
+        return optimizer
+    # Not optax.masked, which passes the gradients of the others through as updates.
+    return optax.partition({False: optimizer, True: optax.set_to_zero()}, lambda params: _frozen(freeze, params))
+
+
+def _frozen(freeze: str, params: Any) -> Any:
+    """A tree of booleans."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: is_frozen(freeze, "/".join(k.key for k in path)), params)

@@ -1,0 +1,32 @@
+"""From clothes to digits: does a network that has learned Fashion-MNIST need only ten images of each digit?
+
+The features of `fashion_small.py` stay as they are, BatchNorm's averages too; a new classifier on top learns. Beside
+it: the whole network learns on, from those features; and from nothing.
+
+    cnn-jax train experiments/fashion_small.py --workdir runs/fashion_small
+    cnn-jax weights export runs/fashion_small runs/fashion_small.safetensors
+    cnn-jax train experiments/digits_transfer.py
+    cnn-jax train experiments/digits_transfer.py --optim.freeze None
+    cnn-jax train experiments/digits_transfer.py --optim.freeze None --model.weights None --model.no-new-head
+
+Result: not yet run. The seed chooses the hundred images as well, so several seeds say more than one.
+"""
+
+from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+
+
+def config() -> Config:
+    return Config(
+        model=ModelConfig("resnet8_cifar", weights="runs/fashion_small.safetensors", new_head=True),
+        data=DataConfig(
+            "digits",
+            batch_size=50,
+            examples_per_class=10,
+            augment=("resize(28)", "pad_crop(3)"),
+            eval_augment=("resize(28)",),
+        ),
+        optim=OptimConfig(
+            "sgd", learning_rate=0.2, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.1, freeze="(?!head)"
+        ),
+        train=TrainConfig(steps=300),
+    )
