@@ -3,18 +3,15 @@
     uv run --group tensorflow --group bench python experiments/benchmarks/input_pipeline.py [memory | jpeg]
 
 memory: batches of 128 from 20,000 images of 32×32×3 in memory, padded by 4, cropped, and flipped at random. Ours
-gathers whole
-batches on the host and augments inside jit; tf.data maps TensorFlow's ops over the examples on all cores and batches;
-grain maps NumPy
-over the examples and batches.
+gathers whole batches on the host and augments inside jit; tf.data maps TensorFlow's ops over the examples on all cores
+and batches; grain maps NumPy over the examples and batches.
 
 jpeg: 256 files of 500×375, one box of random-resized-crop each (the same boxes on both sides), scaled bilinearly to
-224×224. Ours is
-`decode_crop` in a pool of threads; tf.data is `decode_and_crop_jpeg` and `resize` on all cores.
+224×224. Ours is `decode_crop` in a pool of threads, as in training; tf.data is `decode_and_crop_jpeg` and `resize` on
+all cores.
 
 Each line is the best of the rounds: images/s, images per second of processor time (which other work on the machine
-disturbs less),
-and ours divided by the peer's. They are rates of one machine: trust the ratios.
+disturbs less), and ours divided by the peer's. They are rates of one machine: trust the ratios.
 """
 
 import io
@@ -34,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from cnn_jax.data import ArrayDataset, DatasetInfo, Prefetch, apply_augment, parse_augment, train_batches
 from cnn_jax.data.decoding.decode import decode_crop, example_uniforms, random_crop
-from cnn_jax.data.decoding.encoded import available_processors
+from cnn_jax.data.decoding.encoded import available_processors, share_out
 
 BATCH, ROUNDS, PADDING = 128, 6, 4
 
@@ -132,8 +129,7 @@ def jpeg() -> None:
         buffer = io.BytesIO()
         Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
         files.append(buffer.getvalue())
-    numbers = [example_uniforms(0, 0, index) for index in range(len(files))]
-    boxes = np.array([crop.box(uniforms, 375, 500) for uniforms in numbers], np.int32)
+    boxes = np.array([crop.box(example_uniforms(0, 0, index), 375, 500) for index in range(len(files))], np.int32)
     pool = ThreadPoolExecutor(available_processors())
     size = 64
     windows = [range(first, first + size) for first in range(0, len(files), size)]
@@ -141,7 +137,11 @@ def jpeg() -> None:
     def ours() -> Iterator[np.ndarray]:
         for window in itertools.cycle(windows):
             out = np.empty((size, 224, 224, 3), np.uint8)
-            list(pool.map(lambda i, out=out: decode_crop(files[i], "", crop, numbers[i], out[i % size]), window))
+
+            def decode(place: int, out: np.ndarray = out, first: int = window[0]) -> None:
+                decode_crop(files[first + place], "", crop, example_uniforms(0, 0, first + place), out[place])
+
+            share_out(pool, available_processors(), decode, size)
             yield out
 
     def tf_data() -> Iterator[np.ndarray]:

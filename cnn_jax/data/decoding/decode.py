@@ -1,17 +1,16 @@
 """From an encoded image to the pixels that a batch holds: choose a box, decode what it needs, scale it."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..augmentation.crop_box import TRIES, crop_box_host
-from ..errors import DataError
 from ..order import DECODE_CROP, random_words
 from .images import check_size, decode_image
-
-Box = tuple[int, int, int, int]  # top, left, rows, columns
+from .jpeg import Box, decode_part, jpeg_size
 
 
 @dataclass(frozen=True)
@@ -43,80 +42,57 @@ def decode_crop(
 ) -> None:
     """Decode an image file, cut the box out and scale it, to RGB [crop.height, crop.width, 3] in `out`.
 
-    A JPEG is decoded at a half, a quarter or an eighth of its size where even then the box has at least as many pixels
-    as the result; so the bilinear scaling that follows (OpenCV's, with half-pixel centres) shrinks less than twofold
-    and need not average. Other formats are halved by averaging instead.
+    Of a JPEG only the box is decoded, and that at a half, a quarter or an eighth of its size where even then the box
+    has at least as many pixels as the result; so the bilinear scaling that follows (OpenCV's, with half-pixel centres)
+    shrinks less than twofold and need not average. Other formats are halved by averaging instead.
 
     Raises:
         DataError: as `decode_image`.
     """
-    size = _jpeg_size(content)
-    if (
-        size is None
-    ):  # not a JPEG, or one in CMYK, or damaged: the careful way, which also finds the words for what is wrong
-        image = decode_image(content, name)
-        box = crop.box(uniforms, *image.shape[:2])
-        scale = 1
-    else:
+    size, part = jpeg_size(content), None
+    if size is not None:
         check_size(size[1], size[0], name)
         box = crop.box(uniforms, *size)
         scale = max(s for s in (1, 2, 4, 8) if s == 1 or (box[2] >= s * crop.height and box[3] >= s * crop.width))
-        image = _decode_jpeg(content, name, size, scale)
-    _cut(image, _scaled(box, scale, image.shape[:2]), out)
+        with contextlib.suppress(ValueError):
+            part = decode_part(content, size, _scaled(box, scale, size), scale)
+    if (
+        part is None
+    ):  # not a JPEG, or something is wrong: the careful way forgives trifles, and finds words for the rest
+        image = decode_image(content, name)
+        top, left, rows, columns = crop.box(uniforms, *image.shape[:2])
+        part = image[top : top + rows, left : left + columns]
+    _resize(part, out)
 
 
 def crop_image(image: UInt8[np.ndarray, "h w c"], crop: HostCrop) -> UInt8[np.ndarray, "h2 w2 3"]:
     """What `decode_crop` does, of an image that is decoded already, for a crop that is not random."""
     out = np.empty((crop.height, crop.width, 3), np.uint8)
-    _cut(image, crop.box(np.zeros((TRIES, 4)), *image.shape[:2]), out)
+    top, left, rows, columns = crop.box(np.zeros((TRIES, 4)), *image.shape[:2])
+    _resize(image[top : top + rows, left : left + columns], out)
     return out
 
 
-def _cut(image: UInt8[np.ndarray, "h w c"], box: Box, out: UInt8[np.ndarray, "h2 w2 3"]) -> None:
+def _resize(part: UInt8[np.ndarray, "h w c"], out: UInt8[np.ndarray, "h2 w2 3"]) -> None:
     import cv2
 
-    top, left, rows, columns = box
     height, width, _ = out.shape
-    part = image[top : top + rows, left : left + columns]
+    channels = part.shape[2]
     while min(part.shape[0] / height, part.shape[1] / width) >= 2:  # average by halves, as a JPEG is decoded
         part = cv2.resize(part, (-(-part.shape[1] // 2), -(-part.shape[0] // 2)), interpolation=cv2.INTER_AREA)
-    if image.shape[2] == 3:
+    if channels == 3:
         cv2.resize(part, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
     else:
         out[:] = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, 1)
 
 
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG that simplejpeg can decode to RGB, else None."""
-    import simplejpeg
-
-    if content[:2] != b"\xff\xd8":
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
-    except ValueError:
-        return None
-    return (height, width) if colours in ("YCbCr", "Gray", "RGB") else None
-
-
-def _decode_jpeg(content: bytes, name: str, size: tuple[int, int], scale: int) -> UInt8[np.ndarray, "h w 3"]:
-    import simplejpeg
-
-    height, width = (-(-side // scale) for side in size)
-    try:
-        # The smallest of libjpeg's eight scales that is not below this size, which is exactly 1 / scale.
-        # The fast integer transform, as tf.data's default: up to 4 of 255 off the accurate one.
-        return simplejpeg.decode_jpeg(content, min_height=height, min_width=width, fastdct=True)
-    except ValueError as error:
-        raise DataError(f"{name} is not an image that can be read, or is cut short ({error}).") from error
-
-
-def _scaled(box: Box, scale: int, size: Sequence[int]) -> Box:
-    """The box in an image decoded at 1 / scale: whole pixels, not empty, within the image."""
+def _scaled(box: Box, scale: int, size: tuple[int, int]) -> Box:
+    """The box in an image of `size` that is decoded at 1 / scale: whole pixels, not empty, within the image."""
     if scale == 1:
         return box
     first = [round(box[side] / scale) for side in (0, 1)]
-    last = [min(max(round((box[side] + box[side + 2]) / scale), first[side] + 1), size[side]) for side in (0, 1)]
+    ends = [-(-side // scale) for side in size]
+    last = [min(max(round((box[side] + box[side + 2]) / scale), first[side] + 1), ends[side]) for side in (0, 1)]
     return first[0], first[1], last[0] - first[0], last[1] - first[1]
 
 

@@ -2,7 +2,8 @@
 
 import copy
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,8 @@ class EncodedDataset:
         self._rows = rows
         self._crop = crop
         self._folder = folder
-        self._pool = ThreadPoolExecutor(num_threads or available_processors(), thread_name_prefix="decode")
+        self._num_threads = num_threads or available_processors()
+        self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="decode")
         self.labels = np.ascontiguousarray(labels if rows is None else labels[rows], np.int32)
         self.info = info
         self.num_host_specs = crop.num_specs
@@ -90,7 +92,7 @@ class EncodedDataset:
             uniforms = example_uniforms(seed, int(epoch[position]) if epoch is not None else 0, index)
             self._decode(index, uniforms, out[position])
 
-        list(self._pool.map(decode, range(len(indices))))  # raises what a thread raised
+        share_out(self._pool, self._num_threads, decode, len(indices))
         return out
 
     def _decode(self, index: int, uniforms: np.ndarray, out: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -106,6 +108,25 @@ def _open_records(folder: Path, split: str) -> Any:
 
     builder = tfds.builder_from_directory(folder)
     return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def share_out(pool: ThreadPoolExecutor, num_threads: int, work: Callable[[int], None], count: int) -> None:
+    """Call work(0) … work(count − 1) in the threads of a pool, each as soon as a thread is free.
+
+    One task a thread, which takes number after number: a task a number would keep Python busy.
+    """
+    waiting = deque(range(count))
+
+    def take() -> None:
+        while True:
+            try:
+                number = waiting.popleft()
+            except IndexError:  # all are taken
+                return
+            work(number)
+
+    for task in [pool.submit(take) for _ in range(min(num_threads, count))]:
+        task.result()  # raises what a thread raised
 
 
 def available_processors() -> int:

@@ -52,7 +52,7 @@ def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
             image: Image.Image = Image.open(io.BytesIO(content))
         check_size(image.width, image.height, name)
         frames = getattr(image, "n_frames", 1)
-        if frames > 1:
+        if frames > 1 and image.format != "MPO":  # a JPEG as cameras write it, with a preview behind the picture
             raise DataError(f"{name} moves ({frames} frames); only still images are read.")
         image.load()
     except Image.DecompressionBombError as error:

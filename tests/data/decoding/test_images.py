@@ -64,6 +64,14 @@ def test_palette_and_transparency_become_rgb(tmp_path, picture):
     assert np.abs(read_image(tmp_path / "palette.gif").astype(int) - few).max() <= 2
 
 
+def test_first_picture_of_a_camera_file_is_read(tmp_path, picture):
+    preview = Image.fromarray(picture[::4, ::4])
+    Image.fromarray(picture).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[preview], quality=95)
+    assert Image.open(tmp_path / "a.jpg").n_frames == 2
+    ours = read_image(tmp_path / "a.jpg")
+    assert ours.shape == picture.shape and np.abs(ours.astype(int) - picture).max() <= 8
+
+
 def bomb() -> bytes:
     """A PNG header that announces 20,000 × 20,000 pixels, with next to nothing behind it."""
 
