@@ -158,7 +158,9 @@ def _compare(
     lines = [f"  {len(rows)} {kind}: {_some(rows)}" for kind, rows in problems.items() if rows]
     if lines:
         if not missing and not left_over and all(_is_head(p) for p in misfits):
-            lines.append("  Only the classifier differs: leave it out (`head=False`), or set the number of classes.")
+            lines.append(
+                "  Only the classifier differs: leave it out (`--no-head`, or `head=False`), or take as many classes."
+            )
         raise WeightsError(f"`{path}` does not hold this network's weights.\n" + "\n".join(lines))
 
 

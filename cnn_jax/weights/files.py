@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -43,9 +44,14 @@ def read_torch(path: Path | str) -> Tensors:
         ) from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # an unpickler meets every kind of damage with another exception
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"`{path}` is not a file of plain tensors, or is damaged: {reason}") from error
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"`{path}` is refused: it is a pickle of other things than plain tensors, and reading one runs whatever code "
+            "it names. If you trust it, load it in PyTorch and save `model.state_dict()`."
+        ) from error
+    except Exception as error:  # damage shows as every kind of exception
+        reason = str(error).split(". ")[0]
+        raise WeightsError(f"`{path}` is no complete file of PyTorch's: {reason}.") from error
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(f"`{path}` holds no state dict; save `model.state_dict()`.")
     # NumPy has no bfloat16 of its own; float32 holds all of its values.

@@ -42,6 +42,8 @@ def torch(monkeypatch):
 
     def load(path, **keywords):
         module.calls.append(keywords)
+        if path.read_bytes() == b"cut":
+            raise RuntimeError("failed finding central directory. A long explanation.")
         if path.read_bytes().startswith(b"\x80"):
             raise pickle.UnpicklingError("Weights only load failed.\nA long explanation.")
         return module.answer
@@ -69,6 +71,12 @@ def test_other_objects_are_refused(torch, tmp_path, answer):
         read_torch(path)
 
 
+def test_a_damaged_file_is_described(torch, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"cut")
+    with pytest.raises(WeightsError, match=r"is no complete file of PyTorch's: failed finding central directory\.$"):
+        read_torch(tmp_path / "a.pth")
+
+
 class Malice:
     """Writes a file when unpickled without restraint."""
 
@@ -86,10 +94,10 @@ def test_a_pickle_is_refused_and_never_run(torch, tmp_path, suffix):
     with pytest.raises(WeightsError) as error:
         load_weights(path, create_model("lenet5"))
     if suffix in (".pth", ".pt"):
-        assert "is not a file of plain tensors, or is damaged: Weights only load failed." in str(error.value)
+        assert "is refused: it is a pickle of other things than plain tensors" in str(error.value)
     else:
         assert "weights are read from .safetensors, .pth, .pt and .h5 files only" in str(error.value)
-    assert "long explanation" not in str(error.value) and not target.exists()
+    assert "Weights only" not in str(error.value) and not target.exists()
 
 
 def test_without_torch_the_message_says_how_to_get_it(tmp_path, monkeypatch):

@@ -1,0 +1,37 @@
+"""timm's networks against ours: its files are read under its names. `test_torchvision.py` says how to run it."""
+
+import pytest
+from comparison import largest_differences, other_side, readme_table
+
+from cnn_jax.models import create_model
+from cnn_jax.weights import input_convention, load_weights
+
+pytestmark = pytest.mark.parity
+
+SIZES = {
+    **dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], (64, 97)),
+    "inception_v3": (75, 107),
+    **dict.fromkeys([f"resnet{depth}" for depth in (18, 34, 50, 101, 152)], (64, 97)),
+    "resnet50_v2": (64, 97),
+    **dict.fromkeys(["resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"], (64, 97)),
+}
+
+
+@pytest.fixture(scope="module")
+def table():
+    with readme_table("timm", SIZES) as rows:
+        yield rows
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_features_equal_timms(name, table, tmp_path):
+    theirs = "resnetv2_50" if name == "resnet50_v2" else name
+    other_side("timm_side.py", theirs, tmp_path, *SIZES[name])
+    model = create_model(name, 10)
+    variables = load_weights(tmp_path / "model.safetensors", model)
+    table[name] = largest_differences(model, variables, tmp_path, SIZES[name])
+    convention = input_convention(name, tmp_path / "model.safetensors")
+    assert convention.source.startswith(f"timm, {theirs}")
+    assert convention.crop == (299 if name == "inception_v3" else 224)
+    for file in tmp_path.iterdir():
+        file.unlink()
