@@ -59,10 +59,13 @@ class GoogLeNet(Network):
     Args:
       response_norm: local response normalisation around the stem's second and third convolution (figure 3).
       last_window: of the fourth pooling: 3 in the paper, 2 in torchvision.
+      aux_window: of the auxiliary classifiers' average pooling of stride 3: 5 in the paper (§5), which leaves 4×4 of
+        14×14; None divides a map of any size into 4×4 parts (torchvision), as is done afterwards in any case.
     """
 
     response_norm: bool = False
     last_window: int = 2
+    aux_window: int | None = None
 
     @property
     def aux_weight(self) -> dict[str, float]:
@@ -105,6 +108,8 @@ class GoogLeNet(Network):
     def auxiliary(self, name: str, x: Array, train: bool) -> None:
         """A classifier on the way: 4×4 averages, 1×1 to 128 channels, 1,024 units, 70 % dropout (§5)."""
         layers = self.layers(epsilon=1e-3)
+        if self.aux_window is not None and min(x.shape[1:3]) >= self.aux_window:
+            x = avg_pool(x, self.aux_window, 3)
         x = ConvUnit(layers, self.scaled(128), 1, name=f"{name}_conv")(adaptive_avg_pool(x, 4), train)
         x = layers.activate(layers.dense(f"{name}_fc", self.scaled(1024))(x.reshape(x.shape[0], -1)))
         x = Dropout(0.7, name=f"{name}_dropout")(x, train=train)

@@ -95,7 +95,9 @@ MODELS: dict[str, Architecture] = {
     "vgg16_bn": _vgg(2, 2, 3, 3, 3, norm="batch"),
     "vgg19_bn": _vgg(2, 2, 4, 4, 4, norm="batch"),
     "googlenet": Architecture(GoogLeNet, googlenet.PUBLISHED),
-    "googlenet_paper": Architecture(GoogLeNet, googlenet.PUBLISHED_2014, {"response_norm": True, "last_window": 3}),
+    "googlenet_paper": Architecture(
+        GoogLeNet, googlenet.PUBLISHED_2014, {"response_norm": True, "last_window": 3, "aux_window": 5}
+    ),
     "inception_v3": Architecture(InceptionV3, inception_v3.PUBLISHED, image_shape=(299, 299, 3)),
     "resnet18": _resnet(2, 2, 2, 2),
     "resnet34": _resnet(3, 4, 6, 3),

@@ -88,6 +88,7 @@ class ResNetV2(Network):
             self.scaled(self.inner_features[stage - 1]) if self.inner_features else None,
             strides=2 if strides else 1,
             shortcut=shortcut,
+            first=number == 1,
             open_bias=True if keras else None,
             dropout=(options.dropout or 0.0) if self.dropout_in_blocks else 0.0,
             drop_path=(options.drop_path or 0.0) * number / sum(self.depths),

@@ -11,13 +11,15 @@ from cnn_jax.modules.residual import Shortcut
 class PreActivationBlock(nn.Module):
     """Normalisation and activation before each convolution; what is added is never touched on its way.
 
-    A projection sees the activated input, the identity the raw one. Layers are called `norm1`, `conv1`, `norm2` ….
+    A projection sees the activated input, the identity the raw one, but in the first block of a network. Layers are
+    called `norm1`, `conv1`, `norm2` ….
 
     Args:
       features: channels put out.
       inner: channels of the 3×3 convolution of a bottleneck; None: two 3×3 convolutions of `features` channels.
       strides: step of the (first) 3×3 convolution.
       shortcut: as in `Shortcut`, or "none".
+      first: the input is a convolution's that nothing activated yet: it is activated before the paths part (appendix).
       open_bias: biases on the convolutions that no normalisation follows: the last one and the projection.
       dropout: rate between the two 3×3 convolutions (Zagoruyko and Komodakis 2016, §2.4).
       drop_path: rate of `DropPath`.
@@ -28,6 +30,7 @@ class PreActivationBlock(nn.Module):
     inner: int | None = None
     strides: int = 1
     shortcut: str = "B"
+    first: bool = False
     open_bias: bool | None = None
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -63,4 +66,4 @@ class PreActivationBlock(nn.Module):
             use_bias=self.open_bias,
             name="shortcut",
         )
-        return y + around(active if projects else x, train=train)
+        return y + around(active if projects or self.first else x, train=train)

@@ -46,8 +46,8 @@ def read_torch(path: Path | str) -> Tensors:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"`{path}` is refused: it is a pickle of other things than plain tensors, and reading one runs whatever code "
-            "it names. If you trust it, load it in PyTorch and save `model.state_dict()`."
+            f"`{path}` is refused: it is a pickle of other things than plain tensors, and reading one runs whatever "
+            "code it names. If you trust it, load it in PyTorch and save `model.state_dict()`."
         ) from error
     except Exception as error:  # damage shows as every kind of exception
         reason = str(error).split(". ")[0]

@@ -1,4 +1,4 @@
-"""What the comparisons with PyTorch's libraries share: the other Python, the largest differences, the README's tables."""
+"""What the comparisons with PyTorch's libraries share: the other Python, the differences, the README's tables."""
 
 import contextlib
 import fcntl
@@ -46,7 +46,7 @@ def without_dropout(call, arguments, keywords, context):
 def largest_differences(
     model: nn.Module, variables: Mapping[str, Any], folder: Path, sizes: tuple[int, ...], *, train: bool = False
 ) -> dict[str, float]:
-    """For each named feature, the largest difference relative to its largest value, over the sizes written to `folder`."""
+    """The largest difference in each feature, relative to its largest value, over the sizes written to `folder`."""
 
     @functools.partial(jax.jit, compiler_options=QUICK_COMPILE)
     def run(variables, images):

@@ -1,0 +1,78 @@
+"""Networks that no library has, against `paper_networks.py`: every named feature at two sizes, from drawn variables."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import numpy as np
+import paper_networks
+import pytest
+from matrix import QUICK_COMPILE
+
+from cnn_jax.models import ModelOptions, abstract_variables, create_model
+from cnn_jax.modules import Dropout
+
+# Relative to a feature's largest value; the reference is in double precision.
+TOLERANCE = 1e-4
+AUX = functools.partial(paper_networks.googlenet_2014, aux=True)
+PLAIN = functools.partial(paper_networks.residual_2015, shortcuts=False)
+
+
+def drawn(model, shape):
+    """Kernels that keep the signal's size, and biases, scales and statistics that are not zero and one."""
+    random = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        match path[-1].key:
+            case "kernel":
+                value = random.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape)
+            case "var":
+                value = random.uniform(0.5, 2.0, leaf.shape)
+            case kind:
+                value = (kind == "scale") + random.normal(0, 0.2, leaf.shape)
+        return value.astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, abstract_variables(model, shape))
+
+
+def without_dropout(call, arguments, keywords, context):
+    """Interceptor: training mode, in which the auxiliary classifiers speak, but nothing dropped."""
+    return arguments[0] if isinstance(context.module, Dropout) else call(*arguments, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sizes", "reference"),
+    [
+        # Sizes whose last maps are 6×6; the channels are few, all else is as published.
+        ("alexnet_paper", {"width": 0.05}, (227, 240), paper_networks.alexnet_2012),
+        ("googlenet_paper", {"width": 0.1}, (64, 97), paper_networks.googlenet_2014),
+        ("googlenet_paper", {"width": 0.05, "aux": True}, (224, 226), AUX),
+        ("resnet20_cifar", {"width": 0.5}, (32, 41), paper_networks.residual_2015),
+        ("plain20_cifar", {"width": 0.5}, (32, 41), PLAIN),
+        ("resnet20_v2_cifar", {"width": 0.5}, (32, 41), paper_networks.pre_activation_2016),
+        ("resnet164_v2_cifar", {"width": 0.25}, (32, 41), paper_networks.pre_activation_2016),
+        ("wrn16_8", {"width": 0.1}, (32, 41), paper_networks.pre_activation_2016),
+        ("wrn28_10", {"width": 0.1}, (32, 41), paper_networks.pre_activation_2016),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_features_equal_the_papers(name, options, sizes, reference):
+    aux = "aux" in options
+    model = create_model(name, 7, options=ModelOptions(**options))
+
+    @functools.partial(jax.jit, compiler_options=QUICK_COMPILE)
+    def run(variables, images):
+        with nn.intercept_methods(without_dropout):
+            return model.apply(variables, images, train=aux, mutable=["features"])[1]["features"]
+
+    variables = drawn(model, (sizes[0], sizes[0], 3))
+    for size in sizes:
+        images = np.random.default_rng(size).normal(0, 1, (2, size, size, 3)).astype(np.float32)
+        if "paper" in name:
+            images *= 100  # raw pixels, as in 2012, whose squares response normalisation feels
+        expected = reference(variables, images.astype(np.float64))
+        got = run(variables, images)
+        assert set(got) == set(expected)
+        for feature, value in expected.items():
+            difference = np.abs(np.asarray(got[feature]) - value).max() / np.abs(value).max()
+            assert difference < TOLERANCE, (feature, size, difference)
