@@ -5,8 +5,8 @@
 
 Krizhevsky et al. 2012: batch 128, rate 0.01 (0.02 at batch 256) divided by ten three times in about 90 epochs,
 momentum 0.9, decay 0.0005 (section 5); random crops and flips of 256×256 images, colour shifted along the principal
-components, ten views averaged (section 4.1). Two deviations: the drops come at fixed epochs, where the authors
-watched the validation error, and the decay spares the biases.
+components, ten views averaged (section 4.1). Deviations: the drops come at fixed epochs, where the authors
+watched the validation error; the mean is subtracted by channel, not by pixel; the decay spares the biases.
 
 Result: not yet run. The paper's table 2 reports an error of 40.7 % top-1 and 18.2 % top-5 on the validation images
 (one network); it takes five to six days on two GTX 580.
@@ -31,6 +31,8 @@ def config() -> Config:
             ),
             eval_augment=("resize_shorter(256)", "center_crop(256)"),
             eval_views="ten_crop(227)",
+            # Values up to 255, less their mean and not divided: the initialisation with deviation 0.01 is made for them.
+            std=(1 / 255,),
         ),
         optim=OptimConfig(
             "sgd",
