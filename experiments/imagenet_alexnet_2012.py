@@ -31,7 +31,7 @@ def config() -> Config:
             ),
             eval_augment=("resize_shorter(256)", "center_crop(256)"),
             eval_views="ten_crop(227)",
-            # Values up to 255, less their mean and not divided: the initialisation with deviation 0.01 is made for them.
+            # Values up to 255, less their mean: the initialisation with deviation 0.01 is made for them.
             std=(1 / 255,),
         ),
         optim=OptimConfig(
