@@ -29,7 +29,8 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
 
     Args:
       command: of one process; the flags that make it one of several are added.
-      restarts: how often to start all again after one has died.  A wrong command or a stop by a signal is no death.
+      restarts: how often to start all again after one has died or was preempted.  A wrong command is no death, nor is a
+        signal to the launcher, after which all stop.
 
     Returns:
       0, or the exit status of the first that failed, 128 + n for signal n.
@@ -39,8 +40,12 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
             status = group.run([[*command, *flags] for flags in _flags(processes)])
             if status in (0, 2) or group.stopped or attempt == restarts:
                 return status
-            print(f"launch: a process died with status {status}; starting all again.", file=sys.stderr, flush=True)
+            _say(f"a process died with status {status}; starting all again.")
     return status
+
+
+def _say(text: str) -> None:
+    print(f"launch: {text}", file=sys.stderr, flush=True)
 
 
 def _flags(processes: int) -> list[list[str]]:
@@ -63,7 +68,7 @@ class _Processes:
 
     def __init__(self) -> None:
         self.stopped = False
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "_Processes":
         main = threading.current_thread() is threading.main_thread()
@@ -72,14 +77,14 @@ class _Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._running:
+        for process in self._running.values():
             process.kill()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True
-        for process in self._running:
+        for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
 
@@ -91,7 +96,7 @@ class _Processes:
                 process = subprocess.Popen(
                     command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
                 )
-            self._running.append(process)
+            self._running[number] = process
             out_prefix, err_prefix = "" if number == 0 else f"[{number}] ", f"[{number}] "
             for pipe, prefix in ((process.stdout, out_prefix), (process.stderr, err_prefix)):
                 forwarder = threading.Thread(target=_forward, args=(pipe, prefix), daemon=True)
@@ -105,16 +110,18 @@ class _Processes:
     def _wait(self) -> int:
         first, deadline = 0, float("inf")
         while self._running:
-            for process in list(self._running):
+            for number, process in list(self._running.items()):
                 code = process.poll()
                 if code is None:
                     continue
-                self._running.remove(process)
+                del self._running[number]
+                if code < 0 and time.monotonic() <= deadline:
+                    _say(f"process {number} was ended by {signal.Signals(-code).name}.")
                 code = 128 - code if code < 0 else code
                 if code and not first:
                     first, deadline = code, time.monotonic() + GRACE_SECONDS
             if time.monotonic() > deadline:
-                for process in self._running:
+                for process in self._running.values():
                     process.kill()
             time.sleep(_POLL_SECONDS)
         return first

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from .layout import Layout
 
 # A process that has not been heard of for so long is dead.
 HEARTBEAT_SECONDS = 30
+
+# Status codes of XLA that are about the program or this machine; with any other, a peer may be what failed.
+_OWN_FAULTS = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
 
 # Steps after which a number that one process put in is known to all: no more than the loop runs ahead of the devices.
 STEPS_TO_AGREE = 2
@@ -67,18 +71,29 @@ def joined(
                 f"`parallel.distributed`: {error} No cluster was found in the environment; give "
                 "`parallel.coordinator`, `parallel.num_processes` and `parallel.process_id`, or use `cnn-jax launch`."
             ) from error
+    this, count = "a process that had just started", None
     try:
+        count = jax.process_count()  # here the processes meet for the first time
+        this = f"process {jax.process_index()} of {count}"
         yield
         # Process 0 has pictures to draw; who left before it would be taken for dead.
         wait_for_all("end")
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1:
+    except (jax.errors.JaxRuntimeError, ValueError, TimeoutError) as error:  # ValueError: from a program's first call
+        if count == 1 or not _may_be_a_peers(error):
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        reason = str(error).splitlines()[0][:200]
         raise PeerError(
-            f"process {jax.process_index()} of {jax.process_count()} lost another one ({reason}). Start all of them "
-            "again: the run continues from its newest checkpoint."
+            f"{this} lost another one ({reason}). Start all of them again: the run continues from its newest "
+            "checkpoint."
         ) from error
+
+
+def _may_be_a_peers(error: Exception) -> bool:
+    """Whether it may be a collective operation that failed."""
+    if isinstance(error, TimeoutError):  # Orbax's, when a peer does not come to the end of a save
+        return True
+    code = re.match(r"([A-Z_]+): ", str(error))
+    return code is not None and code[1] not in _OWN_FAULTS
 
 
 def is_writer() -> bool:

@@ -42,6 +42,11 @@ def lines_of(folder):
     return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
 
 
+def sums_of(folder):
+    """The checksums of all arrays of the last checkpoint."""
+    return json.loads((folder / "checkpoints" / "200" / "checksum" / "metadata").read_text())
+
+
 @pytest.fixture(scope="module")
 def undisturbed(experiment, tmp_path_factory):
     """A run of two processes, and what it printed."""
@@ -81,8 +86,10 @@ def test_a_killed_process_ends_the_other_and_a_restart_ends_as_if_undisturbed(un
     _, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, err
     assert re.search(r"\[0\] cnn-jax: process 0 of 2 lost another one .*continues from its newest checkpoint", err)
+    assert "launch: process 1 was ended by SIGKILL." in err
     assert "starting all again" in err
     assert lines_of(tmp_path / "run") == lines_of(undisturbed[0])
+    assert sums_of(tmp_path / "run") == sums_of(undisturbed[0])
 
 
 @pytest.mark.slow
@@ -112,6 +119,7 @@ def test_a_stopped_run_continues_to_the_same_end(stopped, undisturbed, experimen
     _, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 0, err
     assert lines_of(tmp_path / "run") == lines_of(undisturbed[0])
+    assert sums_of(tmp_path / "run") == sums_of(undisturbed[0])
 
 
 def test_a_run_of_two_processes_continues_in_one(stopped, undisturbed, experiment, tmp_path):
