@@ -7,10 +7,9 @@ added up.  Bytes on the wire are of ring algorithms: a device sends 2 (n − 1) 
 what is gathered or scattered.  Memory is the compiler's plan on a CPU in float32; an accelerator's will differ.
 From these follows an estimate for 256 accelerators.
 
-Result (jax 0.12, 32 images a device): with 8 and with 256 devices alike, 206 all-reduces: the gradients in two
-(102 MB), and two for each of the 53 BatchNorm layers in either direction, but where the compiler joined them.  fsdp
-gathers parameters besides (142 MB on 256 devices) and holds 0.2 GB less; XLA for a CPU does not turn the reduction of
-sharded gradients into a reduce-scatter, as it does for GPUs and TPUs, which would halve what that sends.
+Columns: how many all-reduces of gradients, and their bytes; the small all-reduces of BatchNorm and the metrics; other
+messages (fsdp gathers parameters); what a device sends in a step; the state that lies on it; its peak.  The README has
+the result for 8 and for 256 devices.
 """
 
 import argparse
@@ -25,11 +24,15 @@ _KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
 _COLLECTIVE = re.compile(rf"= (?P<shapes>\(?[^=]*?\)?) (?P<kind>{_KINDS})(?:-start)?\(")
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 
-# NVIDIA, "DGX H100" data sheet: eight ConnectX-7 of 400 Gbit/s for eight GPUs, so 50 GB/s for each between nodes.
-LINK_BYTES_PER_SECOND = 50e9
-# Assumed, not published: what a small reduction over 256 devices takes, and the images a GPU trains a second alone.
+# Between the largest message of BatchNorm or the classifier's bias, and the gradients that the compiler joined.
+LARGE_BYTES = 1_000_000
+
+# NVIDIA's "DGX A100" data sheet: eight ConnectX-6 of 200 Gbit/s for eight GPUs, so 25 GB/s between nodes for each.
+LINK_BYTES_PER_SECOND = 25e9
+# NVIDIA's DeepLearningExamples, PyTorch ResNet-50 v1.5: one A100 (80 GB) in mixed precision, trained alone.
+IMAGES_PER_SECOND = 2470
+# Assumed, not published: what a reduction of some kilobytes over 256 GPUs takes.
 SMALL_REDUCTION_SECONDS = 30e-6
-IMAGES_PER_SECOND = 2800
 
 
 def wire_factor(kind: str, devices: int) -> float:
@@ -49,8 +52,8 @@ def collectives(hlo: str) -> dict[str, list[int]]:
     return dict(found)
 
 
-def compile_step(strategy: str, per_device: int, size: int) -> Any:
-    """The compiled training step of ResNet-50."""
+def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
+    """The compiled training step of ResNet-50, and the bytes of its state on one device."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -64,7 +67,7 @@ def compile_step(strategy: str, per_device: int, size: int) -> Any:
 
     batch_size = per_device * jax.device_count()
     config = Config(
-        model=ModelConfig("resnet50", conv="xla"),
+        model=ModelConfig("resnet50"),
         data=DataConfig(batch_size=batch_size),
         parallel=ParallelConfig(strategy=strategy),  # type: ignore[arg-type]
     )
@@ -84,7 +87,9 @@ def compile_step(strategy: str, per_device: int, size: int) -> Any:
     batch |= {
         k: jax.ShapeDtypeStruct((batch_size,), jnp.int32, sharding=layout.split) for k in ("label", "index", "epoch")
     }
-    return layout.compile_train(step, state, batch)
+    leaves = jax.tree.leaves(state)
+    state_bytes = sum(math.prod(a.sharding.shard_shape(a.shape)) * a.dtype.itemsize for a in leaves)
+    return layout.compile_train(step, state, batch), state_bytes
 
 
 def main() -> None:
@@ -99,37 +104,40 @@ def main() -> None:
     )
     from cnn_jax.parallel import peak_bytes
 
-    print("| strategy | devices | collective | count | largest | MB | MB sent a device | memory a device |")
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ["strategy", "devices", "gradients", "BatchNorm", "others", "sent", "state", "peak"]
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for strategy in ("jit", "fsdp"):
-        compiled = compile_step(strategy, options.per_device, options.size)
+        compiled, state_bytes = compile_step(strategy, options.per_device, options.size)
         found = collectives(compiled.as_text())
-        memory = f"{peak_bytes(compiled) / 1e9:.2f} GB"
-        for kind, sizes in sorted(found.items()):
-            total = sum(sizes)
-            sent = total * wire_factor(kind, options.devices)
-            row = [strategy, options.devices, kind, len(sizes), f"{max(sizes) / 1e6:.2f} MB", f"{total / 1e6:.1f}"]
-            print("| " + " | ".join(str(cell) for cell in [*row, f"{sent / 1e6:.1f}", memory]) + " |", flush=True)
-            memory = ""
+        sent = sum(sum(sizes) * wire_factor(kind, options.devices) for kind, sizes in found.items())
+        large, small = split(found["all-reduce"])
+        others = [size for kind, sizes in found.items() if kind != "all-reduce" for size in sizes]
+        counts = [f"{len(sizes)}, {sum(sizes) / 1e6:.1f} MB" for sizes in (large, small, others)]
+        sizes = [f"{sent / 1e6:.0f} MB", f"{state_bytes / 1e6:.0f} MB", f"{peak_bytes(compiled) / 1e9:.2f} GB"]
+        print("| " + " | ".join([strategy, str(options.devices), *counts, *sizes]) + " |", flush=True)
         if strategy == "jit":
-            estimate = describe_estimate(found["all-reduce"])
+            estimate = describe_estimate(large, small)
     print("\n" + estimate)
 
 
-def describe_estimate(sizes: list[int], devices: int = 256, batch_size: int = 8192) -> str:
+def split(sizes: list[int]) -> tuple[list[int], list[int]]:
+    """Reductions of gradients, which the compiler has joined, and the small ones of BatchNorm and the metrics."""
+    return [size for size in sizes if size >= LARGE_BYTES], [size for size in sizes if size < LARGE_BYTES]
+
+
+def describe_estimate(large: list[int], small: list[int], devices: int = 256, batch_size: int = 8192) -> str:
     """A step on many accelerators: computation, the large reductions by bandwidth, the small ones by latency."""
-    large = [s for s in sizes if s >= 1e6]
     compute = batch_size / devices / IMAGES_PER_SECOND
     gradients = sum(large) * wire_factor("all-reduce", devices) / LINK_BYTES_PER_SECOND
-    statistics = (len(sizes) - len(large)) * SMALL_REDUCTION_SECONDS
-    step = compute + statistics + gradients
-    best = compute + statistics
+    statistics = len(small) * SMALL_REDUCTION_SECONDS
+    step, best = compute + statistics + gradients, compute + statistics
     return (
         f"On {devices} accelerators at batch {batch_size}: computing {batch_size // devices} images "
         f"{compute * 1e3:.1f} ms; reducing {sum(large) / 1e6:.0f} MB of gradients {gradients * 1e3:.1f} ms; "
-        f"{len(sizes) - len(large)} small reductions {statistics * 1e3:.1f} ms. A step takes {step * 1e3:.1f} ms when "
+        f"{len(small)} small reductions {statistics * 1e3:.1f} ms. A step takes {step * 1e3:.1f} ms when "
         f"nothing overlaps ({compute / step:.0%} of linear, {batch_size / step:,.0f} images/s), and "
-        f"{best * 1e3:.1f} ms when the gradients hide behind the backward pass ({compute / best:.0%})."
+        f"{best * 1e3:.1f} ms when the gradients hide behind the backward pass ({compute / best:.0%}, "
+        f"{batch_size / best:,.0f} images/s)."
     )
 
 

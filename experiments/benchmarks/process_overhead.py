@@ -4,6 +4,8 @@
 
 Both train the same global batches of 128, in turn; the images a second are those of `metrics.jsonl` after the first log
 line, which holds the compilation.  Two processes exchange all gradients and every BatchNorm's statistics through gloo.
+
+Result: not yet run on a quiet machine.
 """
 
 import argparse
