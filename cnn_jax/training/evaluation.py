@@ -23,7 +23,8 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     """One pass over a data set.
 
     Returns:
-      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions.
+      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions. Where the data
+      set was prepared without files that could not be decoded, skipped_files: how many, over all its splits.
     """
     layout = session.layout
     # A run may be evaluated on more devices than it was trained on, which its batch need not divide by.
@@ -38,8 +39,10 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
         values = {k: np.asarray(v).tolist() for k, v in total.compute().items()}
     per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
+    left_out = {"skipped_files": len(dataset.info.skipped)} if dataset.info.skipped else {}
     return {
         "num_examples": int(total.top1.count),
+        **left_out,
         **values,
         "per_class": {name: None if math.isnan(v) else v for name, v in per_class.items()},
     }

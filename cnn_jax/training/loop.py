@@ -80,6 +80,10 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
             if step == last and (test := _test_values(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 return Result(directory, last, test)
+            if skipped := session.info.skipped:
+                listed = writer.list_skipped(skipped)
+                progress.say(f"{len(skipped)} files are left out, in training and evaluation; {listed} lists them:")
+                progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
             window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
@@ -129,7 +133,9 @@ def _steps(
     ):
         while step < last:
             profiler.before_step(step - first)
-            state, metrics = train_step(state, next(ready))
+            with window.waiting():
+                batch = next(ready)
+            state, metrics = train_step(state, batch)
             if line_due:  # one step late, so that the device works while the line is written
                 report(step, "train", window.take())
             step += 1

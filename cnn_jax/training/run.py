@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -151,6 +151,13 @@ class RunWriter:
         self._metrics.flush()
         self._events.write_scalars(step, {f"{split}/{k}": v for k, v in values.items() if isinstance(v, (int, float))})
         self._events.flush()
+
+    def list_skipped(self, files: Sequence[str]) -> Path:
+        """Lists the data set's files that could not be used in the folder's `skipped.txt`, one a line."""
+        path = self.run.directory / "skipped.txt"
+        if self._lock is not None:
+            _write_atomically(path, "".join(f"{file}\n" for file in files))
+        return path
 
     def close(self) -> None:
         """Closes the files and releases the folder."""

@@ -25,7 +25,14 @@ class MetricWindow:
         self._folded = saved
         self._pending: list[TrainMetrics] = []
         self._batch_size = batch_size
-        self._steps, self._seconds, self._since = 0, 0.0, time.perf_counter()
+        self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, time.perf_counter()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time in which the loop waits for its next batch."""
+        began = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - began
 
     def add(self, metrics: TrainMetrics) -> None:
         """Takes one step's metrics; waits for the step `STEPS_AHEAD` before it."""
@@ -44,13 +51,17 @@ class MetricWindow:
         return self._folded
 
     def take(self) -> dict[str, float]:
-        """The means since the last call, with `time/images_per_s`, and starts anew."""
+        """The means since the last call, and starts anew.
+
+        Besides, `time/images_per_s`, and `time/waiting_for_data`: the part of the time in which there was no batch.
+        """
         folded = self.fold()
         seconds = self._seconds + time.perf_counter() - self._since
         values = {k: float(v) for k, v in folded.compute().items()}
         values["time/images_per_s"] = self._steps * self._batch_size / seconds
+        values["time/waiting_for_data"] = self._waited / seconds
         self._folded = jax.tree.map(lambda x: x * 0, folded)
-        self._steps, self._seconds, self._since = 0, 0.0, time.perf_counter()
+        self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, time.perf_counter()
         return values
 
     @contextlib.contextmanager

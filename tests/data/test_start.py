@@ -40,7 +40,7 @@ def prepared(tmp_path_factory):
     random = np.random.default_rng(0)
     np.save(arrays / "train_images.npy", random.integers(0, 256, (60_000, 28, 28, 1), np.uint8))
     np.save(arrays / "train_labels.npy", random.integers(0, 10, 60_000, np.int32))
-    info = {"class_names": DIGITS, "mean": [0.1307], "std": [0.3081], "splits": {"train": 60_000}}
+    info = {"layout": 1, "class_names": DIGITS, "mean": [0.1307], "std": [0.3081], "splits": {"train": 60_000}}
     (arrays / "info.json").write_text(json.dumps(info))
     return root
 

@@ -1,5 +1,7 @@
 """A window of metrics gives the means since the last line, and the same bits whether or not it was saved in between."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -26,6 +28,19 @@ def test_window_gives_means_and_the_last_rate():
     assert values["loss"] == pytest.approx(float(jnp.sin(jnp.arange(5)[:, None] + jnp.arange(8.0)).mean()), rel=1e-5)
     assert values["grad_norm"] == pytest.approx(2.0)
     assert values["learning_rate"] == pytest.approx(0.4)
+
+
+def test_window_counts_the_time_without_a_batch():
+    window = MetricWindow(EMPTY, batch_size=8)
+    window.add(step_metrics(0))
+    window.take()
+    window.add(step_metrics(1))
+    with window.waiting():
+        time.sleep(0.2)
+    time.sleep(0.1)
+    assert 0.2 < window.take()["time/waiting_for_data"] < 0.9
+    window.add(step_metrics(2))
+    assert window.take()["time/waiting_for_data"] == 0
 
 
 def test_window_starts_anew_after_a_line():

@@ -25,7 +25,9 @@ class FolderIndex:
     Attributes:
         files: of each split, the files below `root` and their labels.
         empty: class folders without an image.
-        fingerprint: changes with every name, size and time of change.
+        fingerprint: of every image's path below `root`, its size and its time of change. No file is opened for it, so
+            it costs a look at each name; only an edit that keeps both size and time would go unnoticed, and a copy with
+            new times counts as another folder.
     """
 
     root: Path

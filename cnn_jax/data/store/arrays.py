@@ -17,6 +17,8 @@ from ..errors import DataError
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+_LAYOUT = 1  # raised when what lies in FOLDER/arrays changes; arrays of another layout are made anew
+
 _CHUNK = 1024  # examples read at a time: enough to amortise TFDS's overhead, little to hold
 
 
@@ -35,11 +37,12 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
 
     Sets of image files have no array of images, but None.
 
-    The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Where that folder cannot be
-    written, the records are read into memory at each start.
+    The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Those that another version of
+    this file made, or a damaged description, are made anew. Where that folder cannot be written, the records are read
+    into memory at each start.
     """
     arrays = folder / "arrays"
-    if not arrays.is_dir():
+    if read_arrays_info(folder) is None:
         try:
             build = Path(tempfile.mkdtemp(prefix="arrays.", dir=folder))
             build.chmod(0o755)  # for the other users of a shared root
@@ -49,12 +52,15 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
                 return _map(Path(elsewhere), split)
         try:
             _unpack(folder, build)
+            if arrays.is_dir() and read_arrays_info(folder) is None:
+                os.rename(arrays, build.with_suffix(".old"))
             os.rename(build, arrays)
         except OSError:
-            if not arrays.is_dir():  # not merely another process that was first
+            if read_arrays_info(folder) is None:  # not merely another process that was first
                 raise
         finally:
             shutil.rmtree(build, ignore_errors=True)
+            shutil.rmtree(build.with_suffix(".old"), ignore_errors=True)
     return _map(arrays, split)
 
 
@@ -68,12 +74,17 @@ def _map(arrays: Path, split: str) -> tuple[np.ndarray | None, np.ndarray, Array
 
 
 def read_arrays_info(folder: Path) -> ArraysInfo | None:
-    """What is known about the set prepared in `folder`, where its arrays have been made."""
-    return _read_info(folder / "arrays") if (folder / "arrays").is_dir() else None
+    """What is known about the set prepared in `folder`, where this version of the code has made its arrays."""
+    try:
+        return _read_info(folder / "arrays")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read_info(arrays: Path) -> ArraysInfo:
     stored = json.loads((arrays / "info.json").read_text())
+    if stored["layout"] != _LAYOUT:
+        raise ValueError(f"{arrays} has the layout {stored['layout']}, not {_LAYOUT}.")
     return ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]), stored["splits"])
 
 
@@ -118,7 +129,7 @@ def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, n
 
 
 def _write_info(arrays: Path, info: ArraysInfo) -> None:
-    (arrays / "info.json").write_text(json.dumps(asdict(info)))
+    (arrays / "info.json").write_text(json.dumps({"layout": _LAYOUT, **asdict(info)}))
 
 
 def channel_statistics(images: np.ndarray) -> Statistics:
