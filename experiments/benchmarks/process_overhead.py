@@ -21,7 +21,7 @@ from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 def config():
     data = DataConfig("digits", batch_size=128, augment=("resize(32)", "pad_crop(4)"), eval_augment=("resize(32)",))
-    train = TrainConfig(steps=24, log_every=8, eval_every=24, checkpoint_every=24)
+    train = TrainConfig(steps=48, log_every=8, eval_every=48, checkpoint_every=48)
     return Config(0, ModelConfig("resnet20_cifar"), data, OptimConfig("sgd"), train)
 """
 

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def ten_steps(data_root):
                 )
                 for number in range(processes)
             ]
-            outputs = [process.communicate(timeout=600) for process in started]
+            with ThreadPoolExecutor(processes) as pool:  # one that nobody reads from would wait, and the others for it
+                outputs = list(pool.map(lambda process: process.communicate(timeout=600), started))
             assert all(process.returncode == 0 for process in started), outputs[0][1]
             done[key] = [json.loads(out.splitlines()[-1]) for out, _ in outputs]
         return done[key]

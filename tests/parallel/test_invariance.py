@@ -2,7 +2,7 @@
 
 With BatchNorm and augmentation.  In float64 and at a rate of 0.1, a wrong average (of gradients, of BatchNorm's
 statistics) changes the losses of ten steps in the first digits; rounding changes them by 1e-15.  The fast tests take
-the residual network of one block a stage, the slow ones that of three.
+a narrow residual network of one block a stage, the slow ones ResNet-20.
 """
 
 import itertools
@@ -64,10 +64,23 @@ def test_processes_are_as_one(ten_steps, model, processes):
             assert_same(part, wanted, relative=1e-9)
 
 
-def test_accumulation_without_batch_norm_is_the_whole_batch_with_its_dropout(ten_steps):
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_are_as_one_in_float32_at_a_small_rate(ten_steps, processes):
+    wanted = ten_steps("resnet20_cifar", 1, "float32", 1e-4)[0]["jit"]
+    for output in ten_steps("resnet20_cifar", 1, "float32", 1e-4, processes=processes):
+        for found in output.values():
+            assert_same(found, wanted, relative=1e-4)
+
+
+# Under fsdp the step is that of jit, sharded; 8 devices take longer to compile.
+@pytest.mark.parametrize(
+    ("devices", "strategies"), [(2, ("jit", "pmap")), pytest.param(8, STRATEGIES, marks=pytest.mark.slow)]
+)
+def test_accumulation_without_batch_norm_is_the_whole_batch_with_its_dropout(ten_steps, devices, strategies):
     wanted = ten_steps("resnet8_cifar", 1, "float64", 0.02, *NO_NORM, strategies=("jit",))[0]["jit"]
     changes = (*NO_NORM, "parallel.accumulate=4")
-    for found in ten_steps("resnet8_cifar", 2, "float64", 0.02, *changes, strategies=("jit", "pmap"))[0].values():
+    for found in ten_steps("resnet8_cifar", devices, "float64", 0.02, *changes, strategies=strategies)[0].values():
         assert_same(found, wanted, relative=1e-9)
 
 
