@@ -33,6 +33,15 @@ def compiler_options() -> dict[str, Any] | None:
     return checked(ONEDNN) if jax.default_backend() == "cpu" else None
 
 
+def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """A lowered step, compiled with `compiler_options`."""
+    options = compiler_options()
+    if options is None:
+        return lowered.compile()
+    with without_cache():
+        return lowered.compile(compiler_options=options)
+
+
 def checked(options: dict[str, Any]) -> dict[str, Any] | None:
     """The options, if a convolution and a sum compiled with them are right; else None and a warning."""
     try:

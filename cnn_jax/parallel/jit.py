@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from .compile import compile_step
 from .layout import Layout
 
 
@@ -17,8 +18,8 @@ class JitLayout(Layout):
     def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """The step under jit."""
         results = (self.shardings(state), self.replicated)
-        return jax.jit(step, donate_argnums=0, out_shardings=results).lower(state, batch).compile()
+        return compile_step(jax.jit(step, donate_argnums=0, out_shardings=results).lower(state, batch))
 
-    def compile_eval(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
         """The step under jit."""
-        return jax.jit(step, out_shardings=self.replicated)
+        return jax.jit(step, out_shardings=self.replicated).lower(variables, batch)

@@ -13,6 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from .compile import compile_step
+
 AXIS = "data"
 
 
@@ -72,9 +74,20 @@ class Layout(abc.ABC):
           again.
         """
 
-    @abc.abstractmethod
     def compile_eval(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """`step(variables, batch) -> metrics`, compiled at its first call; every process can read the metrics."""
+        compiled: list[Any] = []
+
+        def run(variables: Any, batch: Mapping[str, Array]) -> Any:
+            if not compiled:
+                compiled.append(compile_step(self.lower_eval(step, variables, batch)))
+            return compiled[0](variables, batch)
+
+        return run
+
+    @abc.abstractmethod
+    def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
+        """`step`, traced for arrays such as these, its metrics on every device."""
 
     def mean(self, tree: Any) -> Any:
         """Inside a step: the mean over devices of what each found on its own rows; nothing where all rows are seen."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from .compile import compile_step
 from .layout import AXIS, Layout
 
 
@@ -23,18 +24,11 @@ class PmapLayout(Layout):
 
     def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """The step under pmap."""
-        return _compile(step, state, batch, donate_argnums=0)
+        return compile_step(_lower(step, state, batch, donate_argnums=0))
 
-    def compile_eval(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
         """The step under pmap."""
-        compiled: list[Any] = []
-
-        def run(variables: Any, batch: Mapping[str, Array]) -> Any:
-            if not compiled:
-                compiled.append(_compile(step, variables, batch))
-            return compiled[0](variables, batch)
-
-        return run
+        return _lower(step, variables, batch)
 
     def mean(self, tree: Any) -> Any:
         """`lax.pmean`: every device holds as many rows, so a mean of means is the mean over the batch."""
@@ -54,7 +48,7 @@ class PmapLayout(Layout):
         return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(AXIS) * size, size)
 
 
-def _compile(step: Callable[..., Any], state: Any, batch: Mapping[str, Any], **options: Any) -> Any:
+def _lower(step: Callable[..., Any], state: Any, batch: Mapping[str, Any], **options: Any) -> Any:
     # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, **options)
     # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays that
@@ -62,4 +56,4 @@ def _compile(step: Callable[..., Any], state: Any, batch: Mapping[str, Any], **o
     devices = jax.local_device_count()
     state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
     part = {k: np.zeros((devices, *v.shape[1:]), v.dtype) for k, v in batch.items()}
-    return mapped.lower(state, part).compile()
+    return mapped.lower(state, part)
