@@ -90,3 +90,14 @@ def test_ghost_batches_and_micro_batches_do_not_depend_on_the_devices(ten_steps)
     # pmap is where a device sees its own rows only.
     found = ten_steps("resnet8_cifar", 4, "float64", 0.1, *changes, strategies=("pmap",))[0]["pmap"]
     assert_same(found, wanted, relative=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mix", ['["mixup(0.4)"]', '["cutmix(1.0)"]'], ids=["mixup", "cutmix"])
+def test_mixing_pairs_examples_of_all_processes(ten_steps, mix):
+    layouts, changes = ("jit", "pmap"), (f"data.mix={mix}",)
+    wanted = ten_steps("resnet8_cifar", 1, "float64", 0.1, *changes, strategies=("jit",))[0]["jit"]
+    assert wanted["losses"] != ten_steps("resnet8_cifar", 1, "float64", 0.1)[0]["jit"]["losses"]
+    for output in ten_steps("resnet8_cifar", 1, "float64", 0.1, *changes, processes=2, strategies=layouts):
+        for found in output.values():
+            np.testing.assert_allclose(found["losses"], wanted["losses"], rtol=1e-9)
