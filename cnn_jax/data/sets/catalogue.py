@@ -158,7 +158,7 @@ def folder_set(folder: str | os.PathLike[str]) -> KnownSet:
         {split: len(files) for split, files in index.files.items()},
         source="bundled",
         test=index.test,
-        faults=tuple((str(path), f"{path} holds no image.") for path in index.empty),
+        faults=index.faults,
     )
 
 

@@ -24,7 +24,7 @@ class FolderIndex:
 
     Attributes:
         files: of each split, the files below `root` and their labels.
-        empty: class folders without an image.
+        faults: class folders without an image or that cannot be read, as pairs of a path and a sentence.
         fingerprint: of every image's path below `root`, its size and its time of change. No file is opened for it, so
             it costs a look at each name; only an edit that keeps both size and time would go unnoticed, and a copy with
             new times counts as another folder.
@@ -33,7 +33,7 @@ class FolderIndex:
     root: Path
     class_names: tuple[str, ...]
     files: Mapping[str, list[tuple[Path, int]]]
-    empty: tuple[Path, ...]
+    faults: tuple[tuple[str, str], ...]
     fingerprint: str
 
     @property
@@ -63,7 +63,8 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
         class_names: in the order of the labels; None takes the sorted names of the class folders.
 
     Raises:
-        DataError: for a folder that is missing, cannot be read, holds no images, or has a class that training lacks.
+        DataError: for a folder that is missing, cannot be read (a class folder that cannot is a fault), holds no
+            images, or has a class that training lacks.
     """
     top = Path(root).expanduser()
     if not top.is_dir():
@@ -78,7 +79,7 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
     names = tuple(class_names) if class_names else tuple(path.name for path in _folders(places["train"]))
     if not names:
         raise DataError(f"{places['train']} holds no class folders; an image lies in {places['train']}/CLASS/IMAGE.")
-    files, empty, content = {}, [], hashlib.sha256()
+    files, faults, content = {}, [], hashlib.sha256()
     for split, place in places.items():
         files[split] = list[tuple[Path, int]]()
         for folder in _folders(place):
@@ -86,15 +87,19 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
                 raise DataError(
                     f"{folder} is a class that {places['train']} does not have; remove it or add the class."
                 )
-            images = _images(folder, content, top)
+            try:
+                images = _images(folder, content, top)
+            except OSError as error:
+                faults.append((str(folder), f"{folder} cannot be read: {error.strerror}."))
+                continue
             files[split] += [(image.relative_to(top), names.index(folder.name)) for image in images]
             if not images:
-                empty.append(folder)
+                faults.append((str(folder), f"{folder} holds no image."))
     if not files["train"]:
         raise DataError(f"{places['train']} holds no images ({', '.join(sorted(SUFFIXES))}).")
     if len(files) == 1:
         files = _divide(files["train"])
-    return FolderIndex(top.resolve(), names, files, tuple(empty), content.hexdigest())
+    return FolderIndex(top.resolve(), names, files, tuple(faults), content.hexdigest())
 
 
 def _divide(files: list[tuple[Path, int]]) -> dict[str, list[tuple[Path, int]]]:
@@ -117,19 +122,15 @@ def _folders(place: Path) -> list[Path]:
 
 def _images(folder: Path, content: "hashlib._Hash", top: Path) -> list[Path]:
     """The images of a class folder, sorted by name; they are added to the fingerprint."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(
-                (entry for entry in entries if Path(entry.name).suffix.lower() in SUFFIXES),
-                key=lambda entry: entry.name,
-            )
-            for entry in found:
-                state = entry.stat()
-                line = f"{Path(entry.path).relative_to(top)}\0{state.st_size}\0{state.st_mtime_ns}\n"
-                content.update(line.encode("utf-8", "surrogateescape"))
-            return [Path(entry.path) for entry in found]
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
+    with os.scandir(folder) as entries:
+        found = sorted(
+            (entry for entry in entries if Path(entry.name).suffix.lower() in SUFFIXES), key=lambda entry: entry.name
+        )
+    for entry in found:
+        state = entry.stat(follow_symlinks=os.path.exists(entry.path))  # a link to nothing is met when it is read
+        line = f"{Path(entry.path).relative_to(top)}\0{state.st_size}\0{state.st_mtime_ns}\n"
+        content.update(line.encode("utf-8", "surrogateescape"))
+    return [Path(entry.path) for entry in found]
 
 
 def _read(root: Path, files: list[tuple[Path, int]]) -> Iterator[EncodedExample]:

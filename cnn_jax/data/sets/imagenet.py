@@ -22,7 +22,7 @@ def read_imagenet(source: Path | None) -> Mapping[str, EncodedSplit]:
     """
     place = need_source(source, "imagenet2012")
     if (place / "train").is_dir():
-        return scan_folder(place, imagenet_wordnet_ids()).read()
+        return _unpacked(place, imagenet_wordnet_ids())
     labels = {wordnet_id: label for label, wordnet_id in enumerate(imagenet_wordnet_ids())}
     splits = {}
     for split, archive, entries in (("train", _TRAIN, _nested), ("validation", _VALIDATION, _flat)):
@@ -31,6 +31,13 @@ def read_imagenet(source: Path | None) -> Mapping[str, EncodedSplit]:
         count = sum(1 for _ in entries(path, labels, with_content=False))
         splits[split] = EncodedSplit(entries(path, labels, with_content=True), count)
     return splits
+
+
+def _unpacked(place: Path, wordnet_ids: tuple[str, ...]) -> Mapping[str, EncodedSplit]:
+    index = scan_folder(place, wordnet_ids)
+    if index.faults:
+        raise DataError(f"{index.faults[0][1]} Unpack the archive again.")
+    return index.read()
 
 
 def _nested(path: Path, labels: Mapping[str, int], *, with_content: bool) -> Iterator[EncodedExample]:
@@ -65,7 +72,7 @@ def _read_imagenette(stem: str, source: Path | None) -> Mapping[str, EncodedSpli
     place, archive = need_source(source, "imagenette"), f"{stem}.tgz"
     unpacked = place / stem if (place / stem).is_dir() else place
     if (unpacked / "train").is_dir():
-        return scan_folder(unpacked, tuple(IMAGENETTE)).read()
+        return _unpacked(unpacked, tuple(IMAGENETTE))
     check_archive("imagenette", place, archive)
     path = find_archive(place, archive, stem)
     splits = {}

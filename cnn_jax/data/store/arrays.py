@@ -1,6 +1,7 @@
 """Prepared sets as arrays beside their records: labels, and small images, read once and memory-mapped at later
 starts."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -55,9 +56,9 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
             if arrays.is_dir() and read_arrays_info(folder) is None:
                 os.rename(arrays, build.with_suffix(".old"))
             os.rename(build, arrays)
-        except OSError:
+        except OSError as error:
             if read_arrays_info(folder) is None:  # not merely another process that was first
-                raise
+                raise DataError(f"the arrays of {folder} cannot be written: {error}; free some space.") from error
         finally:
             shutil.rmtree(build, ignore_errors=True)
             shutil.rmtree(build.with_suffix(".old"), ignore_errors=True)
@@ -101,19 +102,19 @@ def _unpack(folder: Path, arrays: Path) -> None:
     for split, source in sources.items():
         counts[split] = len(source)
         labels = np.empty(len(source), np.int32)
-        if not encoded:
-            images = np.lib.format.open_memmap(arrays / f"{split}_images.npy", "w+", np.uint8, (len(source), *shape))
-        for first in range(0, len(source), _CHUNK):
-            chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
-            for position, example in enumerate(chunk, first):
-                labels[position] = example["label"]
-                if not encoded:
-                    images[position] = example["image"]
+        # Written, not mapped: on a full disk a write raises, while a mapped page kills the process.
+        with contextlib.nullcontext() if encoded else (arrays / f"{split}_images.npy").open("wb") as images:
+            if images:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(source), *shape)}
+                np.lib.format.write_array_header_1_0(images, header)
+            for first in range(0, len(source), _CHUNK):
+                chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
+                labels[first : first + len(chunk)] = [example["label"] for example in chunk]
+                if images:
+                    images.write(np.stack([example["image"] for example in chunk]).tobytes())
         np.save(arrays / f"{split}_labels.npy", labels)
-        if not encoded:
-            images.flush()
-            if split == "train":
-                statistics = channel_statistics(images)
+        if split == "train" and not encoded:
+            statistics = channel_statistics(np.load(arrays / f"{split}_images.npy", mmap_mode="r"))
     _write_info(arrays, ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), *statistics, counts))
 
 

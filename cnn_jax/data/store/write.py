@@ -1,6 +1,7 @@
 """Writing a set: examples from a reader become TFDS records, without TensorFlow and without a network."""
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -55,7 +56,8 @@ def write_set(
             for split, examples in splits.items()
         }
         builder = _builder(name, version, streams, image_shape, class_names, work)
-        with contextlib.redirect_stdout(io.StringIO()):  # standard output is the command's own
+        quiet = contextlib.redirect_stdout(io.StringIO())  # standard output is the command's own
+        with quiet, _as_os_error():
             builder.download_and_prepare(
                 download_dir=work / "downloads", download_config=tfds.download.DownloadConfig(try_download_gcs=False)
             )
@@ -68,6 +70,17 @@ def write_set(
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(built, folder)
     return folder
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    """array_record raises RuntimeError on a full disk."""
+    try:
+        yield
+    except RuntimeError as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, str(error)) from error
+        raise
 
 
 def _records(

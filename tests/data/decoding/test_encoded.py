@@ -125,10 +125,12 @@ def test_stream_is_the_same_for_any_number_of_threads(tmp_path, pictures):
 
 
 @pytest.mark.parametrize("shards", [1, 2, 8])
-def test_stream_is_the_same_for_any_number_of_shards_and_after_resume(tmp_path, pictures, shards):
-    data = load(tmp_path, pictures, augment=CROP)
-    whole = list(itertools.islice(train_batches(data, 8, seed=1), 7))
-    for start in (0, 5):
+def test_stream_is_the_same_for_any_number_of_shards_and_after_resume_at_any_step(tmp_path, pictures, shards):
+    data = load(tmp_path, pictures, augment=CROP, num_threads=4)
+    steps = 10  # more than two epochs
+    one_thread = load(tmp_path, pictures, augment=CROP, num_threads=1)
+    whole = list(itertools.islice(train_batches(one_thread, 8, seed=1), steps + 2))
+    for start in range(steps):
         parts = [
             list(
                 itertools.islice(
@@ -223,9 +225,13 @@ def test_unreadable_folder_and_file_are_named(tmp_path, pictures, monkeypatch):
         patch.setattr(image_folder.os, "scandir", lambda path: refuse(path, real_scan, "train/bird"))
         with pytest.raises(DataError, match=r"train/bird cannot be read: Permission denied"):
             load(tmp_path, pictures)
+        left = load(tmp_path, pictures, on_error="skip", validation_fraction=0)
+        assert left.info.skipped == (str(pictures / "train" / "bird"),) and set(left.labels) == {0, 2}
     monkeypatch.setattr(Path, "read_bytes", lambda path: refuse(path, real_read, "사진 03"))
     with pytest.raises(DataError, match=r"사진 03.jpg cannot be read: Permission denied"):
         load(tmp_path, pictures)
+    skipped = load(tmp_path, pictures, on_error="skip").info.skipped
+    assert len(skipped) == 3 and all(name.endswith("사진 03.jpg") for name in skipped)  # one a class
 
 
 def test_folder_without_a_name_is_refused(tmp_path):

@@ -28,6 +28,31 @@ def test_failed_preparation_leaves_nothing_that_looks_finished(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".preparing-broken.lock"]
 
 
+FULL_DISK = """
+import subprocess, sys
+from cnn_jax.data import DataError, load_dataset
+for size in sys.argv[2:]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", sys.argv[1]], check=True)
+    try:
+        print(len(load_dataset("digits", "train", root=sys.argv[1])))
+    except DataError as error:
+        print(error)
+"""
+
+
+def test_full_disk_is_named_whatever_was_being_written(tmp_path):
+    alone = ["unshare", "--map-root-user", "--mount"]
+    if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("no small disk can be made here")
+    command = [*alone, sys.executable, "-c", FULL_DISK, tmp_path, "64", "660", "4000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    records, arrays_, enough = done.stdout.splitlines()
+    assert records.startswith(f"cannot prepare digits below {tmp_path}: [Errno 28]") and "--root" in records
+    assert arrays_.startswith(f"the arrays of {tmp_path}/digits/1.0.0 cannot be written: [Errno 28] No space left")
+    assert enough == "1258"
+
+
 def test_killed_preparation_leaves_nothing_that_looks_finished_and_the_next_succeeds(tmp_path):
     program = (
         "import sys, time, numpy as np; from pathlib import Path\n"
