@@ -107,11 +107,11 @@ def test_own_folder_is_prepared_listed_shown_and_trained_on(tmp_path, capsys):
     assert test["top1"] == 1.0 and test["num_examples"] == 8 and test["skipped_files"] == 1
     broken = str(pictures / "train" / "blue" / "broken.jpg")
     assert (tmp_path / "run" / "skipped.txt").read_text() == f"{broken}\n"
-    assert "1 files are left out" in printed.err and broken in printed.err
+    assert "files left out, in training and evaluation: 1," in printed.err and broken in printed.err
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert all(0 <= row["time/waiting_for_data"] <= 1 for row in rows if row["split"] == "train")
     assert main(["eval", str(tmp_path / "run")]) == 0
-    assert "without 1 files of the data set" in capsys.readouterr().out
+    assert "which could not be decoded: 1" in capsys.readouterr().out
     picture = str(pictures / "test" / "빨강" / "1 번.jpg")
     assert main(["predict", str(tmp_path / "run"), picture, "--json"]) == 0
     assert last_json(capsys)["predictions"][0]["classes"][0] == "빨강"

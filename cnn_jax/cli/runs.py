@@ -111,7 +111,7 @@ def _print_evaluation(figures: dict[str, Any], title: str) -> None:
         f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}", soft_wrap=True
     )
     if left_out := figures.get("skipped_files"):
-        console.print(f"without {left_out} files of the data set, which could not be decoded", soft_wrap=True)
+        console.print(f"files of the data set left out, which could not be decoded: {left_out}", soft_wrap=True)
     table = Table("measure", "value")
     table.columns[1].justify = "right"
     for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):

@@ -82,7 +82,7 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
                 return Result(directory, last, test)
             if skipped := session.info.skipped:
                 listed = writer.list_skipped(skipped)
-                progress.say(f"{len(skipped)} files are left out, in training and evaluation; {listed} lists them:")
+                progress.say(f"files left out, in training and evaluation: {len(skipped)}, all listed in {listed}")
                 progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
