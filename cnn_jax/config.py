@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import re
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,7 +242,9 @@ def _build(cls: type, value: Any, path: str) -> Any:
             v = float(v)
         if not is_bearable(v, hint):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-            raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.")
+            alone = wanted.startswith("tuple") and not isinstance(v, tuple)
+            comma = f" One item is written with a comma: ({v!r},)." if alone else ""
+            raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.{comma}")
         built[key] = v
     return cls(**built)
 
@@ -250,6 +253,18 @@ def nearest(name: str, valid: list[str], path: str = "") -> str:
     """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
     close = difflib.get_close_matches(name, valid, n=1)
     return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."
+
+
+def _remedy(error: TypeError | NameError) -> str:
+    """What the writer of an experiment file may have meant."""
+    configs: list[type[Any]] = [Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig, ModelOptions]
+    parts = {part.__name__: part for part in configs}
+    if isinstance(error, NameError):
+        return f" Import it: `from cnn_jax import {error.name}`." if error.name in parts else ""
+    mistake = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if mistake is None or mistake[1] not in parts:
+        return ""
+    return nearest(mistake[2], [f.name for f in dataclasses.fields(parts[mistake[1]])])
 
 
 def load_experiment(path: Path | str) -> Config:
@@ -273,8 +288,8 @@ def load_experiment(path: Path | str) -> Config:
         )
     try:
         config = scope["config"]()
-    except TypeError as error:
-        raise ConfigError(f"`{path}`: {error}") from error
+    except (TypeError, NameError) as error:
+        raise ConfigError(f"`{path}`: {error}.{_remedy(error)}") from error
     if not isinstance(config, Config):
         raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
     return check_types(config)

@@ -161,3 +161,23 @@ def test_a_missing_experiment_names_the_nearest_file(tmp_path):
     (tmp_path / "digits_lenet.py").write_text("")
     with pytest.raises(ConfigError, match=r"no experiment file .*Did you mean `.*digits_lenet.py`"):
         load_experiment(tmp_path / "digit_lenet.py")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("Config(optim=OptimConfig(learning=0.1))", r"Did you mean `learning_rate`\?"),
+        ("Config(model=ModelConfig(activation='relu'))", r"unexpected keyword argument 'activation'\. Valid: name,"),
+        ("Config(model=ModelConfig(options=ModelOptions()))", r"Import it: `from cnn_jax import ModelOptions`"),
+        ("Config(data=DataConfig(augment=('flip()')))", r"One item is written with a comma: \('flip\(\)',\)\."),
+    ],
+    ids=["misspelt", "unknown", "not_imported", "no_comma"],
+)
+def test_a_mistake_in_an_experiment_file_names_the_remedy(tmp_path, body, message):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig\n\n"
+        f"def config() -> Config:\n    return {body}\n"
+    )
+    with pytest.raises(ConfigError, match=message):
+        load_experiment(path)

@@ -54,7 +54,10 @@ class Network(nn.Module):
             raise ValueError(f"{name} takes images of shape [batch, height, width, channels], got {images.shape}.")
         if min(images.shape[1:3]) < minimum_size:
             height, width = images.shape[1:3]
-            raise ValueError(f"{name} needs images of at least {minimum_size}×{minimum_size}, got {height}×{width}.")
+            raise ValueError(
+                f"{name} needs images of at least {minimum_size}×{minimum_size}, got {height}×{width}; "
+                "resize or pad them in the data pipeline."
+            )
         return images.astype(self.dtype)
 
     def expose(self, name: str, x: Array) -> Array:

@@ -25,6 +25,7 @@ from .affine import rotate, rotate90
 from .crop import random_resized_crop
 from .erase import cutout, random_erasing
 from .image_op import FixedOp, ImageOp
+from .mix import OPERATIONS as MIXING
 from .policy import rand_augment, trivial_augment
 
 OPERATIONS: dict[str, Callable[..., ImageOp]] = {
@@ -87,6 +88,8 @@ def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment
     """
     ops, purposes, seen = [], [], dict[str, int]()
     for spec in specs:
+        if spec.split("(")[0].strip() in MIXING:
+            raise ValueError(f"{spec!r} mixes the images of a batch with each other; write it in `data.mix`.")
         name, op = parse_call(spec, OPERATIONS, "augmentation")
         if not allow_random and not isinstance(op, FixedOp):
             raise ValueError(f"{spec!r} is random, and evaluation must not be; leave it out of `eval_augment`.")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.data import apply_mix, parse_mix
+from cnn_jax.data import apply_mix, parse_augment, parse_mix
 
 
 @pytest.fixture
@@ -140,3 +140,8 @@ def test_mix_draws_the_same_with_64_bit_types_allowed(batch):
     with jax.enable_x64(True):
         program = str(jax.make_jaxpr(lambda k: apply_mix(mix, *batch, seed=0, step=k))(jnp.int32(0)))
     assert "bit_width=32" in program and "bit_width=64" not in program
+
+
+def test_mixing_among_augmentations_names_its_own_key():
+    with pytest.raises(ValueError, match=r"'mixup\(0.2\)' mixes the images of a batch with each other; .* `data.mix`"):
+        parse_augment(["mixup(0.2)"])
