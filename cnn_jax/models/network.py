@@ -87,6 +87,14 @@ def features(model: nn.Module, variables: dict, images: Float[Array, "n h w c"])
 
     Returns:
       The named features; maps are NHWC.
+
+    Example:
+      >>> import jax
+      >>> from cnn_jax.models import create_model, initialize
+      >>> model = create_model("lenet5")
+      >>> variables = initialize(model, {"params": jax.random.key(0)}, (28, 28, 1))
+      >>> {name: x.shape[1:] for name, x in features(model, variables, jnp.zeros((1, 28, 28, 1))).items()}
+      {'stem': (28, 28, 6), 'stage1': (14, 14, 6), 'stage2': (10, 10, 16), 'pool': (5, 5, 16), 'logits': (10,)}
     """
     _, state = model.apply(variables, images, train=False, mutable=["features"])
     return dict(state["features"])

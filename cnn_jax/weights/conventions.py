@@ -46,6 +46,11 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
 
     torchvision's `transform_input` of GoogLeNet and Inception v3 undoes the usual normalisation and takes halves
     instead: here they simply take halves.
+
+    Example:
+      >>> convention = input_convention("inception_v3", "inception_v3.pth")
+      >>> convention.mean, convention.resize, convention.crop
+      ((0.5, 0.5, 0.5), 342, 299)
     """
     resize, crop = (342, 299) if name == "inception_v3" else (256, 224)
     if str(path).endswith(".h5"):

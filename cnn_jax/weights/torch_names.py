@@ -20,6 +20,11 @@ def torch_name(model: Network, path: tuple[str, ...]) -> str:
     Args:
       model: whose family decides; families that torchvision does not have keep our names, joined by dots.
       path: collection, modules, leaf: ("params", "stage1_block1", "conv1", "kernel").
+
+    Example:
+      >>> from cnn_jax.models import create_model
+      >>> torch_name(create_model("resnet18"), ("params", "stage1_block1", "conv1", "kernel"))
+      'layer1.0.conv1.weight'
     """
     _, *modules, leaf = path
     rule = _RULES.get(type(model), lambda model, modules: ".".join(modules))

@@ -4,6 +4,7 @@ uv run python experiments/pictures/draw_lecture.py
 """
 
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ import matplotlib.pyplot as plt
 
 from cnn_jax import conv2d
 from cnn_jax.data import apply_augment, load_dataset, parse_augment
+from cnn_jax.inspect import plot_variance, variance_through_depth
+from cnn_jax.models import ModelOptions, create_model, initialize
 from cnn_jax.modules import activate, initializer
 
 FOLDER = Path(__file__).parent
@@ -91,6 +94,30 @@ def draw_vanishing() -> None:
     figure.savefig(FOLDER / "vanishing.png", dpi=80)
 
 
+def draw_variance() -> None:
+    """The variance of what each convolution puts out, without normalisation, by network and initialisation.
+
+    Geometric means of four draws: one draw of a network wanders. Prints the largest over the smallest, the first
+    convolution left out, whose pooling takes the largest of several values of noise.
+    """
+    curves = {}
+    rules: dict[Literal["he", "normal"], str] = {"he": "N(0, 2/N)", "normal": "N(0, 0.01²)"}
+    for name in ("vgg19", "plain34"):
+        for init, rule in rules.items():
+            model = create_model(name, 0, options=ModelOptions(init=init, norm="none"))
+            draws = []
+            for seed in range(4):
+                images = jax.random.normal(jax.random.key(seed + 4), (1, 224, 224, 3))
+                keys = {"params": jax.random.key(seed), "dropout": jax.random.key(0)}
+                draws.append(variance_through_depth(model, initialize(model, keys, (224, 224, 3)), images))
+            ratios = [max(list(draw.values())[1:]) / min(list(draw.values())[1:]) for draw in draws]
+            means = {layer: float(np.exp(np.mean([np.log(max(d[layer], 1e-38)) for d in draws]))) for layer in draws[0]}
+            curves[f"{name}, {rule}"] = means
+            values = list(means.values())[1:]
+            print(f"{name}, {rule}: {max(values) / min(values):.3g}; single draws", *(f"{r:.3g}" for r in ratios))
+    plot_variance(curves, FOLDER / "variance.png")
+
+
 def draw_augmentation() -> None:
     """Four digits, a row each: as stored, and after each augmentation."""
     index = np.array([5, 11, 2, 7])
@@ -112,4 +139,5 @@ def draw_augmentation() -> None:
 if __name__ == "__main__":
     draw_convolution()
     draw_vanishing()
+    draw_variance()
     draw_augmentation()
