@@ -7,7 +7,8 @@ channel.
     cnn-jax train experiments/fashion_small.py
 
 Result: test top-1 92.29 %, validation 92.95 % (seed 0, n = 1) after 5,062 steps, twelve minutes on two cores of an AMD
-EPYC (Zen 3), jax 0.12.0.1, before steps were compiled with oneDNN; not yet run since. More seeds, and more epochs in the twenty minutes that are allowed: not yet run.
+EPYC (Zen 3), jax 0.12.0.1, before steps were compiled with oneDNN; not yet run since. More seeds, and more epochs in
+the twenty minutes that are allowed: not yet run.
 
 The data set's README lists 92.5 % for a submitted network of fewer than 100,000 parameters.
 """
