@@ -11,10 +11,13 @@ from cnn_jax.models import ModelOptions
 GMACS = {
     "alexnet": 0.71,
     "vgg11": 7.61,
+    "vgg11_bn": 7.61,
     "vgg13": 11.31,
+    "vgg13_bn": 11.31,
     "vgg16": 15.47,
     "vgg16_bn": 15.47,
     "vgg19": 19.63,
+    "vgg19_bn": 19.63,
     "googlenet": 1.5,
     "inception_v3": 5.713,
     "resnet18": 1.814,

@@ -62,19 +62,32 @@ def test_model_without_classifier_gives_what_the_classifier_sees(name):
     assert out.shape == (2, tree["params"]["head"]["kernel"].shape[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_of_the_full_depth_reaches_the_logits(name):
-    model, images = small(name)
+def unused_parameters(model, images, *, train):
+    """The parameters that the logits do not depend on, found in the traced program without running it."""
     tree = abstract_variables(model, images.shape[1:])
 
     def loss(params, rest):
-        return apply_train(model, {**rest, "params": params}, images)[0].sum()
+        variables = {**rest, "params": params}
+        if train:
+            return apply_train(model, variables, images)[0].sum()
+        return model.apply(variables, images, train=False).sum()
 
     rest = {k: v for k, v in tree.items() if k != "params"}
     jaxpr = jax.make_jaxpr(loss)(tree["params"], rest).jaxpr
     _, used = jax.interpreters.partial_eval.dce_jaxpr(jaxpr, [True])
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree["params"])]
-    assert [path for path, is_used in zip(paths, used, strict=False) if not is_used] == []
+    return [path for path, is_used in zip(paths, used, strict=False) if not is_used]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_of_the_full_depth_reaches_the_logits(name):
+    assert unused_parameters(*small(name), train=True) == []
+
+
+@pytest.mark.parametrize(("dtype", "train"), [("float32", False), ("bfloat16", True)])
+@pytest.mark.parametrize("name", SHALLOW_NAMES)
+def test_every_parameter_reaches_the_logits_in_evaluation_and_in_half_precision(name, dtype, train):
+    assert unused_parameters(*shallow(name, dtype), train=train) == []
 
 
 @pytest.mark.parametrize("name", SHALLOW_NAMES)

@@ -15,8 +15,8 @@ keras = pytest.importorskip("keras", reason="needs the dependency group tensorfl
 # Our name, Keras's, options, two sizes, and Keras's layer for each feature.
 RESNET_V1 = {f"stage{i}": f"conv{i + 1}_block{n}_out" for i, n in enumerate((3, 4, 6, 3), start=1)}
 ROWS = [
-    ("vgg16", "VGG16", {}, (224,), {f"stage{i}": f"block{i}_pool" for i in range(1, 6)} | {"stem": "block1_conv1"}),
-    ("vgg19", "VGG19", {}, (224,), {f"stage{i}": f"block{i}_pool" for i in range(1, 6)} | {"stem": "block1_conv1"}),
+    ("vgg16", "VGG16", {}, (224, 240), {f"stage{i}": f"block{i}_pool" for i in range(1, 6)} | {"stem": "block1_conv1"}),
+    ("vgg19", "VGG19", {}, (224, 240), {f"stage{i}": f"block{i}_pool" for i in range(1, 6)} | {"stem": "block1_conv1"}),
     ("resnet50_v1", "ResNet50", {}, (64, 97), RESNET_V1 | {"stem": "pool1_pool", "pool": "avg_pool"}),
     (
         "resnet50_v2",
