@@ -25,6 +25,10 @@ README = HERE.parents[1] / "README.md"
 QUICK_COMPILE = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 # Relative to the largest value of the feature: what is left is the order in which float32 sums are taken.
 TOLERANCE = 1e-4
+# Networks that both libraries have, and the image sizes they are compared at.
+VGGS = dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], (64, 97))
+RESNETS = dict.fromkeys([f"resnet{depth}" for depth in (18, 34, 50, 101, 152)], (64, 97))
+WIDER = dict.fromkeys(["resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"], (64, 97))
 
 
 def other_side(script: str, *arguments: object) -> str:

@@ -1,7 +1,7 @@
 """timm's networks against ours: its files are read under its names. `test_torchvision.py` says how to run it."""
 
 import pytest
-from comparison import largest_differences, other_side, readme_table
+from comparison import RESNETS, VGGS, WIDER, largest_differences, other_side, readme_table
 
 from cnn_jax.models import create_model
 from cnn_jax.weights import input_convention, load_weights
@@ -9,11 +9,11 @@ from cnn_jax.weights import input_convention, load_weights
 pytestmark = pytest.mark.parity
 
 SIZES = {
-    **dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], (64, 97)),
+    **VGGS,
     "inception_v3": (75, 107),
-    **dict.fromkeys([f"resnet{depth}" for depth in (18, 34, 50, 101, 152)], (64, 97)),
+    **RESNETS,
     "resnet50_v2": (64, 97),
-    **dict.fromkeys(["resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"], (64, 97)),
+    **WIDER,
 }
 
 

@@ -10,7 +10,7 @@ writes the tables of largest differences into the README. Without the variable, 
 import jax
 import numpy as np
 import pytest
-from comparison import largest_differences, other_side, readme_table
+from comparison import RESNETS, VGGS, WIDER, largest_differences, other_side, readme_table
 
 from cnn_jax.models import ModelOptions, create_model
 from cnn_jax.weights import load_weights, save_weights
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.parity
 
 SIZES = {
     "alexnet": (64, 224),
-    **dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], (64, 97)),
+    **VGGS,
     "googlenet": (64, 97),
     "inception_v3": (299, 331),
-    **dict.fromkeys([f"resnet{depth}" for depth in (18, 34, 50, 101, 152)], (64, 97)),
-    **dict.fromkeys(["resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"], (64, 97)),
+    **RESNETS,
+    **WIDER,
 }
 
 
