@@ -98,6 +98,7 @@ def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
         return checkpoints.best_step
     if not str(step).isdigit():
         raise ConfigError(f"`--step` must be latest, best or a number, got {step!r}.")
-    if int(step) not in checkpoints.steps:
-        raise CheckpointError(f"step {int(step)} of `{run.directory}` was not saved; saved are {checkpoints.steps}.")
-    return int(step)
+    number = int(step)
+    if number not in checkpoints.steps:
+        raise CheckpointError(f"step {number} of `{run.directory}` was not saved; saved are {checkpoints.steps}.")
+    return number

@@ -13,6 +13,7 @@ from cnn_jax.training.derived import derive
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.run import RunError, open_run, read_run
 from cnn_jax.training.session import load_or_describe, open_session, precision
+from cnn_jax.training.start import with_weights
 from cnn_jax.weights import input_convention, load_weights, save_weights
 
 
@@ -79,8 +80,7 @@ def import_weights(
         derived = derive(config, num_examples=info.num_examples, num_classes=info.num_classes, num_devices=1)
         session = open_session(config, derived)
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
-        tree = session.fresh_tree()
-        tree["state"] = tree["state"].replace(params=variables["params"], batch_stats=variables.get("batch_stats", {}))
+        tree = with_weights(session.fresh_tree(), variables)
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ def first_tree(session: Session) -> dict[str, Any]:
         key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
         channels=session.image_shape[-1],
     )
+    return with_weights(tree, variables)
+
+
+def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of a checkpoint with a network's variables, and their average, in place of those in its state."""
     state = tree["state"]
     params, batch_stats = (
         jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), variables.get(name, {}), drawn)
