@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 
-from .compile import compile_step
 from .layout import Layout
 
 
@@ -18,7 +17,7 @@ class JitLayout(Layout):
     def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """The step under jit."""
         results = (self.shardings(state), self.replicated)
-        return compile_step(jax.jit(step, donate_argnums=0, out_shardings=results).lower(state, batch))
+        return self.compile(jax.jit(step, donate_argnums=0, out_shardings=results).lower(state, batch))
 
     def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
         """The step under jit."""

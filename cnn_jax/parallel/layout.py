@@ -19,12 +19,17 @@ AXIS = "data"
 
 
 class Layout(abc.ABC):
-    """A named mesh of all devices of all processes, with one axis, over which every batch is split."""
+    """A named mesh of all devices of all processes, with one axis, over which every batch is split.
+
+    Args:
+      stock: compile steps as XLA does by itself, without the options of `compile_step`.
+    """
 
     axis_name: ClassVar[str | None] = None
     """The axis to reduce over where the step sees one device's rows only; None where it sees the whole batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stock: bool = False) -> None:
+        self.compile: Callable[[Any], Any] = jax.stages.Lowered.compile if stock else compile_step
         # Auto axes: since jax 0.9 make_mesh defaults to Explicit ones, under which nn.Dropout raises.
         mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
         self.replicated = NamedSharding(mesh, PartitionSpec())
@@ -80,7 +85,7 @@ class Layout(abc.ABC):
 
         def run(variables: Any, batch: Mapping[str, Array]) -> Any:
             if not compiled:
-                compiled.append(compile_step(self.lower_eval(step, variables, batch)))
+                compiled.append(self.compile(self.lower_eval(step, variables, batch)))
             return compiled[0](variables, batch)
 
         return run

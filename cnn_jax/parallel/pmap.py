@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from .compile import compile_step
 from .layout import AXIS, Layout
 
 
@@ -24,7 +23,7 @@ class PmapLayout(Layout):
 
     def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
         """The step under pmap."""
-        return compile_step(_lower(step, state, batch, donate_argnums=0))
+        return self.compile(_lower(step, state, batch, donate_argnums=0))
 
     def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
         """The step under pmap."""

@@ -8,6 +8,6 @@ from .pmap import PmapLayout
 STRATEGIES: dict[str, type[Layout]] = {"jit": JitLayout, "pmap": PmapLayout, "fsdp": FsdpLayout}
 
 
-def create_layout(strategy: str) -> Layout:
-    """The layout of a strategy, "jit", "pmap" or "fsdp", over all devices that JAX has now."""
-    return STRATEGIES[strategy]()
+def create_layout(strategy: str, *, stock: bool = False) -> Layout:
+    """The layout of a strategy, "jit", "pmap" or "fsdp", over all devices that JAX has now; `stock` as in `Layout`."""
+    return STRATEGIES[strategy](stock=stock)

@@ -20,7 +20,7 @@ from cnn_jax import ops
 from cnn_jax.models import create_model
 from cnn_jax.models.initialize import abstract_variables, initialize
 from cnn_jax.models.registry import architecture
-from cnn_jax.parallel.compile import compiler_options, without_cache
+from cnn_jax.parallel.compile import compile_step, without_cache
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,8 @@ def _time_steps(
 
     start = time.perf_counter()
     with ops.implementation(conv), without_cache():
-        options = compiler_options() if conv == "auto" else None
-        step = jax.jit(_make_step(model, optimizer), donate_argnums=0, compiler_options=options)
-        compiled = step.lower(state, images, labels).compile()
+        lowered = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels)
+        compiled = compile_step(lowered) if conv == "auto" else lowered.compile()
     compile_s = time.perf_counter() - start
     print(f"compiled in {compile_s:.1f} s, {warmup} + {steps} steps", file=sys.stderr, flush=True)
 

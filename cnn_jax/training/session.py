@@ -138,7 +138,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
-    layout = create_layout(config.parallel.strategy)
+    layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
     split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)
     info = _with_convention(split.info, config)

@@ -3,12 +3,23 @@ import jax.numpy as jnp
 import pytest
 
 from cnn_jax.parallel import compile as compiling
+from cnn_jax.parallel import create_layout
 
 
 def test_compiler_options_are_those_of_onednn_and_compile_here():
     options = compiling.compiler_options()
     assert options in (None, compiling.ONEDNN)
     assert jax.jit(lambda x: x + 1, compiler_options=options)(jnp.ones(1)) == 2
+
+
+@pytest.mark.parametrize(("stock", "options"), [(True, [{}]), (False, [{"compiler_options": {"wanted": True}}])])
+def test_a_layout_compiles_with_the_options_unless_it_is_to_be_stock(monkeypatch, stock, options):
+    given = []
+    monkeypatch.setattr(compiling, "compiler_options", lambda: {"wanted": True})
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, **keywords: given.append(keywords))
+    layout = create_layout("jit", stock=stock)
+    layout.compile(jax.jit(lambda x: x + 1).lower(jnp.ones(1)))
+    assert given == options
 
 
 def test_an_unknown_option_is_left_out_with_a_warning():
