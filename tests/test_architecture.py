@@ -81,3 +81,9 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_the_probe_of_loaded_modules_sees_what_is_loaded():
     assert "jax" in loaded_after("import jax")
+
+
+def test_test_files_have_names_of_their_own():
+    # pytest imports them all as top-level modules, and refuses a second one of a name.
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
