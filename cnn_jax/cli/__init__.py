@@ -14,6 +14,7 @@ from typing import Any
 
 import tyro
 
+from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.data import data
 from cnn_jax.cli.jobs import launch, shield
 from cnn_jax.cli.networks import bench, models, summary
@@ -69,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """The console script: `main` in a process of its own, which keeps compiled programs for the next one."""
+    """The console script: `main` in a process of its own, with its allocator, and compiled programs on disk."""
+    keep_memory(sys.argv[1:])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnn_jax" / "xla"
     # Through the environment, because a command such as --help must not import JAX to say where its cache is.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))

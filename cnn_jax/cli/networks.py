@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, Json, print_figures
+from cnn_jax.cli.flags import Debug, Json, ReturnMemory, print_figures
 from cnn_jax.config import ConfigError
 
 
@@ -51,6 +51,7 @@ def bench(
     dtype: Annotated[Literal["float32", "bfloat16", "float16", "float64"], arg(help="Of the computation.")] = "float32",
     conv: Annotated[Literal["auto", "xla"], arg(help="Our formulations and compiler options, or neither.")] = "auto",
     steps: Annotated[int, arg(help="Steps timed, after three that are not.")] = 10,
+    return_memory: ReturnMemory = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, Flag, Json, RunFolder, Step, print_figures
+from cnn_jax.cli.flags import Debug, Flag, Json, ReturnMemory, RunFolder, Step, print_figures
 from cnn_jax.cli.jobs import send
 from cnn_jax.config import Config
 from cnn_jax.parallel import JobSize
@@ -31,6 +31,7 @@ def train(
     ] = None,
     job: JobSize = JobSize(),
     words: Annotated[tuple[str, ...], tyro.conf.Suppress] = (),
+    return_memory: ReturnMemory = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
