@@ -1,6 +1,8 @@
 """The configuration: identity, difference, round trip, and errors that name the remedy."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -59,10 +61,17 @@ def test_identity_is_stable_across_processes():
         ("model.dtype", "bfloat16"),
         ("train.steps", 5),
         ("data.augment", ("a()",)),
+        ("data.interpolation", "bicubic"),
     ],
 )
 def test_identity_changes_with_what_changes_a_result(key, value):
     assert identity(changed(Config(), key, value)) != identity(Config())
+
+
+def test_runs_from_before_there_was_interpolation_keep_their_identity():
+    flat = flatten(Config(), identity_only=True)
+    assert flat.pop("data.interpolation") == "bilinear"
+    assert identity(Config()) == hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(

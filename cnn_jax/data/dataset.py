@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from .decoding.images import fit_image
+from .interpolation import Interpolation
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class DatasetInfo:
         included.
         version: of the stored set; the contents never change under one version.
         skipped: the image files that could not be decoded and were left out when the set was prepared.
+        interpolation: how image files are scaled to that shape.
     """
 
     name: str
@@ -32,6 +34,7 @@ class DatasetInfo:
     std: tuple[float, ...]
     version: str
     skipped: tuple[str, ...] = ()
+    interpolation: Interpolation = "bilinear"
 
 
 class Dataset(Protocol):
@@ -106,4 +109,4 @@ class ArrayDataset:
 
     def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
         """The largest centred part of the image that has this set's aspect, scaled, in its channels."""
-        return fit_image(image, self.info.image_shape)
+        return fit_image(image, self.info.image_shape, self.info.interpolation)

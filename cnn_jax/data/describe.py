@@ -12,6 +12,7 @@ from .decoding.decode import HostCrop, crop_image
 from .decoding.host_crop import parse_host_crop
 from .decoding.images import fit_image
 from .errors import UnpreparedError
+from .interpolation import Interpolation
 from .sets.catalogue import ANY_SIZE, known_set
 from .store.prepare import unprepared
 
@@ -43,13 +44,15 @@ class DescribedDataset:
         """The same split, for another augmentation list; raises as `parse_host_crop`."""
         if self.crop is None:
             return self
-        crop = parse_host_crop(augment)
+        crop = parse_host_crop(augment, self.info.interpolation)
         info = dataclasses.replace(self.info, image_shape=(crop.height, crop.width, 3))
         return dataclasses.replace(self, info=info, crop=crop)
 
     def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
         """An image from elsewhere, brought to the size and channels that the set's own images would have."""
-        return fit_image(image, self.info.image_shape) if self.crop is None else crop_image(image, self.crop)
+        if self.crop is None:
+            return fit_image(image, self.info.image_shape, self.info.interpolation)
+        return crop_image(image, self.crop)
 
     def images(
         self, indices: Int[np.ndarray, " b"], *, epoch: Int[np.ndarray, " b"] | None = None, seed: int = 0
@@ -59,7 +62,12 @@ class DescribedDataset:
 
 
 def describe_dataset(
-    name: str, split: str, *, root: str | os.PathLike[str] | None = None, augment: Sequence[str] = ()
+    name: str,
+    split: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    augment: Sequence[str] = (),
+    interpolation: Interpolation = "bilinear",
 ) -> DescribedDataset:
     """What is known about a split before its data set is prepared; its mean and deviation are not.
 
@@ -67,14 +75,14 @@ def describe_dataset(
         name: as `cnn-jax data list` shows it.
         split: "train" or "test"; what is held out for validation still counts as "train".
         root: the folder of prepared sets, for the message.
-        augment: brings image files to one size, as in `load_dataset`.
+        augment, interpolation: bring image files to one size, as in `load_dataset`.
 
     Raises:
         DataError: for an unknown name, or a list that does not bring image files to one size.
     """
     known = known_set(name)
     any_size = known.image_shape == ANY_SIZE
-    crop = parse_host_crop(augment) if any_size else None
+    crop = parse_host_crop(augment, interpolation) if any_size else None
     height, width, channels = (crop.height, crop.width, 3) if crop else known.image_shape
     info = DatasetInfo(
         name=name,
@@ -86,5 +94,6 @@ def describe_dataset(
         mean=(),
         std=(),
         version=known.version,
+        interpolation=interpolation,
     )
     return DescribedDataset(info, unprepared(known, root), crop)

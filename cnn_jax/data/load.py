@@ -11,6 +11,7 @@ from .dataset import ArrayDataset, Dataset, DatasetInfo
 from .decoding.encoded import EncodedDataset
 from .decoding.host_crop import parse_host_crop
 from .errors import DataError
+from .interpolation import Interpolation
 from .order import stratified_hold_out
 from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
 from .store.arrays import load_arrays
@@ -32,6 +33,7 @@ def load_dataset(
     validation_fraction: float | None = None,
     folder: str | os.PathLike[str] | None = None,
     augment: Sequence[str] = (),
+    interpolation: Interpolation = "bilinear",
     on_error: OnError = "fail",
     num_threads: int | None = None,
 ) -> Dataset:
@@ -50,6 +52,7 @@ def load_dataset(
         folder: the images of the set "folder" (see `scan_folder` for its layout).
         augment: the list that will be applied to this split's images. Image files of any size are brought to one by its
             first operations while they are decoded; `Dataset.num_host_specs` says how many these were.
+        interpolation: how image files are scaled then, and images from elsewhere by `Dataset.fit`.
         on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
         so.
         num_threads: that decode image files; None takes one for each processor.
@@ -87,13 +90,14 @@ def load_dataset(
         std=about.std,
         version=prepared.name,
         skipped=skipped,
+        interpolation=interpolation,
     )
     if not info.num_examples:
         raise DataError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
     if images is not None:
         return ArrayDataset(images, labels, info, rows=rows)
     return EncodedDataset(
-        prepared, stored, labels, info, parse_host_crop(augment), rows=rows, num_threads=num_threads
+        prepared, stored, labels, info, parse_host_crop(augment, interpolation), rows=rows, num_threads=num_threads
     ).with_augment(augment)
 
 

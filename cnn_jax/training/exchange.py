@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
@@ -30,8 +29,8 @@ def import_weights(
 ) -> Path:
     """Makes a run folder, for `evaluate`, `predict` and `export_weights`, of a weights file.
 
-    The images are prepared as those that the weights were trained on (`input_convention`); the run's configuration says
-    how.
+    The images are prepared as those that the weights were trained on (`input_convention`): the configuration holds
+    their size, interpolation, mean and deviation.
 
     Args:
       model: name of the network.
@@ -51,12 +50,6 @@ def import_weights(
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
     entry, convention = architecture(model), input_convention(model, file)
-    if convention.interpolation != "bilinear":
-        warnings.warn(
-            f"the weights ({convention.source}) saw images scaled by {convention.interpolation} interpolation; "
-            "here it is bilinear, which may cost some accuracy.",
-            stacklevel=2,
-        )
     if eval_augment is None:
         eval_augment = (f"resize_shorter({convention.resize})", f"center_crop({convention.crop})")
     options = ModelOptions()
@@ -71,6 +64,7 @@ def import_weights(
             folder=folder,
             augment=eval_augment,
             eval_augment=eval_augment,
+            interpolation=convention.interpolation,
             mean=convention.mean if travelled else (),
             std=convention.std if travelled else (),
         ),

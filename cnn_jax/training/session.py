@@ -145,13 +145,15 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     if derived is None:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
+    interpolation = config.data.interpolation
     with _named("data.augment"):
         training = split.with_augment(config.data.augment)
-        augment = parse_augment(config.data.augment[training.num_host_specs :])
+        augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
     with _named("data.mix"):
         mix = parse_mix(config.data.mix)
     with _named("data.eval_augment"):
-        eval_augment = parse_augment(config.data.eval_augment[split.num_host_specs :], allow_random=False)
+        rest = config.data.eval_augment[split.num_host_specs :]
+        eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
     dtype = jnp.dtype(config.model.dtype)
     with _named("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
@@ -192,6 +194,7 @@ def _load(config: Config, split: str) -> Dataset:
         validation_fraction=data.validation_fraction,
         folder=data.folder,
         augment=data.eval_augment,
+        interpolation=data.interpolation,
         on_error=data.on_error,
     )
 
@@ -204,7 +207,9 @@ def load_or_describe(config: Config, split: str) -> Dataset:
     except UnpreparedError:
         if not (data.mean and data.std):
             raise
-    return describe_dataset(data.name, split, root=data.root, augment=data.eval_augment)
+    return describe_dataset(
+        data.name, split, root=data.root, augment=data.eval_augment, interpolation=data.interpolation
+    )
 
 
 def _load_training(config: Config) -> Dataset:

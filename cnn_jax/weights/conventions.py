@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cnn_jax.weights.files import WeightsError
 
@@ -25,7 +25,7 @@ class InputConvention:
     std: tuple[float, ...]
     resize: int
     crop: int
-    interpolation: str
+    interpolation: Literal["bilinear", "bicubic"]
     source: str
 
 
@@ -46,6 +46,10 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
 
     torchvision's `transform_input` of GoogLeNet and Inception v3 undoes the usual normalisation and takes halves
     instead: here they simply take halves.
+
+    Raises:
+      WeightsError: when that `config.json` cannot be read, or names an interpolation that is neither bilinear nor
+        bicubic.
 
     Example:
       >>> convention = input_convention("inception_v3", "inception_v3.pth")
@@ -76,7 +80,7 @@ def _timm_config(path: Path) -> InputConvention | None:
             return None
         values = config["pretrained_cfg"]
         crop = int(values["input_size"][-1])
-        return InputConvention(
+        convention = InputConvention(
             mean=tuple(map(float, values["mean"])),
             std=tuple(map(float, values["std"])),
             resize=math.floor(crop / values["crop_pct"]),
@@ -86,3 +90,9 @@ def _timm_config(path: Path) -> InputConvention | None:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"`{beside}` is no configuration of timm's: {error!r}; move it away.") from error
+    if convention.interpolation not in ("bilinear", "bicubic"):
+        raise WeightsError(
+            f"`{beside}` asks for {convention.interpolation!r} interpolation; known are bilinear and bicubic: "
+            "write the nearer one there."
+        )
+    return convention

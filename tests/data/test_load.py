@@ -5,8 +5,9 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from cnn_jax.data import DataError, UnpreparedError, data_root, load_dataset, prepare
+from cnn_jax.data import DataError, UnpreparedError, data_root, describe_dataset, load_dataset, prepare
 
 
 def pixels(images):
@@ -74,6 +75,20 @@ def test_validation_and_training_share_out_the_official_training_split(tmp_path,
     assert len(validation) == round(60 * (fraction or 0.1))
     both = [*train.images(np.arange(len(train))), *validation.images(np.arange(len(validation)))]
     assert pixels(both) == pixels(content["train"][0])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_an_image_from_elsewhere_is_scaled_as_those_of_the_set(digits_root, interpolation):
+    image = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
+    filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    gray, colours = (Image.fromarray(image).convert(mode).resize((8, 8), filtering) for mode in ("L", "RGB"))
+    held = load_dataset("digits", "test", root=digits_root, interpolation=interpolation)
+    np.testing.assert_array_equal(held.fit(image)[..., 0], gray)
+    described = describe_dataset("mnist", "test", interpolation=interpolation).fit(image)
+    np.testing.assert_array_equal(described[..., 0], Image.fromarray(image).convert("L").resize((28, 28), filtering))
+    if interpolation == "bicubic":  # image files are scaled bilinearly by OpenCV
+        described = describe_dataset("imagenet2012", "test", augment=["resize(9)"], interpolation=interpolation)
+        np.testing.assert_array_equal(described.with_augment(["resize(8)"]).fit(image), colours)
 
 
 def test_unprepared_set_names_the_command_within_two_seconds(tmp_path):

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from PIL import Image
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
-from cnn_jax.data import eval_batches, train_batches
+from cnn_jax.data import eval_batches, normalize, train_batches
 from cnn_jax.models import ModelOptions
 from cnn_jax.training.session import open_session
 
@@ -52,6 +53,22 @@ def test_train_step_is_one_step_of_gradient_descent(smoothing):
     assert float(values["grad_norm"]) == pytest.approx(float(optax.tree.norm(gradients)), rel=1e-4)
     assert float(values["learning_rate"]) == pytest.approx(rate)
     assert int(after.step) == 1
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_images_held_as_arrays_are_scaled_in_the_steps_as_the_data_section_says(interpolation):
+    data = dataclasses.replace(CONFIG.data, interpolation=interpolation)
+    session = open_session(dataclasses.replace(CONFIG, data=data))
+    state, batch = session.make_state(), first_batch(session)
+    filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    pictures = [Image.fromarray(image[..., 0].astype(np.float32)) for image in batch["image"]]
+    scaled = np.stack([np.asarray(p.resize((28, 28), filtering)) for p in pictures]).clip(0, 255)[..., None]
+    images = normalize(jnp.asarray(scaled), session.info.mean, session.info.std)
+    expected = session.model.apply({"params": state.params}, images, train=False)
+    np.testing.assert_allclose(session.logits({"params": state.params}, batch["image"]), expected, atol=1e-4)
+    _, metrics = jax.jit(session.train_step)(state, batch)
+    loss = optax.softmax_cross_entropy_with_integer_labels(expected, batch["label"]).mean()
+    assert float(metrics.compute()["loss"]) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_train_step_moves_the_average_by_its_decay():

@@ -10,6 +10,8 @@ from safetensors.numpy import load_file
 
 from cnn_jax.cli import main
 from cnn_jax.models import abstract_variables, create_model
+from cnn_jax.training.run import read_run
+from cnn_jax.training.session import open_session
 from cnn_jax.weights import save_weights
 
 
@@ -68,6 +70,53 @@ def test_a_classifier_of_another_width_is_left_out_on_request(tmp_path, capsys):
     assert run(capsys, *words, "--no-head")[0] == 0
 
 
+def centre(path, filtering):
+    """What torchvision's Resize(32) and CenterCrop(28) make of a landscape of 60×80."""
+    return np.asarray(Image.open(path).resize((42, 32), filtering).crop((7, 2, 35, 30)))
+
+
+def test_timms_interpolation_travels_to_evaluation_prediction_and_training(tmp_path, capsys):
+    random, model = np.random.default_rng(0), create_model("lenet5", 2)
+    paths = [
+        tmp_path / "pictures" / split / label / f"{i}.png"
+        for split in ("train", "test")
+        for label in "ab"
+        for i in range(2)
+    ]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (60, 80, 3), np.uint8)).save(path)
+    shapes = abstract_variables(model, (28, 28, 3))
+    variables = jax.tree.map(lambda leaf: random.normal(0, 0.2, leaf.shape).astype(np.float32), shapes)
+    file, folder = tmp_path / "model.safetensors", tmp_path / "run"
+    save_weights(file, model, variables)
+    pretrained = {"input_size": [3, 28, 28], "crop_pct": 0.875, "interpolation": "bicubic"}
+    pretrained |= {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "lenet5", "pretrained_cfg": pretrained}))
+    data = ("--data", "folder", "--folder", tmp_path / "pictures", "--root", tmp_path / "data")
+    assert run(capsys, "weights", "import", "lenet5", file, "--out", folder, *data)[0] == 0
+    opened = read_run(folder)
+    session = open_session(opened.config, opened.derived)
+
+    def probabilities(filtering):
+        images = np.stack([centre(path, filtering) for path in paths[4:]]) / np.float32(255)
+        normalized = (images - np.float32(session.info.mean)) / np.float32(session.info.std)
+        return np.asarray(jax.nn.softmax(model.apply(variables, normalized, train=False)))
+
+    bicubic, bilinear = (probabilities(f) for f in (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR))
+    assert np.abs(bicubic - bilinear).max(axis=1).min() > 1e-3
+    status, out, _ = run(capsys, "eval", folder, "--json")
+    expected = -np.log(bicubic[np.arange(4), [0, 0, 1, 1]]).mean()
+    assert status == 0 and json.loads(out.splitlines()[-1])["nll"] == pytest.approx(expected, rel=1e-4)
+    status, out, _ = run(capsys, "predict", folder, *paths[4:], "--json")
+    assert status == 0
+    for row, expected in zip(json.loads(out.splitlines()[-1])["predictions"], bicubic, strict=True):
+        assert row["probabilities"] == pytest.approx(sorted(expected, reverse=True), rel=1e-4)
+    training = session.training_data()
+    seen = {image.tobytes() for image in training.images(np.arange(len(training)), epoch=np.zeros(4, int))}
+    assert seen <= {centre(path, Image.Resampling.BICUBIC).tobytes() for path in paths[:4]} and seen
+
+
 @pytest.fixture
 def unprepared(tmp_path, monkeypatch):
     """A root without ImageNet."""
@@ -81,11 +130,11 @@ def test_imagenet_weights_need_no_data_to_predict_and_to_be_exported(tmp_path, c
     pretrained = {"input_size": [3, 32, 32], "crop_pct": 0.5, "interpolation": "bicubic", "tag": "x"}
     pretrained |= {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": pretrained}))
-    status, _, err = run(capsys, "weights", "import", "resnet18", file, "--out", folder)
-    assert status == 0 and "(timm, resnet18.x) saw images scaled by bicubic interpolation" in err
+    assert run(capsys, "weights", "import", "resnet18", file, "--out", folder)[0] == 0
     stored = json.loads((folder / "config.json").read_text())["config"]
     assert stored["data.mean"] == [0.1, 0.2, 0.3] and stored["data.std"] == [0.4, 0.5, 0.6]
     assert stored["data.eval_augment"] == ["resize_shorter(64)", "center_crop(32)"]
+    assert stored["data.interpolation"] == "bicubic"
     Image.fromarray(np.full((90, 70), 128, np.uint8)).save(tmp_path / "gray.png")
     status, out, _ = run(capsys, "predict", folder, tmp_path / "gray.png", "--json")
     (prediction,) = json.loads(out.splitlines()[-1])["predictions"]

@@ -98,3 +98,7 @@ def test_the_configuration_beside_the_file_is_the_convention(tmp_path):
     beside.write_text(json.dumps({"architecture": "resnet50", "pretrained_cfg": {"tag": "half"}}))
     with pytest.raises(WeightsError, match="is no configuration of timm's: KeyError"):
         input_convention("resnet50", file)
+    lanczos = PRETRAINED | {"interpolation": "lanczos"}
+    beside.write_text(json.dumps({"architecture": "resnet50", "pretrained_cfg": lanczos}))
+    with pytest.raises(WeightsError, match="asks for 'lanczos' interpolation; known are bilinear and bicubic"):
+        input_convention("resnet50", file)

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from ...randomness import random_key
 from ..call import parse_call
+from ..interpolation import Interpolation
 from . import colour, geometry
 from .affine import rotate, rotate90
 from .crop import random_resized_crop
@@ -28,12 +29,21 @@ from .image_op import FixedOp, ImageOp
 from .mix import OPERATIONS as MIXING
 from .policy import rand_augment, trivial_augment
 
+
+def _scaling(interpolation: Interpolation) -> dict[str, Callable[..., ImageOp]]:
+    """The operations that scale images: how is not written in each, but once for all of a configuration."""
+    operations: dict[str, Callable[..., ImageOp]] = {
+        "random_resized_crop": random_resized_crop,
+        "resize": geometry.resize,
+        "resize_shorter": geometry.resize_shorter,
+    }
+    return {name: partial(operation, interpolation) for name, operation in operations.items()}
+
+
 OPERATIONS: dict[str, Callable[..., ImageOp]] = {
     "pad_crop": geometry.pad_crop,
     "random_crop": geometry.random_crop,
-    "random_resized_crop": random_resized_crop,
-    "resize": geometry.resize,
-    "resize_shorter": geometry.resize_shorter,
+    **_scaling("bilinear"),
     "center_crop": geometry.center_crop,
     "pad": geometry.pad,
     "horizontal_flip": geometry.horizontal_flip,
@@ -57,9 +67,10 @@ OPERATIONS: dict[str, Callable[..., ImageOp]] = {
 
 @dataclass(frozen=True)
 class Augment:
-    """Parsed operations; equal and hashable by their text, so it can be a static argument of jit."""
+    """Parsed operations; equal and hashable by their text and interpolation, so it can be a static argument of jit."""
 
     specs: tuple[str, ...]
+    interpolation: Interpolation
     ops: tuple[ImageOp, ...] = field(compare=False, repr=False)
     purposes: tuple[str, ...] = field(compare=False, repr=False)
 
@@ -72,11 +83,14 @@ class Augment:
         return height, width, channels
 
 
-def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment:
+def parse_augment(
+    specs: Sequence[str], *, allow_random: bool = True, interpolation: Interpolation = "bilinear"
+) -> Augment:
     """Turn calls written as text, with literal arguments, into operations.
 
     Args:
         allow_random: False for evaluation, where every image must be seen as it is.
+        interpolation: of those that scale.
 
     Raises:
         ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), arguments
@@ -86,11 +100,12 @@ def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment
         >>> parse_augment(["pad_crop(4)", "horizontal_flip()"]).output_shape((32, 32, 3))
         (32, 32, 3)
     """
+    operations = OPERATIONS | _scaling(interpolation)
     ops, purposes, seen = [], [], dict[str, int]()
     for spec in specs:
         if spec.split("(")[0].strip() in MIXING:
             raise ValueError(f"{spec!r} mixes the images of a batch with each other; write it in `data.mix`.")
-        name, op = parse_call(spec, OPERATIONS, "augmentation")
+        name, op = parse_call(spec, operations, "augmentation")
         if not allow_random and not isinstance(op, FixedOp):
             raise ValueError(f"{spec!r} is random, and evaluation must not be; leave it out of `eval_augment`.")
         # The second "pad_crop" of a list draws other numbers than the first, yet no operation's draw depends on its
@@ -98,7 +113,7 @@ def parse_augment(specs: Sequence[str], *, allow_random: bool = True) -> Augment
         seen[name] = seen.get(name, -1) + 1
         purposes.append(f"augment/{name}/{seen[name]}")
         ops.append(op)
-    return Augment(tuple(specs), tuple(ops), tuple(purposes))
+    return Augment(tuple(specs), interpolation, tuple(ops), tuple(purposes))
 
 
 def apply_augment(

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from ..call import check_fraction
+from ..interpolation import Interpolation
 from .image_op import FixedOp, Image, RandomKey, RandomOp, chance, integers
+from .scale import scale_image
 
 
 def pad_crop(padding: int, fill: int = 0) -> RandomOp:
@@ -64,27 +66,21 @@ def _one_of(key: RandomKey, probability: float, image: Image, changed: Image) ->
     return jnp.stack([image, changed])[chance(key, probability).astype(jnp.int32)]
 
 
-def resize(height: int, width: int | None = None) -> FixedOp:
-    """Scale to height × width (a square by default): bilinear, antialiased where it shrinks; float32, on 0..255."""
-    width = height if width is None else width
-    _check_size("resize", height, width)
-
-    def apply(image: Image) -> Image:
-        shape = (height, width, image.shape[2])
-        return jax.image.resize(image.astype(jnp.float32), shape, "bilinear", antialias=True)
-
-    return FixedOp(apply)
+def resize(interpolation: Interpolation, height: int, width: int | None = None) -> FixedOp:
+    """Scale to height × width (a square by default), as `scale_image` does; float32, on 0..255."""
+    columns = height if width is None else width
+    _check_size("resize", height, columns)
+    return FixedOp(lambda image: scale_image(image, height, columns, interpolation))
 
 
-def resize_shorter(size: int) -> FixedOp:
+def resize_shorter(interpolation: Interpolation, size: int) -> FixedOp:
     """Scale so that the shorter side becomes `size`, keeping the aspect; otherwise as `resize`."""
     _check_size("resize_shorter", size, size)
 
     def apply(image: Image) -> Image:
-        height, width, channels = image.shape
+        height, width, _ = image.shape
         factor = size / min(height, width)
-        shape = (round(height * factor), round(width * factor), channels)
-        return jax.image.resize(image.astype(jnp.float32), shape, "bilinear", antialias=True)
+        return scale_image(image, round(height * factor), round(width * factor), interpolation)
 
     return FixedOp(apply)
 

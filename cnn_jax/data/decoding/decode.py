@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..augmentation.crop_box import TRIES, crop_box_host
+from ..interpolation import Interpolation
 from ..order import DECODE_CROP, random_words
-from .images import check_size, decode_image
+from .images import check_size, decode_image, scale_bicubic
 from .jpeg import Box, decode_part, jpeg_size
 
 
@@ -22,6 +23,8 @@ class HostCrop:
         box: from (uniform numbers [10, 4], the image's height, its width) to the box.
         random: whether the numbers matter.
         num_specs: how many operations of the configuration's list this stands for.
+        interpolation: bilinear is OpenCV's, of as few pixels as will do; bicubic is Pillow's, to the bit.
+        shorter: what the shorter side of the whole image is scaled to, where the crop is the centre of that; else None.
     """
 
     height: int
@@ -29,6 +32,8 @@ class HostCrop:
     box: Callable[[Float[np.ndarray, "10 4"], int, int], Box]
     random: bool
     num_specs: int
+    interpolation: Interpolation = "bilinear"
+    shorter: int | None = None
 
 
 def example_uniforms(seed: int, epoch: int, index: int) -> Float[np.ndarray, "10 4"]:
@@ -46,9 +51,14 @@ def decode_crop(
     has at least as many pixels as the result; so the bilinear scaling that follows (OpenCV's, with half-pixel centres)
     shrinks less than twofold and need not average. Other formats are halved by averaging instead.
 
+    For bicubic scaling Pillow decodes and scales: what torchvision and timm give to a network, to the bit.
+
     Raises:
         DataError: as `decode_image`.
     """
+    if crop.interpolation == "bicubic":
+        out[:] = _bicubic(decode_image(content, name), name, crop, uniforms)
+        return
     size, part = jpeg_size(content), None
     if size is not None:
         check_size(size[1], size[0], name)
@@ -67,10 +77,27 @@ def decode_crop(
 
 def crop_image(image: UInt8[np.ndarray, "h w c"], crop: HostCrop) -> UInt8[np.ndarray, "h2 w2 3"]:
     """What `decode_crop` does, of an image that is decoded already, for a crop that is not random."""
-    out = np.empty((crop.height, crop.width, 3), np.uint8)
-    top, left, rows, columns = crop.box(np.zeros((TRIES, 4)), *image.shape[:2])
+    out, uniforms = np.empty((crop.height, crop.width, 3), np.uint8), np.zeros((TRIES, 4))
+    if crop.interpolation == "bicubic":
+        out[:] = _bicubic(image, "an image", crop, uniforms)
+        return out
+    top, left, rows, columns = crop.box(uniforms, *image.shape[:2])
     _resize(image[top : top + rows, left : left + columns], out)
     return out
+
+
+def _bicubic(
+    image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, uniforms: Float[np.ndarray, "10 4"]
+) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """The crop as torchvision makes it, to the bit: a part is cut out before it is scaled, a centre afterwards."""
+    sides = image.shape[:2]
+    if crop.shorter is None:
+        top, left, rows, columns = crop.box(uniforms, *sides)
+        return scale_bicubic(image[top : top + rows, left : left + columns], crop.height, crop.width)
+    rows, columns = (int(crop.shorter * side / min(sides)) for side in sides)
+    check_size(columns, rows, f"{name}, scaled by {crop.shorter / min(sides):g},")
+    top, left = round((rows - crop.height) / 2), round((columns - crop.width) / 2)
+    return scale_bicubic(image, rows, columns)[top : top + crop.height, left : left + crop.width]
 
 
 def _resize(part: UInt8[np.ndarray, "h w c"], out: UInt8[np.ndarray, "h2 w2 3"]) -> None:
@@ -113,7 +140,7 @@ def central_crop(shorter: int, height: int, width: int) -> HostCrop:
         cut_rows, cut_columns = min(round(height * factor), rows), min(round(width * factor), columns)
         return (rows - cut_rows) // 2, (columns - cut_columns) // 2, cut_rows, cut_columns
 
-    return HostCrop(height, width, box, random=False, num_specs=2)
+    return HostCrop(height, width, box, random=False, num_specs=2, shorter=shorter)
 
 
 def whole(height: int, width: int) -> HostCrop:

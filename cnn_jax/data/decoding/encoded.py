@@ -62,7 +62,7 @@ class EncodedDataset:
             DataError, ValueError: as `parse_host_crop`.
         """
         other = copy.copy(self)
-        other._crop = parse_host_crop(augment)
+        other._crop = parse_host_crop(augment, self.info.interpolation)
         other.num_host_specs = other._crop.num_specs
         other.info = replace(self.info, image_shape=(other._crop.height, other._crop.width, 3))
         return other

@@ -1,9 +1,11 @@
 """Which leading operations of an augmentation list the host carries out while it decodes image files."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ..call import check_range, parse_call
 from ..errors import DataError
+from ..interpolation import Interpolation
 from .decode import HostCrop, central_crop, random_crop, whole
 
 
@@ -25,7 +27,7 @@ def _resize(height: int, width: int | None = None) -> HostCrop:
 _FIRST: dict[str, Callable[..., HostCrop]] = {"random_resized_crop": _random_resized_crop, "resize": _resize}
 
 
-def parse_host_crop(specs: Sequence[str]) -> HostCrop:
+def parse_host_crop(specs: Sequence[str], interpolation: Interpolation = "bilinear") -> HostCrop:
     """Turn the beginning of an augmentation list into what the host does with each image file.
 
     It must bring images of any size to one: "random_resized_crop(S)", or "resize_shorter(R)" with "center_crop(S)", or
@@ -45,12 +47,12 @@ def parse_host_crop(specs: Sequence[str]) -> HostCrop:
             raise ValueError(
                 f"{specs[1]!r} cannot be cut out of what {specs[0]!r} leaves; resize to at least its size."
             )
-        return central_crop(shorter, *size)
+        return replace(central_crop(shorter, *size), interpolation=interpolation)
     if names[:1] and names[0] in _FIRST:
         crop = parse_call(specs[0], _FIRST, "augmentation")[1]
         if min(crop.height, crop.width) < 1:
             raise ValueError(f"{specs[0]!r} needs a positive size.")
-        return crop
+        return replace(crop, interpolation=interpolation)
     raise DataError(
         "image files differ in size, so their augmentation must begin with random_resized_crop(S), or with "
         f"resize_shorter(R) and center_crop(S), or with resize(S); it is {list(specs)}."

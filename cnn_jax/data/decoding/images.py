@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import DataError
+from ..interpolation import Interpolation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -80,11 +81,12 @@ def _to_bytes(image: "Image.Image", name: str) -> UInt8[np.ndarray, "h w c"]:
     return np.array(image.convert("RGB"))
 
 
-def fit_image(image: UInt8[np.ndarray, "h w c"], shape: tuple[int, int, int]) -> UInt8[np.ndarray, "h2 w2 c2"]:
+def fit_image(
+    image: UInt8[np.ndarray, "h w c"], shape: tuple[int, int, int], interpolation: Interpolation = "bilinear"
+) -> UInt8[np.ndarray, "h2 w2 c2"]:
     """Bring an image to `shape` (H, W, C): the largest centred part of that aspect, scaled, in gray or RGB as asked.
 
-    Scaling is Pillow's bilinear filter, which averages where it shrinks. Gray is Pillow's luma, 0.299 R + 0.587 G +
-    0.114 B.
+    Scaling is by Pillow's filter, which averages where it shrinks. Gray is Pillow's luma, 0.299 R + 0.587 G + 0.114 B.
 
     Raises:
         ValueError: for a number of channels other than 1 and 3.
@@ -94,9 +96,23 @@ def fit_image(image: UInt8[np.ndarray, "h w c"], shape: tuple[int, int, int]) ->
     height, width, channels = shape
     if channels not in (1, 3):
         raise ValueError(f"`fit_image.shape` must have 1 or 3 channels, got {shape}.")
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("L" if channels == 1 else "RGB")
+    picture = _to_picture(image).convert("L" if channels == 1 else "RGB")
     part = min(picture.width / width, picture.height / height)
     left, top = (picture.width - part * width) / 2, (picture.height - part * height) / 2
     box = (left, top, left + part * width, top + part * height)
-    fitted = np.array(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    fitted = np.array(picture.resize((width, height), method, box=box))
     return fitted[..., np.newaxis] if channels == 1 else fitted
+
+
+def scale_bicubic(image: UInt8[np.ndarray, "h w c"], height: int, width: int) -> UInt8[np.ndarray, "height width c"]:
+    """Scale a gray or RGB image to height × width by Pillow's bicubic filter, which averages where it shrinks."""
+    from PIL import Image
+
+    return np.asarray(_to_picture(image).resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, -1)
+
+
+def _to_picture(image: UInt8[np.ndarray, "h w c"]) -> "Image.Image":
+    from PIL import Image
+
+    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

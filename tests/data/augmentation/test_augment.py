@@ -10,8 +10,8 @@ from cnn_jax.data.gallery import gallery_specs
 FAST = {"xla_backend_optimization_level": 1}
 
 
-def run(specs, images, seed=0, epoch=0, index=None):
-    augment = parse_augment(specs)
+def run(specs, images, seed=0, epoch=0, index=None, interpolation="bilinear"):
+    augment = parse_augment(specs, interpolation=interpolation)
     index = np.arange(len(images)) if index is None else np.asarray(index)
     epochs = jnp.full(len(images), epoch, jnp.int32)
     compiled = jax.jit(lambda x, e, i: apply_augment(augment, x, seed=seed, epoch=e, index=i), compiler_options=FAST)
@@ -68,17 +68,23 @@ def test_fixed_operations_equal_numpy(images):
     np.testing.assert_array_equal(run(["pad(2)"], images), np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))))
 
 
-@pytest.mark.parametrize("size", [(28, 28), (12, 5), (3, 4), (6, 8)])
-def test_resize_equals_pillow(images, size):
+@pytest.mark.parametrize(
+    ("spec", "size"),
+    [(f"resize{size}", size) for size in ((28, 28), (12, 5), (3, 4), (6, 8))]
+    + [("resize_shorter(3)", (3, 4)), ("resize_shorter(12)", (12, 16))],
+)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resize_equals_pillow(images, spec, size, interpolation):
     from PIL import Image
 
-    ours = run([f"resize{size}"], images)
+    images = images[:8]
+    filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    ours = run([spec], images, interpolation=interpolation)
     for image, resized in zip(images, ours, strict=True):
         for channel in range(3):
-            theirs = Image.fromarray(image[..., channel].astype(np.float32)).resize(
-                size[::-1], Image.Resampling.BILINEAR
-            )
-            np.testing.assert_allclose(resized[..., channel], np.asarray(theirs), atol=1e-3)  # of 255, in float32
+            theirs = Image.fromarray(image[..., channel].astype(np.float32)).resize(size[::-1], filtering)
+            # of 255, in float32; Pillow cuts whole numbers off at 0 and 255, but not floats
+            np.testing.assert_allclose(resized[..., channel], np.asarray(theirs).clip(0, 255), atol=1e-3)
 
 
 def test_draws_belong_to_the_example_and_not_to_the_batch(images):
@@ -116,6 +122,7 @@ def test_draws_of_an_operation_do_not_depend_on_its_neighbours(images):
         ("pad_crop(-1)", "must not be negative, got -1"),
         ("horizontal_flip(1.5)", r"must be in \[0, 1\], got 1.5"),
         ("resize(0)", "needs a positive size"),
+        ("resize(8, interpolation='bicubic')", r"does not fit `resize\(height: int, width: int \| None = None\)"),
     ],
 )
 def test_wrong_specs_say_what_is_wrong(spec, message):
@@ -136,6 +143,7 @@ def test_center_crop_larger_than_the_image_is_refused(images):
 
 def test_parsed_specs_are_equal_and_hashable():
     assert parse_augment(["pad_crop(4)"]) == parse_augment(["pad_crop(4)"])
+    assert parse_augment(["resize(4)"]) != parse_augment(["resize(4)"], interpolation="bicubic")
     assert len({parse_augment(["pad_crop(4)"]), parse_augment(["pad_crop(4)"]), parse_augment(["pad_crop(3)"])}) == 2
 
 

@@ -6,8 +6,8 @@ from archive_writers import jpeg
 from PIL import Image
 
 from cnn_jax.data import DataError
+from cnn_jax.data.decoding.decode import crop_image, example_uniforms, random_crop, whole
 from cnn_jax.data.decoding.decode import decode_crop as decode_into
-from cnn_jax.data.decoding.decode import example_uniforms, random_crop, whole
 from cnn_jax.data.decoding.host_crop import parse_host_crop
 from cnn_jax.data.order import DECODE_CROP, random_words
 
@@ -73,6 +73,47 @@ def test_central_crop_is_that_of_a_resized_image():
     small = Image.open(io.BytesIO(content)).resize((40, 30), Image.Resampling.BOX)
     expected = np.asarray(small)[3:27, 8:32].astype(int)
     assert ours.shape == (24, 24, 3) and np.abs(ours - expected).mean() < 4
+
+
+def picture_of(content, mode="RGB"):
+    return Image.open(io.BytesIO(content)).convert(mode)
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 120), (120, 81), (200, 33), (24, 24)])
+@pytest.mark.parametrize(("shorter", "size"), [(30, 24), (64, 64), (257, 224)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_bicubic_centre_equals_torchvisions_to_the_bit(height, width, shorter, size, mode):
+    buffer = io.BytesIO()
+    picture_of(jpeg(1, height, width), mode).save(buffer, "JPEG")
+    crop = parse_host_crop([f"resize_shorter({shorter})", f"center_crop({size})"], "bicubic")
+    # Resize(shorter, BICUBIC) and CenterCrop(size) of torchvision's transforms, on Pillow's images
+    longer = int(shorter * max(height, width) / min(height, width))
+    scaled = (longer, shorter) if width > height else (shorter, longer)
+    left, top = (round((side - size) / 2) for side in scaled)
+    whole_image = picture_of(buffer.getvalue()).resize(scaled, Image.Resampling.BICUBIC)
+    expected = np.asarray(whole_image.crop((left, top, left + size, top + size)))
+    np.testing.assert_array_equal(decode_crop(buffer.getvalue(), "a.jpg", crop, NUMBERS), expected)
+    np.testing.assert_array_equal(crop_image(np.asarray(picture_of(buffer.getvalue())), crop), expected)
+
+
+@pytest.mark.parametrize("side", [9, 24, 50])
+def test_bicubic_parts_equal_pillows_to_the_bit(side):
+    content, uniforms = jpeg(2, 60, 80), example_uniforms(0, 1, 5)
+    crop = parse_host_crop([f"random_resized_crop({side})"], "bicubic")
+    top, left, rows, columns = parse_host_crop([f"random_resized_crop({side})"]).box(uniforms, 60, 80)
+    part = picture_of(content).crop((left, top, left + columns, top + rows))
+    expected = np.asarray(part.resize((side, side), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(decode_crop(content, "a.jpg", crop, uniforms), expected)
+    everything = parse_host_crop([f"resize({side}, 30)"], "bicubic")
+    expected = np.asarray(picture_of(content).resize((30, side), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(decode_crop(content, "a.jpg", everything, NUMBERS), expected)
+
+
+def test_image_that_scaling_makes_too_large_is_named():
+    crop = parse_host_crop(["resize_shorter(2000)", "center_crop(8)"], "bicubic")
+    message = r"thin\.jpg, scaled by 2000, has 100000000×2000 pixels, more than the limit"
+    with pytest.raises(DataError, match=message):
+        decode_crop(jpeg(0, 1, 50_000), "thin.jpg", crop, NUMBERS)
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "PNG", "16 bit"])

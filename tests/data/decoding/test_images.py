@@ -153,6 +153,13 @@ def test_fit_image_averages_blocks_where_it_shrinks():
     np.testing.assert_array_equal(small[1:-1, 1:-1], flat[::8, ::8, 0][1:-1, 1:-1])
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_fit_image_scales_by_pillows_filter(picture, interpolation):
+    filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    expected = np.asarray(Image.fromarray(picture).resize((20, 20), filtering, box=(8, 0, 56, 48)))
+    np.testing.assert_array_equal(fit_image(picture, (20, 20, 3), interpolation), expected)
+
+
 def test_fit_image_changes_the_channels(picture):
     gray = fit_image(picture, (48, 64, 1))[..., 0]
     np.testing.assert_allclose(gray, picture @ np.array([0.299, 0.587, 0.114]), atol=1)

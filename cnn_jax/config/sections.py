@@ -1,27 +1,13 @@
-"""The whole experiment as frozen dataclasses: what a run is, its identity and its differences.
+"""The sections of a configuration and their keys.
 
 Only primaries stand here (the learning rate at batch 256, the number of epochs); what follows from them is worked
-out after all overrides, in `cnn_jax.training.derived`.  This file imports no JAX: the command line builds its flags
-from it.
+out after all overrides, in `cnn_jax.training.derived`.
 """
 
-import dataclasses
-import difflib
-import hashlib
-import json
-import re
-import typing
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
-
-from beartype.door import is_bearable
+from typing import Literal
 
 from cnn_jax.models.options import ModelOptions
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run: the message names the key, its value and the remedy."""
 
 
 def outside_identity[T](default: T) -> T:
@@ -82,6 +68,9 @@ class DataConfig:
     eval_augment: tuple[str, ...] = ()
     """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
     files "resize_shorter(256)" "center_crop(224)"."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How resize, resize_shorter and random_resized_crop scale; of image files bicubic is Pillow's, as torchvision and
+    timm scale, and takes longer. Imported weights bring their own."""
     mean: tuple[float, ...] = ()
     """Subtracted from each channel of images in 0..1; empty takes the data set's. Imported weights bring their own."""
     std: tuple[float, ...] = ()
@@ -173,123 +162,3 @@ class Config:
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     parallel: ParallelConfig = ParallelConfig()
-
-
-def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
-    """The configuration as dotted keys, e.g. `{"optim.learning_rate": 0.1}`, tuples as lists, as JSON keeps them."""
-    flat: dict[str, Any] = {}
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if identity_only and f.metadata.get("identity") is False:
-            continue
-        if dataclasses.is_dataclass(value):
-            flat |= {f"{f.name}.{k}": v for k, v in flatten(value, identity_only=identity_only).items()}
-        else:
-            flat[f.name] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
-def identity(config: Config) -> str:
-    """Sixteen hexadecimal digits that name the experiment: equal exactly when nothing that changes a result differs."""
-    text = json.dumps(flatten(config, identity_only=True), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def difference(left: dict[str, Any], right: dict[str, Any]) -> dict[str, list[Any]]:
-    """The dotted keys whose values differ, `{key: [left, right]}`; a key that one side lacks is None there."""
-    keys = [*left, *(k for k in right if k not in left)]
-    return {k: [left.get(k), right.get(k)] for k in keys if left.get(k) != right.get(k)}
-
-
-def from_flat(flat: dict[str, Any]) -> Config:
-    """The configuration that `flatten` wrote.
-
-    Raises:
-      ConfigError: on an unknown key (naming the nearest valid one) or a value of the wrong type.
-    """
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        *parents, leaf = key.split(".")
-        place = nested
-        for p in parents:
-            place = place.setdefault(p, {})
-        place[leaf] = value
-    return _build(Config, nested, "")
-
-
-def check_types(config: Config) -> Config:
-    """The same configuration with every value checked against its field's type (experiment files are plain Python)."""
-    return _build(Config, config, "")
-
-
-def _build(cls: type, value: Any, path: str) -> Any:
-    given = value if isinstance(value, dict) else {f.name: getattr(value, f.name) for f in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
-    for key in given:
-        if key not in hints:
-            raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, list(hints), path)}")
-    built = {}
-    for key, v in given.items():
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint):
-            if not isinstance(v, (dict, hint)):  # type: ignore[arg-type]
-                raise ConfigError(f"`{path}{key}` must be a {hint.__name__}, got {v!r}.")  # type: ignore[union-attr]
-            built[key] = _build(hint, v, f"{path}{key}.")  # type: ignore[arg-type]
-            continue
-        if isinstance(v, list):
-            v = tuple(v)
-        if type(v) is int and is_bearable(float(v), hint) and not is_bearable(v, hint):
-            v = float(v)
-        if not is_bearable(v, hint):
-            wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-            alone = wanted.startswith("tuple") and not isinstance(v, tuple)
-            comma = f" One item is written with a comma: ({v!r},)." if alone else ""
-            raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.{comma}")
-        built[key] = v
-    return cls(**built)
-
-
-def nearest(name: str, valid: list[str], path: str = "") -> str:
-    """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
-    close = difflib.get_close_matches(name, valid, n=1)
-    return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."
-
-
-def _remedy(error: TypeError | NameError) -> str:
-    """What the writer of an experiment file may have meant."""
-    configs: list[type[Any]] = [Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig, ModelOptions]
-    parts = {part.__name__: part for part in configs}
-    if isinstance(error, NameError):
-        return f" Import it: `from cnn_jax import {error.name}`." if error.name in parts else ""
-    mistake = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    if mistake is None or mistake[1] not in parts:
-        return ""
-    return nearest(mistake[2], [f.name for f in dataclasses.fields(parts[mistake[1]])])
-
-
-def load_experiment(path: Path | str) -> Config:
-    """Runs an experiment file and returns what its `config()` returns, with every type checked.
-
-    Raises:
-      ConfigError: when the file is missing, has no `config()`, or `config()` does not make a valid Config.
-    """
-    path = Path(path)
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path()
-        there = [p.name for p in folder.glob("*.py")]
-        raise ConfigError(
-            f"There is no experiment file `{path}`.{nearest(path.name, there, f'{folder}/') if there else ''}"
-        )
-    scope: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)
-    if not callable(scope.get("config")):
-        raise ConfigError(
-            f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
-        )
-    try:
-        config = scope["config"]()
-    except (TypeError, NameError) as error:
-        raise ConfigError(f"`{path}`: {error}.{_remedy(error)}") from error
-    if not isinstance(config, Config):
-        raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
-    return check_types(config)
