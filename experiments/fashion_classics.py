@@ -21,5 +21,5 @@ def config() -> Config:
         model=ModelConfig("lenet5"),
         data=DataConfig("fashion_mnist", batch_size=128, augment=("pad_crop(2)", "horizontal_flip()")),
         optim=OptimConfig("sgd", learning_rate=0.2, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.15),
-        train=TrainConfig(epochs=12),
+        train=TrainConfig(epochs=5),
     )

@@ -6,9 +6,8 @@ channel.
     cnn-jax data prepare fashion_mnist --source DIR
     cnn-jax train experiments/fashion_small.py
 
-Result: test top-1 92.29 %, validation 92.95 % (seed 0, n = 1) after 5,062 steps, twelve minutes on two cores of an AMD
-EPYC (Zen 3), jax 0.12.0.1, before steps were compiled with oneDNN; not yet run since. More seeds, and more epochs in
-the twenty minutes that are allowed: not yet run.
+Result: test top-1 93.18 %, validation 93.72 % (seed 0, n = 1) after 10,125 steps, on two cores of an AMD EPYC (Zen 4,
+AVX-512), jax 0.12.0.1. At 1,425 images/s, the median of its log, that is fifteen minutes. More seeds: not yet run.
 
 The data set's README lists 92.5 % for a submitted network of fewer than 100,000 parameters.
 """
@@ -20,6 +19,6 @@ def config() -> Config:
     return Config(
         model=ModelConfig("resnet8_cifar"),
         data=DataConfig("fashion_mnist", batch_size=128, augment=("pad_crop(2)", "horizontal_flip()")),
-        optim=OptimConfig("sgd", learning_rate=0.2, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.15),
-        train=TrainConfig(epochs=12),
+        optim=OptimConfig("sgd", learning_rate=0.2, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.1),
+        train=TrainConfig(epochs=24),
     )

@@ -25,6 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.config import Config, load_experiment
 from cnn_jax.data import Prefetch, load_dataset, train_batches
 from cnn_jax.training.evaluation import evaluate_split
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="seeds 0, 1, …: one run of each side a round")
     parser.add_argument("--steps", type=int, help="shorten the recipe, to try the script")
     options = parser.parse_args()
+    keep_memory(["train"])  # as the command does
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.rounds):
