@@ -1,13 +1,21 @@
 """Convolution: a filter moves over the image; at each place, the sum of element-wise products."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jax import Array
 from jaxtyping import Float
 
 from .conv_cpu import conv_with_own_gradients, xla_conv
+from .conv_products import im2col_conv, matmul_conv
 from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
 from .implementation import current_implementation
+
+_FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
+    "auto": conv_with_own_gradients,
+    "xla": xla_conv,
+    "im2col": im2col_conv,
+    "matmul": matmul_conv,
+}
 
 
 def conv2d(
@@ -22,7 +30,7 @@ def conv2d(
     """Convolve images with filters (without flipping them, as every deep-learning library does).
 
     y[n, i, j, o] = sum over (a, b, c) of x[n, i * stride + a * dilation - top, j * stride + b * dilation - left, c]
-    * kernel[a, b, c, o], where pixels outside the image are zero.
+    * kernel[a, b, c, o], where pixels outside the image are zero. `implementation` says in which form it is computed.
 
     Args:
         x: images, channels last.
@@ -50,8 +58,7 @@ def conv2d(
     window, size = (kernel.shape[0], kernel.shape[1]), x.shape[1:3]
     pads = explicit_padding(padding, size, window, strides, dilation, "conv2d.padding")
     positions(size, window, strides, pads, dilation, "conv2d")
-    convolve = xla_conv if current_implementation() == "xla" else conv_with_own_gradients
-    return convolve(x, kernel, ConvGeometry(strides, pads, dilation, groups))
+    return _FORMS[current_implementation()](x, kernel, ConvGeometry(strides, pads, dilation, groups))
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:

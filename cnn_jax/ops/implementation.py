@@ -1,11 +1,11 @@
-"""Which formulation the operations use: our own on CPUs (`auto`) or stock XLA everywhere (`xla`)."""
+"""Which formulation the operations use: our own on CPUs (`auto`), stock XLA everywhere (`xla`), or a textbook's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
 
-IMPLEMENTATIONS = ("auto", "xla")
+IMPLEMENTATIONS = ("auto", "xla", "im2col", "matmul")
 
 # A user context is part of jit's cache key: a function traced under one choice is traced again under the other.
 _choice = jax.make_user_context("auto")
@@ -17,7 +17,8 @@ def implementation(name: str) -> Iterator[None]:
 
     Args:
         name: `auto` uses our formulations where the program is lowered for a CPU, and XLA's own elsewhere;
-            `xla` uses XLA's own everywhere.
+            `xla` uses XLA's own everywhere. `im2col` and `matmul` write a convolution as one matrix product, or as
+            one for each tap of the filter, and leave the rest to XLA.
 
     Raises:
         ValueError: for another name.
