@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
-from cnn_jax.ops import batch_norm
+from cnn_jax.ops import batch_norm, batch_split
 
 
 class BatchNorm(nn.Module):
@@ -68,7 +68,8 @@ class BatchNorm(nn.Module):
             if x.shape[0] % self.ghost_batch:
                 raise ValueError(f"`ghost_batch` ({self.ghost_batch}) must divide the batch of {x.shape[0]}.")
             parts = x.reshape(-1, self.ghost_batch, *x.shape[1:])
-            y, (new_mean, new_var) = jax.vmap(normalize)(parts)
+            with batch_split(None):  # the first axis of a part is not that of the batch
+                y, (new_mean, new_var) = jax.vmap(normalize)(parts)
             y, new_mean, new_var = y.reshape(x.shape), new_mean.mean(0), new_var.mean(0)
         else:
             y, (new_mean, new_var) = normalize(x)

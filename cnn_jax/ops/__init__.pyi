@@ -1,4 +1,5 @@
 from .batch_norm import batch_norm as batch_norm
+from .batch_split import batch_split as batch_split
 from .columns import im2col as im2col
 from .conv import conv2d as conv2d
 from .implementation import implementation as implementation

@@ -36,6 +36,11 @@ class Layout(abc.ABC):
         self.split = NamedSharding(mesh, PartitionSpec(AXIS))
 
     @property
+    def batch_split(self) -> NamedSharding | None:
+        """How the rows that a step sees lie on the devices; None where it sees those of one device only."""
+        return self.split if self.axis_name is None and self.num_devices > 1 else None
+
+    @property
     def num_devices(self) -> int:
         """Over all processes."""
         return jax.device_count()

@@ -59,6 +59,7 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
 
         with (
             ops.implementation(config.model.conv),
+            ops.batch_split(layout.batch_split),
             rows_of_batch(rows, config.data.batch_size),
             hold_statistics(freeze),
         ):
