@@ -40,7 +40,7 @@ def batch_norm(
         unbiased_running_var: store the variance divided by count - 1, as PyTorch does; the normalisation itself
             uses the biased one either way.
         axis_name: a mapped axis (pmap, vmap or shard_map) to reduce over as well. Plain jit over a sharded batch needs
-            none: it reduces over the global batch by itself.
+            none: it reduces over the global batch by itself, in fewer messages inside `batch_split`.
 
     Returns:
         The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.

@@ -12,7 +12,8 @@ from .precision import sum_dtype
 def batch_statistics(x: Array, axis_name: str | None = None) -> tuple[Array, Array]:
     """Mean and biased variance of each channel, over all devices that hold rows of the batch.
 
-    They meet in one message, of the moments that each device finds in its own rows.
+    The devices meet in one message: each finds the moments of its own rows, and all gather them, as in PyTorch's
+    SyncBatchNorm. A reduction would be a shorter message, but one of sums of squares, which cancel (see `_moments`).
     """
     x = x.astype(sum_dtype(x))
     if axis_name is not None:
@@ -38,7 +39,7 @@ def _moments(x: Array) -> tuple[Array, Array]:
 def _pool(moments: Array) -> tuple[Array, Array]:
     """Mean and variance of a whole from those of equal parts, [parts, 2, c]; nothing cancels here either.
 
-    Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1b.
+    Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance: analysis and recommendations".
     """
     means, variances = moments[:, 0], moments[:, 1]
     mean = jnp.mean(means, 0)

@@ -7,21 +7,20 @@ added up.  Bytes on the wire are of ring algorithms: a device sends 2 (n − 1) 
 what is gathered or scattered.  Memory is the compiler's plan on a CPU in float32; an accelerator's will differ.
 From these follows an estimate for 256 accelerators.
 
-Columns: how many all-reduces of gradients, and their bytes; the small all-reduces of BatchNorm and the metrics; other
-messages (fsdp gathers parameters); what a device sends in a step; the state that lies on it; its peak.  The README has
-the result for 8 and for 256 devices.
+Columns: how many all-reduces of gradients, and their bytes; BatchNorm's gathers of moments and small all-reduces, the
+metrics' among them; other messages (fsdp gathers parameters); what a device sends in a step; the state that lies on it;
+its peak.  The README has the result for 8 and for 256 devices.
 """
 
 import argparse
-import collections
 import math
 import os
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 _BYTES = {"pred": 1, "u8": 1, "s8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "f64": 8}
 _KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
-_COLLECTIVE = re.compile(rf"= (?P<shapes>\(?[^=]*?\)?) (?P<kind>{_KINDS})(?:-start)?\(")
+_COLLECTIVE = re.compile(rf"= (?P<shapes>\(?[^=]*?\)?) (?P<kind>{_KINDS})(?:-start)?\((?P<rest>.*)")
 _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 
 # Between the largest message of BatchNorm or the classifier's bias, and the gradients that the compiler joined.
@@ -31,25 +30,40 @@ LARGE_BYTES = 1_000_000
 LINK_BYTES_PER_SECOND = 25e9
 # NVIDIA's DeepLearningExamples, PyTorch ResNet-50 v1.5: one A100 (80 GB) in mixed precision, trained alone.
 IMAGES_PER_SECOND = 2470
-# Assumed, not published: what a reduction of some kilobytes over 256 GPUs takes.
-SMALL_REDUCTION_SECONDS = 30e-6
+# Assumed, not published: what a message of some kilobytes over 256 GPUs takes, beside its bytes.
+LATENCY_SECONDS = 30e-6
 
 
-def wire_factor(kind: str, devices: int) -> float:
-    """Bytes that a device sends for each byte of the result, in a ring."""
-    share = (devices - 1) / devices
-    return {"all-reduce": 2 * share, "all-gather": share, "reduce-scatter": devices * share}.get(kind, share)
+class Message(NamedTuple):
+    """A collective operation of a compiled program."""
+
+    kind: str
+    size: int
+    """Bytes of the result."""
+    purpose: str
+    """`gradients`, `BatchNorm` or `others`."""
+
+    def sent(self, devices: int) -> float:
+        """Bytes that a device sends, in a ring."""
+        factor = {"all-reduce": 2, "reduce-scatter": devices}.get(self.kind, 1)
+        return self.size * factor * (devices - 1) / devices
 
 
-def collectives(hlo: str) -> dict[str, list[int]]:
-    """Bytes of the result of every collective operation in a compiled program, by kind."""
-    found = collections.defaultdict(list)
+def collectives(hlo: str) -> list[Message]:
+    """Every collective operation of a compiled step, under jit or fsdp."""
     hlo = re.sub(r"/\*index=\d+\*/", "", hlo)  # in long tuples
-    for match in _COLLECTIVE.finditer(hlo):
-        arrays = _ARRAY.findall(match["shapes"])
-        sizes = [_BYTES[kind] * math.prod(int(n) for n in shape.split(",") if n) for kind, shape in arrays]
-        found[match["kind"]].append(sum(sizes))
-    return dict(found)
+    return [_message(match) for match in _COLLECTIVE.finditer(hlo)]
+
+
+def _message(match: re.Match[str]) -> Message:
+    kind, arrays = match["kind"], _ARRAY.findall(match["shapes"])
+    size = sum(_BYTES[dtype] * math.prod(int(n) for n in shape.split(",") if n) for dtype, shape in arrays)
+    # Parameters are gathered because they lie in pieces, and only BatchNorm's moments because the step says so.
+    if kind == "all-gather" and "/sharding_constraint" in match["rest"]:
+        return Message(kind, size, "BatchNorm")
+    if kind != "all-reduce":
+        return Message(kind, size, "others")
+    return Message(kind, size, "gradients" if size >= LARGE_BYTES else "BatchNorm")
 
 
 def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
@@ -109,32 +123,29 @@ def main() -> None:
     for strategy in ("jit", "fsdp"):
         compiled, state_bytes = compile_step(strategy, options.per_device, options.size)
         found = collectives(compiled.as_text())
-        sent = sum(sum(sizes) * wire_factor(kind, options.devices) for kind, sizes in found.items())
-        large, small = split(found["all-reduce"])
-        others = [size for kind, sizes in found.items() if kind != "all-reduce" for size in sizes]
-        counts = [f"{len(sizes)}, {sum(sizes) / 1e6:.1f} MB" for sizes in (large, small, others)]
+        groups = [[m.size for m in found if m.purpose == purpose] for purpose in columns[2:5]]
+        counts = [f"{len(sizes)}, {sum(sizes) / 1e6:.1f} MB" for sizes in groups]
+        sent = sum(message.sent(options.devices) for message in found)
         sizes = [f"{sent / 1e6:.0f} MB", f"{state_bytes / 1e6:.0f} MB", f"{peak_bytes(compiled) / 1e9:.2f} GB"]
         print("| " + " | ".join([strategy, str(options.devices), *counts, *sizes]) + " |", flush=True)
         if strategy == "jit":
-            estimate = describe_estimate(large, small)
+            estimate = describe_estimate(found, options.devices, options.per_device)
     print("\n" + estimate)
 
 
-def split(sizes: list[int]) -> tuple[list[int], list[int]]:
-    """Reductions of gradients, which the compiler has joined, and the small ones of BatchNorm and the metrics."""
-    return [size for size in sizes if size >= LARGE_BYTES], [size for size in sizes if size < LARGE_BYTES]
-
-
-def describe_estimate(large: list[int], small: list[int], devices: int = 256, batch_size: int = 8192) -> str:
-    """A step on many accelerators: computation, the large reductions by bandwidth, the small ones by latency."""
-    compute = batch_size / devices / IMAGES_PER_SECOND
-    gradients = sum(large) * wire_factor("all-reduce", devices) / LINK_BYTES_PER_SECOND
-    statistics = len(small) * SMALL_REDUCTION_SECONDS
-    step, best = compute + statistics + gradients, compute + statistics
+def describe_estimate(messages: list[Message], devices: int, per_device: int) -> str:
+    """A step on as many accelerators: computation, the gradients by bandwidth, BatchNorm by latency and bandwidth."""
+    compute = per_device / IMAGES_PER_SECOND
+    gradients = [m.sent(devices) for m in messages if m.purpose == "gradients"]
+    statistics = [m.sent(devices) for m in messages if m.purpose == "BatchNorm"]
+    reducing = sum(gradients) / LINK_BYTES_PER_SECOND
+    meeting = len(statistics) * LATENCY_SECONDS + sum(statistics) / LINK_BYTES_PER_SECOND
+    best, batch_size = compute + meeting, devices * per_device
+    step = best + reducing
     return (
-        f"On {devices} accelerators at batch {batch_size}: computing {batch_size // devices} images "
-        f"{compute * 1e3:.1f} ms; reducing {sum(large) / 1e6:.0f} MB of gradients {gradients * 1e3:.1f} ms; "
-        f"{len(small)} small reductions {statistics * 1e3:.1f} ms. A step takes {step * 1e3:.1f} ms when "
+        f"On {devices} accelerators at batch {batch_size}: computing {per_device} images {compute * 1e3:.1f} ms; "
+        f"sending {sum(gradients) / 1e6:.0f} MB of gradients {reducing * 1e3:.1f} ms; {len(statistics)} messages of "
+        f"BatchNorm, {sum(statistics) / 1e6:.1f} MB, {meeting * 1e3:.1f} ms. A step takes {step * 1e3:.1f} ms when "
         f"nothing overlaps ({compute / step:.0%} of linear, {batch_size / step:,.0f} images/s), and "
         f"{best * 1e3:.1f} ms when the gradients hide behind the backward pass ({compute / best:.0%}, "
         f"{batch_size / best:,.0f} images/s)."

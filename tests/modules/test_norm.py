@@ -2,8 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from cnn_jax.modules import BatchNorm, GroupNorm
+from cnn_jax.ops import batch_split
 
 IMAGES = np.random.default_rng(0).normal(2.0, 3.0, size=(8, 3, 5, 4)).astype(np.float32)
 
@@ -53,6 +55,17 @@ def test_ghost_batches_are_normalised_by_themselves():
     halves = [train_step(BatchNorm(momentum=0.0), IMAGES[i : i + 4]) for i in (0, 4)]
     np.testing.assert_allclose(y, np.concatenate([half[0] for half in halves]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(stats["var"], (halves[0][1]["var"] + halves[1][1]["var"]) / 2, rtol=1e-5)
+
+
+def test_ghost_batches_are_not_split_over_devices():
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    with batch_split(NamedSharding(mesh, PartitionSpec("data"))):
+        whole, ghost = (
+            str(jax.make_jaxpr(lambda x, norm=norm: train_step(norm, x)[0])(IMAGES))
+            for norm in (BatchNorm(), BatchNorm(ghost_batch=4))
+        )
+    assert "sharding_constraint" in whole
+    assert "sharding_constraint" not in ghost
 
 
 def test_ghost_batch_must_divide_the_batch():

@@ -74,6 +74,14 @@ def test_batch_norm_over_a_mapped_axis_is_batch_norm_of_the_whole():
     for ours, theirs in zip(mapped, statistics, strict=True):
         np.testing.assert_allclose(ours, np.stack([theirs, theirs]), rtol=1e-5, atol=1e-6)
 
+    def loss(function):
+        return lambda x: (function(x)[0].reshape(X.shape) ** 3 * weights).sum()
+
+    weights = RNG.normal(size=X.shape).astype(np.float32)
+    expected = jax.grad(loss(lambda x: batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True)))(X)
+    gradient = jax.grad(loss(jax.vmap(run, axis_name="parts")))(X.reshape(2, 2, 3, 5, 6))
+    np.testing.assert_allclose(gradient.reshape(X.shape), expected, rtol=1e-4, atol=1e-4)
+
 
 def test_batch_norm_survives_a_mean_far_from_zero():
     x = X + np.float32(4096)  # in float32 the mean of squares minus the squared mean is off by about 2 here

@@ -7,7 +7,7 @@ import sys
 SHARDED_AGAINST_WHOLE = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from cnn_jax.ops import batch_norm, conv2d, implementation, max_pool
+from cnn_jax.ops import batch_norm, batch_split, conv2d, implementation, max_pool
 
 rng = np.random.default_rng(0)
 x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 12, 10, 3), (3, 3, 3, 4)))
@@ -23,19 +23,25 @@ with implementation("xla"):
     expected = jax.jit(step)(x, kernel)
 assert jax.device_count() == 8
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
-value, (dx, dkernel) = jax.jit(step)(sharded, kernel)
-assert dx.sharding.spec == PartitionSpec("data"), dx.sharding
-for ours, theirs in zip((value, dx, dkernel), (expected[0], *expected[1])):
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+rows = NamedSharding(mesh, PartitionSpec("data"))
+sharded = jax.device_put(x, rows)
+for split in (None, rows):
+    with batch_split(split):
+        value, (dx, dkernel) = jax.jit(step)(sharded, kernel)
+    assert dx.sharding.spec == PartitionSpec("data"), dx.sharding
+    for ours, theirs in zip((value, dx, dkernel), (expected[0], *expected[1])):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
 """
 
 
-def test_a_batch_over_eight_devices_gives_the_gradients_of_the_whole():
+def run_on_eight_devices(source: str) -> None:
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, "-c", SHARDED_AGAINST_WHOLE]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    run = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
+
+
+def test_a_batch_over_eight_devices_gives_the_gradients_of_the_whole():
+    run_on_eight_devices(SHARDED_AGAINST_WHOLE)
 
 
 MAPPED_AGAINST_XLA = """
@@ -67,7 +73,44 @@ for axis_name in ("data", None):
 
 
 def test_gradients_under_shard_map_are_those_of_xla_with_and_without_its_checks():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, "-c", MAPPED_AGAINST_XLA]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
+    run_on_eight_devices(MAPPED_AGAINST_XLA)
+
+
+FAR_FROM_ZERO = """
+import jax, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from cnn_jax.ops import batch_norm, batch_split, implementation
+
+x = np.random.default_rng(0).normal(1e4, 1, size=(64, 4, 4, 8)).astype(np.float32)
+exact = x.astype(np.float64)
+mean, var = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+y = (exact - mean) / np.sqrt(var + 1e-5)
+one, zero = np.ones(8, np.float32), np.zeros(8, np.float32)
+mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+rows = NamedSharding(mesh, P("data"))
+
+def run(x, axis_name=None):
+    return batch_norm(x, one, zero, zero, one, train=True, momentum=0.0, axis_name=axis_name)
+
+def check(function):
+    compiled = jax.jit(function).lower(jax.device_put(x, rows)).compile()
+    text = compiled.as_text()
+    assert [text.count(f" {kind}(") for kind in ("all-gather", "all-reduce", "reduce-scatter")] == [1, 0, 0]
+    found, statistics = compiled(x)
+    np.testing.assert_allclose(statistics[0], mean, rtol=3e-7)  # floats lie 1e-7 of it apart,
+    np.testing.assert_allclose(statistics[1], var, rtol=1e-3)
+    np.testing.assert_allclose(found, y, atol=3e-3)  # which is 1e-3 here
+
+with batch_split(rows):
+    for choice in ("auto", "xla"):
+        with implementation(choice):
+            check(lambda x: run(x))
+for check_vma in (True, False):
+    check(jax.shard_map(
+        lambda x: run(x, "data"), mesh=mesh, in_specs=P("data"), out_specs=(P("data"), P()), check_vma=check_vma
+    ))
+"""
+
+
+def test_batch_norm_meets_once_and_survives_a_mean_far_from_zero():
+    run_on_eight_devices(FAR_FROM_ZERO)
