@@ -84,10 +84,10 @@ def _has_few_channels(kernel: Array, geometry: ConvGeometry) -> bool:
     """Whether XLA's gradient to the kernel is the faster one, as `experiments/benchmarks/convolutions.py` measures it.
 
     With oneDNN it takes half the time of ours for LeNet's 5 x 5 filters, and half to all of it for strided 3 x 3 ones
-    of few channels; but mostly longer for 3 x 3 without a stride, for 1 x 1, and for ResNet's stem.
-    AlexNet's stem is ours at 36 ms against 21.
+    of few channels, and for AlexNet's stem (21 ms against 36); but mostly longer for 3 x 3 without a stride, for 1 x 1,
+    and for ResNet's stem of 7 x 7.
     """
     kh, kw, c, o = kernel.shape
     if geometry.strides == (1, 1):
         return min(kh, kw) >= 5 and c * o <= 2048
-    return kh * kw > 1 and c > FOLDED_CHANNELS and c * o <= 4096
+    return kh * kw > 1 and (c > FOLDED_CHANNELS or min(kh, kw) > 7) and c * o <= 4096
