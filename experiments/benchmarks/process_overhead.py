@@ -5,7 +5,8 @@
 Both train the same global batches of 128, in turn; the images a second are those of `metrics.jsonl` after the first log
 line, which holds the compilation.  Two processes exchange all gradients and every BatchNorm's statistics through gloo.
 
-Result: not yet run on a quiet machine.
+Result, `--rounds 2` on two cores of an AMD EPYC (Zen 4), jax 0.12.0.1: 0.51 and 0.52 (one process 466 and 483 images/s,
+two 241 and 245). With several devices `ops/weight_gradient.py` multiplies all rows at once, which alone is slower.
 """
 
 import argparse
