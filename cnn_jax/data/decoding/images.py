@@ -91,8 +91,6 @@ def fit_image(
     Raises:
         ValueError: for a number of channels other than 1 and 3.
     """
-    from PIL import Image
-
     height, width, channels = shape
     if channels not in (1, 3):
         raise ValueError(f"`fit_image.shape` must have 1 or 3 channels, got {shape}.")
@@ -100,16 +98,26 @@ def fit_image(
     part = min(picture.width / width, picture.height / height)
     left, top = (picture.width - part * width) / 2, (picture.height - part * height) / 2
     box = (left, top, left + part * width, top + part * height)
-    method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
-    fitted = np.array(picture.resize((width, height), method, box=box))
-    return fitted[..., np.newaxis] if channels == 1 else fitted
+    return _scaled(picture, height, width, interpolation, box)
 
 
 def scale_bicubic(image: UInt8[np.ndarray, "h w c"], height: int, width: int) -> UInt8[np.ndarray, "height width c"]:
     """Scale a gray or RGB image to height × width by Pillow's bicubic filter, which averages where it shrinks."""
+    return _scaled(_to_picture(image), height, width, "bicubic")
+
+
+def _scaled(
+    picture: "Image.Image",
+    height: int,
+    width: int,
+    interpolation: Interpolation,
+    box: tuple[float, float, float, float] | None = None,
+) -> UInt8[np.ndarray, "height width c"]:
+    """A picture, or the box (left, top, right, bottom) of it, scaled by Pillow."""
     from PIL import Image
 
-    return np.asarray(_to_picture(image).resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, -1)
+    scaled = picture.resize((width, height), Image.Resampling[interpolation.upper()], box=box)
+    return np.array(scaled).reshape(height, width, -1)
 
 
 def _to_picture(image: UInt8[np.ndarray, "h w c"]) -> "Image.Image":
