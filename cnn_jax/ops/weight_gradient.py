@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .batch_split import current_batch_split
 from .geometry import ConvGeometry, Pair
 from .phases import Phase, phases
 from .precision import sum_dtype
@@ -36,6 +37,17 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
         window: height and width of the kernel.
         geometry: of a convolution without groups.
     """
+    split = current_batch_split(x.shape[0])
+    if split is None:
+        return _weight_gradient(x, g, window, geometry, loop=jax.device_count() == 1)
+    # Each device loops over its own rows, [devices, n / devices, h, w, c]; their gradients meet once, at the end.
+    x, g = (lax.with_sharding_constraint(a.reshape(split.num_devices, -1, *a.shape[1:]), split) for a in (x, g))
+    parts = jax.vmap(lambda x, g: _weight_gradient(x, g, window, geometry, loop=True))(x, g)
+    return jnp.sum(lax.with_sharding_constraint(parts, split), 0)
+
+
+def _weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry, *, loop: bool) -> Array:
+    """Of the rows at hand; no `loop` where they may lie on several devices, whose sums would meet in every turn."""
     c, o = x.shape[3], g.shape[3]
     (kh, kw), (stride_h, stride_w) = window, geometry.strides
     (top, _), (left, right) = geometry.pads
@@ -46,7 +58,7 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     for phase in phases(x.shape[1], kh, stride_h, geometry.dilation[0], top):
         rows = x[:, phase.remainder :: stride_h]
         align = _shifts_on_images if shift_images else _shifts_on_gradient
-        products = _sum_of_products(*align(rows, g, phase), kw, stride_w, geometry.dilation[1], left)
+        products = _sum_of_products(*align(rows, g, phase), kw, stride_w, geometry.dilation[1], left, loop)
         # One of the two shift axes has size 1; [shift of x, columns, shift of g, o] -> [tap, columns, o].
         products = jnp.moveaxis(products, 2, 1).reshape(len(phase.taps), -1, c, o)[:, : window[1]]
         taps |= dict(zip(phase.taps, products, strict=True))
@@ -92,6 +104,7 @@ def _sum_of_products(
     stride: int,
     dilation: int,
     left: int,
+    loop: bool,
 ) -> Array:
     """Sum over q < count of columns(x[:, q + shift])^T g[:, q + shift], shape [x_shifts, kw c, g_shifts, o].
 
@@ -102,7 +115,7 @@ def _sum_of_products(
     sides = (left, max(reach - left - x.shape[2], 0))
     numbers = n * count * w_out * (len(x_shifts) * kw * x.shape[3] + len(g_shifts) * o)
     copies = kw * len(x_shifts) * len(g_shifts)
-    block = count if copies == 1 or numbers <= SMALL else _block(count, n, w_out)
+    block = _block(count, n, w_out) if loop and copies > 1 and numbers > SMALL else count
 
     def product(x_rows: Array, g_rows: Array) -> Array:
         # Padded here, within the block, so that no padded copy of the images is ever written.
@@ -128,11 +141,8 @@ def _sum_of_products(
 
 
 def _block(count: int, n: int, w_out: int) -> int:
-    """Rows per step of the loop: a divisor of their number, so that every step is alike.
-
-    With several devices there is one step only: the partitioner would put a reduction over them into the loop.
-    """
-    if jax.device_count() > 1 or not isinstance(n, int):
+    """Rows per step of the loop: a divisor of their number, so that every step is alike."""
+    if not isinstance(n, int):
         return count
     return max(
         (rows for rows in range(1, count + 1) if count % rows == 0 and rows * n * w_out <= BLOCK_ROWS), default=1

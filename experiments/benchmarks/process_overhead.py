@@ -5,8 +5,10 @@
 Both train the same global batches of 128, in turn; the images a second are those of `metrics.jsonl` after the first log
 line, which holds the compilation.  Two processes exchange all gradients and every BatchNorm's statistics through gloo.
 
-Result, `--rounds 2` on two cores of an AMD EPYC (Zen 4), jax 0.12.0.1: 0.51 and 0.52 (one process 466 and 483 images/s,
-two 241 and 245). With several devices `ops/weight_gradient.py` multiplies all rows at once, which alone is slower.
+Result, `--rounds 3` on two cores of an AMD EPYC (Zen 4), jax 0.12.0.1: 1.08 (0.98 to 1.10; one process 429 to 466
+images/s, two 455 to 508). Two processes that need not talk are faster than one whose threads share every product, so
+that is what the messages cost. Without `cnn_jax/parallel/thread_policy.py` it was 0.56; and 0.51 without the kernel
+gradient's loop over each device's own rows as well.
 """
 
 import argparse

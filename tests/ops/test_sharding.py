@@ -114,3 +114,31 @@ for check_vma in (True, False):
 
 def test_batch_norm_meets_once_and_survives_a_mean_far_from_zero():
     run_on_eight_devices(FAR_FROM_ZERO)
+
+
+LOOPS = """
+import jax, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from cnn_jax.ops import batch_split, conv2d, implementation, weight_gradient
+
+weight_gradient.SMALL, weight_gradient.BLOCK_ROWS = 0, 64  # so that a small batch is looped over, too
+rng = np.random.default_rng(0)
+x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 12, 10, 6), (3, 3, 6, 4)))
+mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+rows, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
+gradient = jax.grad(lambda kernel, x: (conv2d(x, kernel, padding=1) ** 2).sum())
+with implementation("xla"):
+    expected = gradient(kernel, x)
+with batch_split(rows):
+    arguments = jax.device_put(kernel, whole), jax.device_put(x, rows)
+    compiled = jax.jit(gradient, out_shardings=whole).lower(*arguments).compile()
+text = compiled.as_text()
+counts = [text.count(f" {kind}(") for kind in ("while", "all-reduce", "all-gather", "collective-permute")]
+assert counts == [1, 1, 0, 0], counts
+assert " all-reduce(" in text[text.index("ENTRY"):]
+np.testing.assert_allclose(compiled(*arguments), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+"""
+
+
+def test_each_device_loops_over_its_own_rows_and_meets_the_others_once():
+    run_on_eight_devices(LOOPS)
