@@ -117,9 +117,9 @@ def _sum_of_products(
     copies = kw * len(x_shifts) * len(g_shifts)
     block = _block(count, n, w_out) if loop and copies > 1 and numbers > SMALL else count
 
+    x = lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, 0), sides, (0, 0))))
+
     def product(x_rows: Array, g_rows: Array) -> Array:
-        # Padded here, within the block, so that no padded copy of the images is ever written.
-        x_rows = jnp.pad(x_rows, ((0, 0), (0, 0), sides, (0, 0)))
         rows = [x_rows[:, shift : shift + block] for shift in x_shifts]
         columns = [row[:, :, b * dilation :: stride][:, :, :w_out] for row in rows for b in range(kw)]
         gradient = [g_rows[:, shift : shift + block] for shift in g_shifts]
