@@ -117,6 +117,8 @@ def _sum_of_products(
     copies = kw * len(x_shifts) * len(g_shifts)
     block = _block(count, n, w_out) if loop and copies > 1 and numbers > SMALL else count
 
+    # Once and for all rows: padded within the loop, every shift asks of each number whether it is padding, which took
+    # three times as long as copying it (resnet20, bfloat16: 300 ms a step against 235).
     x = lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, 0), sides, (0, 0))))
 
     def product(x_rows: Array, g_rows: Array) -> Array:
