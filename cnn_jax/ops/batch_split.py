@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
+from jax import Array, lax
 from jax.sharding import NamedSharding
 
 # A user context is part of jit's cache key: a function traced under one split is traced again under another.
@@ -39,3 +40,8 @@ def current_batch_split(rows: int) -> NamedSharding | None:
     """What `batch_split` said; None outside of any, and for rows that the devices do not divide evenly."""
     sharding = _split.value
     return None if sharding is None or rows % sharding.num_devices else sharding
+
+
+def in_parts(x: Array, split: NamedSharding) -> Array:
+    """Rows [n, ...] as those of each device, [devices, n / devices, ...], which stay where they are."""
+    return lax.with_sharding_constraint(x.reshape(split.num_devices, -1, *x.shape[1:]), split)

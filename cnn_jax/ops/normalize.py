@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .batch_split import current_batch_split
+from .batch_split import current_batch_split, in_parts
 from .precision import sum_dtype
 
 
@@ -21,8 +21,7 @@ def batch_statistics(x: Array, axis_name: str | None = None) -> tuple[Array, Arr
     split = current_batch_split(x.shape[0])
     if split is None:
         return _moments(x)
-    parts = lax.with_sharding_constraint(x.reshape(split.num_devices, -1, *x.shape[1:]), split)
-    moments = lax.with_sharding_constraint(jnp.stack(jax.vmap(_moments)(parts), 1), split)
+    moments = lax.with_sharding_constraint(jnp.stack(jax.vmap(_moments)(in_parts(x, split)), 1), split)
     return _pool(lax.with_sharding_constraint(moments, NamedSharding(split.mesh, PartitionSpec())))
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .batch_split import current_batch_split
+from .batch_split import current_batch_split, in_parts
 from .geometry import ConvGeometry, Pair
 from .phases import Phase, phases
 from .precision import sum_dtype
@@ -40,9 +40,9 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     split = current_batch_split(x.shape[0])
     if split is None:
         return _weight_gradient(x, g, window, geometry, loop=jax.device_count() == 1)
-    # Each device loops over its own rows, [devices, n / devices, h, w, c]; their gradients meet once, at the end.
-    x, g = (lax.with_sharding_constraint(a.reshape(split.num_devices, -1, *a.shape[1:]), split) for a in (x, g))
-    parts = jax.vmap(lambda x, g: _weight_gradient(x, g, window, geometry, loop=True))(x, g)
+    # Each device loops over its own rows; their gradients meet once, at the end.
+    own = jax.vmap(lambda x, g: _weight_gradient(x, g, window, geometry, loop=True))
+    parts = own(in_parts(x, split), in_parts(g, split))
     return jnp.sum(lax.with_sharding_constraint(parts, split), 0)
 
 
