@@ -15,6 +15,7 @@ from jax import Array, lax
 from .columns import tap
 from .geometry import Pair, PoolGeometry
 from .phases import interleave, phases
+from .precision import sum_dtype
 
 # Beyond so many taps, the unrolled form grows long to compile and loses its lead.
 MOST_TAPS = 25
@@ -60,10 +61,11 @@ def _taps(x: Array, geometry: PoolGeometry) -> list[Array]:
 
 
 def _cpu_max_pool(x: Array, geometry: PoolGeometry) -> Array:
-    first, *others = _taps(x, geometry)
+    # In half precision XLA would round after each maximum (16 x 28 x 28 x 256, bfloat16: 16.7 ms against 2.6).
+    first, *others = (seen.astype(sum_dtype(x)) for seen in _taps(x, geometry))
     for other in others:
         first = jnp.maximum(first, other)
-    return first
+    return first.astype(x.dtype)
 
 
 def _winners(x: Array, geometry: PoolGeometry) -> Array:
@@ -71,7 +73,7 @@ def _winners(x: Array, geometry: PoolGeometry) -> Array:
     best, *others = _taps(x, geometry)
     winner = jnp.zeros(best.shape, jnp.uint8)
     for number, other in enumerate(others, 1):
-        better = (other > best) | (jnp.isnan(other) & ~jnp.isnan(best))
+        better = ~(other <= best) & ~jnp.isnan(best)
         best = jnp.where(better, other, best)
         winner = jnp.where(better, jnp.uint8(number), winner)
     return winner

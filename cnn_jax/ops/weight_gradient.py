@@ -140,7 +140,11 @@ def _sum_of_products(
         gradient = [g_rows[:, shift : shift + block] for shift in g_shifts]
         # Behind a barrier, each side is written once; else the product's packing would recompute it.
         left_side, right_side = lax.optimization_barrier((jnp.concatenate(columns, -1), jnp.concatenate(gradient, -1)))
-        return jnp.einsum("nhwk,nhwo->ko", left_side, right_side)
+        # As plain matrices: asked to sum over n, h and w, XLA copies both, one of them transposed (resnet20: 290 ms a
+        # step against 272). In half precision as two pairs, one a core (bfloat16: 207 against 189).
+        pairs = 2 if g.dtype.itemsize == 2 and n * block * w_out % 2 == 0 else 1
+        left_side, right_side = (side.reshape(pairs, -1, side.shape[3]) for side in (left_side, right_side))
+        return jnp.sum(jnp.einsum("prk,pro->pko", left_side, right_side), 0)
 
     def step(total: Array, q: Array) -> tuple[Array, None]:
         x_rows = lax.dynamic_slice_in_dim(x, q, max(x_shifts) + block, 1)
