@@ -49,7 +49,7 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
 
     Raises:
       WeightsError: when that `config.json` cannot be read, or names an interpolation that is neither bilinear nor
-        bicubic.
+        bicubic, or a crop mode other than center.
 
     Example:
       >>> convention = input_convention("inception_v3", "inception_v3.pth")
@@ -94,5 +94,10 @@ def _timm_config(path: Path) -> InputConvention | None:
         raise WeightsError(
             f"`{beside}` asks for {convention.interpolation!r} interpolation; known are bilinear and bicubic: "
             "write the nearer one there."
+        )
+    if (mode := values.get("crop_mode", "center")) != "center":
+        raise WeightsError(
+            f"`{beside}` asks for the crop mode {mode!r}; known is center, the middle of the resized image: "
+            "write that there, and expect a slightly different accuracy."
         )
     return convention

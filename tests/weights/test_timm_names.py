@@ -102,3 +102,9 @@ def test_the_configuration_beside_the_file_is_the_convention(tmp_path):
     beside.write_text(json.dumps({"architecture": "resnet50", "pretrained_cfg": lanczos}))
     with pytest.raises(WeightsError, match="asks for 'lanczos' interpolation; known are bilinear and bicubic"):
         input_convention("resnet50", file)
+    squash = PRETRAINED | {"crop_mode": "squash"}
+    beside.write_text(json.dumps({"architecture": "resnet50", "pretrained_cfg": squash}))
+    with pytest.raises(WeightsError, match="asks for the crop mode 'squash'; known is center"):
+        input_convention("resnet50", file)
+    beside.write_text(json.dumps({"architecture": "resnet50", "pretrained_cfg": PRETRAINED | {"crop_mode": "center"}}))
+    assert input_convention("resnet50", file).crop == 224
