@@ -138,7 +138,8 @@ def _sum_of_products(
         rows = [x_rows[:, shift : shift + block] for shift in x_shifts]
         columns = [row[:, :, b * dilation :: stride][:, :, :w_out] for row in rows for b in range(kw)]
         gradient = [g_rows[:, shift : shift + block] for shift in g_shifts]
-        # Behind a barrier, each side is written once; else the product's packing would recompute it.
+        # Behind a barrier, each side is written once; else the product's packing would recompute it. Updates in place, of
+        # buffers that the loop carries, copy once less, but on one core (resnet20: 4 % slower).
         left_side, right_side = lax.optimization_barrier((jnp.concatenate(columns, -1), jnp.concatenate(gradient, -1)))
         # As plain matrices: asked to sum over n, h and w, XLA copies both, one of them transposed (resnet20: 290 ms a
         # step against 272). In half precision as two pairs, one a core (bfloat16: 207 against 189).
