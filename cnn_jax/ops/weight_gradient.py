@@ -42,7 +42,8 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     """
     split = current_batch_split(x.shape[0])
     if split is None:
-        return _weight_gradient(x, g, window, geometry, loop=jax.device_count() == 1)
+        known = isinstance(x.shape[0], int)  # and not a symbol of `jax.export`
+        return _weight_gradient(x, g, window, geometry, loop=known and jax.device_count() == 1)
     # Each device loops over its own rows; their gradients meet once, at the end.
     own = jax.vmap(lambda x, g: _weight_gradient(x, g, window, geometry, loop=True))
     parts = own(in_parts(x, split), in_parts(g, split))
@@ -50,7 +51,8 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
 
 
 def _weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry, *, loop: bool) -> Array:
-    """Of the rows at hand; no `loop` where they may lie on several devices, whose sums would meet in every turn."""
+    """Of the rows at hand; no `loop` where they may lie on several devices, whose sums would meet in every turn, or
+    where their number is not known."""
     c, o = x.shape[3], g.shape[3]
     (kh, kw), (stride_h, stride_w) = window, geometry.strides
     (top, _), (left, right) = geometry.pads
@@ -138,8 +140,8 @@ def _sum_of_products(
         rows = [x_rows[:, shift : shift + block] for shift in x_shifts]
         columns = [row[:, :, b * dilation :: stride][:, :, :w_out] for row in rows for b in range(kw)]
         gradient = [g_rows[:, shift : shift + block] for shift in g_shifts]
-        # Behind a barrier, each side is written once; else the product's packing would recompute it. Updates in place, of
-        # buffers that the loop carries, copy once less, but on one core (resnet20: 4 % slower).
+        # Behind a barrier, each side is written once; else the product's packing would recompute it. Updates in place
+        # of buffers that the loop carries copy once less, but on one core (resnet20: 4 % slower).
         left_side, right_side = lax.optimization_barrier((jnp.concatenate(columns, -1), jnp.concatenate(gradient, -1)))
         # As plain matrices: asked to sum over n, h and w, XLA copies both, one of them transposed (resnet20: 290 ms a
         # step against 272). In half precision as two pairs, one a core (bfloat16: 207 against 189).
@@ -163,7 +165,5 @@ def _sum_of_products(
 def _block(count: int, g: Array) -> int:
     """Rows per step of the loop over `count`: a divisor of their number, so that every step is alike."""
     n, w_out = g.shape[0], g.shape[2]
-    if not isinstance(n, int):
-        return count
     most = BLOCK_ROWS if g.dtype.itemsize > 2 else HALF_BLOCK_ROWS
     return max((rows for rows in range(1, count + 1) if count % rows == 0 and rows * n * w_out <= most), default=1)
