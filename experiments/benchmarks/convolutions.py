@@ -7,8 +7,8 @@
 Prints the processor's milliseconds a core, which other programs on the machine disturb less than the clock, compiled
 with the options that training steps are compiled with, and the ratio: above 1 we are faster. Where both leave a pass to
 XLA the programs are the same, and the ratio shows the noise. On the 20 unseen shapes (two cores of an AMD EPYC, Zen 4),
-the three passes together, in three runs: lowest 0.95, 0.94 and 0.83 (a shape with 1.00 and more in the other two),
-highest 3.11, 2.56 and 2.10, median 1.08, 1.23 and 1.14.
+the three passes together, each shape's median of five runs: 0.93 to 3.11, median 1.12; the lowest of a single run is
+0.66, of a shape with 0.96 to 1.04 in the other four.
 """
 
 import argparse
@@ -65,17 +65,18 @@ def milliseconds(function: Callable[..., jax.Array], arguments: tuple[jax.Array,
     """The processor's time of a call, divided by the cores, in the fastest run."""
     # A new function each time: jit remembers by identity what it compiled.
     compiled = jax.jit(lambda *a: function(*a), compiler_options=compiler_options()).lower(*arguments).compile()
+    jax.block_until_ready(compiled(*arguments))
     start = time.perf_counter()
     jax.block_until_ready(compiled(*arguments))
     # A short pass often enough for the clock: one of half a millisecond alone came out up to twice as long.
     calls = 1 + int(0.02 / (time.perf_counter() - start))
     times = []
-    for _ in range(1 + repeats):
+    for _ in range(repeats):
         start = time.process_time()
         for _ in range(calls):
             jax.block_until_ready(compiled(*arguments))
         times.append(1e3 * (time.process_time() - start) / (os.cpu_count() or 1) / calls)
-    return min(times[1:])
+    return min(times)
 
 
 def row(shape: str, name: str, times: dict[str, float]) -> str:
