@@ -20,6 +20,7 @@ from .errors import UnpreparedError as UnpreparedError
 from .gallery import draw_examples as draw_examples
 from .gallery import draw_gallery as draw_gallery
 from .listing import list_datasets as list_datasets
+from .load import fingerprint as fingerprint
 from .load import load_dataset as load_dataset
 from .order import permutation as permutation
 from .prefetch import Prefetch as Prefetch

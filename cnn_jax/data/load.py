@@ -1,5 +1,6 @@
 """From the name of a data set to a split of it."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from .interpolation import Interpolation
 from .order import stratified_hold_out
 from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
 from .store.arrays import load_arrays
+from .store.fingerprint import Report, stored_fingerprint
 from .store.prepare import prepare_set, skipped_files, unprepared
 from .store.root import data_root, find_prepared
 from .store.verify import OnError
@@ -99,6 +101,42 @@ def load_dataset(
     return EncodedDataset(
         prepared, stored, labels, info, parse_host_crop(augment, interpolation), rows=rows, num_threads=num_threads
     ).with_augment(augment)
+
+
+def fingerprint(
+    name: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    on_error: OnError = "fail",
+    report: Report | None = None,
+) -> dict[str, str]:
+    """What a data set holds, as SHA-256 digests in hexadecimal digits: equal exactly when labels and stored bytes are.
+
+    Cheap where the set was prepared by this version, or used before: the digests are kept beside it, with the sizes
+    and times of its files (see `stored_fingerprint`). Else the set is read through once.
+
+    Args:
+        name, root, folder, on_error: as for `load_dataset`; a bundled set and your own folder prepare themselves.
+        report: as for `stored_fingerprint`.
+
+    Returns:
+        {"train": …, "validation": …, "test": …, "class_names": …}. Validation examples that are held out from the
+        training split belong to "train", and there is no "validation" then. Of a fold, "train" is over its rows.
+
+    Raises:
+        UnpreparedError, DataError: as `load_dataset`.
+    """
+    known = known_set(name) if folder is None else folder_set(folder)
+    prepared = _find(known, root, on_error)
+    stored = stored_fingerprint(prepared, report)
+    validation = {"validation": "validation"} if known.has_validation else {}
+    plays = {"train": "train", **validation, "test": known.test}
+    found = {split: stored.splits[place] for split, place in plays.items() if place in stored.splits}
+    if "/fold" in name:
+        rows = np.ascontiguousarray(_fold(prepared, name), "<i8")
+        found["train"] = hashlib.sha256(bytes.fromhex(found["train"]) + rows.tobytes()).hexdigest()
+    return found | {"class_names": stored.class_names}
 
 
 def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnError) -> Path:

@@ -12,6 +12,7 @@ from ..sets.catalogue import ANY_SIZE, KnownSet, folder_set, known_set
 from ..sets.fetch import fetch_archives
 from ..sets.raw import EncodedSplit, Splits
 from .arrays import load_arrays
+from .fingerprint import stored_fingerprint
 from .root import data_root, find_prepared
 from .verify import OnError, verified
 from .write import write_set
@@ -65,6 +66,7 @@ def prepare_set(
     elif prepared is None:
         prepared = _write(known, archives, root, on_error, report)
     load_arrays(prepared, "train")  # made now, the arrays need not be made at the first start of a training
+    stored_fingerprint(prepared, report)
     return prepared
 
 
