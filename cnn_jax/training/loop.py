@@ -17,6 +17,7 @@ from cnn_jax.training.evaluation import evaluate_split
 from cnn_jax.training.pictures import draw_curves, draw_predictions
 from cnn_jax.training.profile import StepProfiler
 from cnn_jax.training.progress import TrainProgress
+from cnn_jax.training.record import Record
 from cnn_jax.training.run import RunWriter, open_run, read_metrics
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.signals import Stopped, StopSignals
@@ -27,6 +28,8 @@ from cnn_jax.training.window import MetricWindow
 
 class DivergedError(RuntimeError):
     """The training loss is no longer a number."""
+
+    ended = "diverged"  # in the run's record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,10 +90,13 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
             window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
-            state = _steps(session, writer, checkpoints, progress, tree["state"], window, step, profile)
-            checkpoints.wait()
-            test = evaluate_split(session, state.eval_variables, session.dataset("test"))
-            writer.write(last, "test", test)
+            with Record(writer, step) as record:
+                state = _steps(session, writer, record, checkpoints, progress, tree["state"], window, step, profile)
+                with record.spend("saving"):
+                    checkpoints.wait()
+                with record.spend("evaluation"):
+                    test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+                writer.write(last, "test", test)
             progress.report(last, "test", test)
     if is_writer():
         draw_curves(directory)
@@ -101,6 +107,7 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
 def _steps(
     session: Session,
     writer: RunWriter,
+    record: Record,
     checkpoints: Checkpoints,
     progress: TrainProgress,
     state: TrainState,
@@ -111,7 +118,8 @@ def _steps(
     config, derived, layout = session.config, session.derived, session.layout
     rows = layout.rows(config.data.batch_size)
     batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
-    train_step = session.compile_train_step()
+    with record.spend("compile"):
+        train_step = session.compile_train_step()
     progress.say(f"memory of a step: {peak_bytes(train_step) / 1e6:.0f} MB on each device")
     validation = session.dataset("validation") if session.has_validation else None
     first, last = step, derived.steps
@@ -133,7 +141,7 @@ def _steps(
     ):
         while step < last:
             profiler.before_step(step - first)
-            with window.waiting():
+            with window.waiting(), record.spend("waiting"):
                 batch = next(ready)
             state, metrics = train_step(state, batch)
             if line_due:  # one step late, so that the device works while the line is written
@@ -152,15 +160,17 @@ def _steps(
                 line_due = False
             top1 = None
             if evaluates and validation is not None:
-                with window.paused():
+                with window.paused(), record.spend("evaluation"):
                     values = evaluate_split(session, state.eval_variables, validation)
                 report(step, "validation", values)
                 top1 = values["top1"]
             if saves or stopping:
-                with window.paused():
+                with window.paused(), record.spend("saving"):
                     checkpoints.save(step, {"state": state, "window": window.fold()}, top1=top1)
+                record.saved(step)
             if stopping and step < last:
-                checkpoints.wait()
+                with record.spend("saving"):
+                    checkpoints.wait()
                 raise Stopped(stopping, step)
     return state
 

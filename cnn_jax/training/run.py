@@ -5,23 +5,17 @@ import fcntl
 import json
 import math
 import os
-import platform
-import subprocess
-import warnings
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
-
-import jax
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.parallel import is_writer
 from cnn_jax.training.derived import Derived
+from cnn_jax.training.environment import environment as environment
+from cnn_jax.training.environment import flat_environment
 from cnn_jax.training.events import EventWriter, truncate_events
-
-_PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunError(RuntimeError):
@@ -35,6 +29,8 @@ class Run:
     directory: Path
     config: Config
     derived: Derived
+    record: list[dict[str, Any]]
+    """An entry for each start, as `cnn_jax.training.record` makes them; empty in folders of version 0.1."""
     environment: dict[str, Any]
 
     @property
@@ -56,23 +52,9 @@ def read_run(directory: Path | str) -> Run:
     try:
         stored = json.loads(path.read_text())
         config = configuration.from_flat(stored["config"])
-        return Run(directory, config, Derived(**stored["derived"]), stored["environment"])
+        return Run(directory, config, Derived(**stored["derived"]), stored.get("record", []), stored["environment"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"`{path}` cannot be read as a run's configuration: {error}") from error
-
-
-def environment() -> dict[str, Any]:
-    """Versions, git revision and devices: what may change the bits of a result without being part of the experiment."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
-    return {
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in _PACKAGES},
-        "git": revision,
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
-        "processes": jax.process_count(),
-    }
 
 
 def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
@@ -86,28 +68,24 @@ def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
     directory.mkdir(parents=True, exist_ok=True)
     lock = _lock(directory) if is_writer() else None
     path = directory / "config.json"
-    here = environment()
+    content: dict[str, Any] = {
+        "identity": configuration.identity(config),
+        "config": configuration.flatten(config),
+        "derived": dataclasses.asdict(derived),
+        "record": [],
+        "environment": environment(),
+    }
     if path.exists():
         before = read_run(directory)
         if configuration.identity(before.config) != configuration.identity(config):
             sides = (configuration.flatten(c, identity_only=True) for c in (before.config, config))
             rows = [f"  {k}: {a!r} there, {b!r} now" for k, (a, b) in configuration.difference(*sides).items()]
             raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
-        changed = configuration.difference(before.environment, here)
-        if changed and lock is not None:
-            rows = [f"{k} {a} → {b}" for k, (a, b) in changed.items()]
-            warnings.warn(
-                f"continuing in another environment, so bits may differ from here on: {', '.join(rows)}", stacklevel=2
-            )
-    if lock is not None:
-        content = {
-            "identity": configuration.identity(config),
-            "config": configuration.flatten(config),
-            "derived": dataclasses.asdict(derived),
-            "environment": here,
-        }
+        # Written when a step is computed: a look at a finished run changes nothing.
+        content |= {"record": before.record, "environment": before.environment}
+    elif lock is not None:
         _write_atomically(path, json.dumps(content, indent=2) + "\n")
-    return RunWriter(Run(directory, config, derived, here), lock)
+    return RunWriter(Run(directory, config, derived, content["record"], content["environment"]), lock, content)
 
 
 def _lock(directory: Path) -> IO[str]:
@@ -127,8 +105,10 @@ class RunWriter:
     In the other processes of a run, which hold no lock, it writes nothing.
     """
 
-    def __init__(self, run: Run, lock: IO[str] | None) -> None:
+    def __init__(self, run: Run, lock: IO[str] | None, content: dict[str, Any]) -> None:
+        """`content` is what `config.json` holds, or is to hold when the run goes on."""
         self.run = run
+        self.content = content
         self._lock = lock
         self._metrics_path = run.directory / "metrics.jsonl"
 
@@ -151,6 +131,11 @@ class RunWriter:
         self._metrics.flush()
         self._events.write_scalars(step, {f"{split}/{k}": v for k, v in values.items() if isinstance(v, (int, float))})
         self._events.flush()
+
+    def write_config(self, content: dict[str, Any]) -> None:
+        """Replaces `config.json` in one piece."""
+        if self._lock is not None:
+            _write_atomically(self.run.directory / "config.json", json.dumps(content, indent=2) + "\n")
 
     def list_skipped(self, files: Sequence[str]) -> Path:
         """Lists the data set's files that could not be used in the folder's `skipped.txt`, one a line."""
@@ -190,6 +175,8 @@ def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
     """What differs between two run folders, `{key: [left, right]}`; versions and devices as `environment.…`."""
 
     def flat(run: Run) -> dict[str, Any]:
-        return configuration.flatten(run.config) | {f"environment.{k}": v for k, v in run.environment.items()}
+        return configuration.flatten(run.config) | {
+            f"environment.{k}": v for k, v in flat_environment(run.environment).items()
+        }
 
     return configuration.difference(flat(read_run(left)), flat(read_run(right)))

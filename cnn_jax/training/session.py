@@ -31,6 +31,7 @@ from cnn_jax.training.derived import Derived, derive
 from cnn_jax.training.freeze import check_freeze
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
+from cnn_jax.training.settings import precision as precision
 from cnn_jax.training.state import TrainState, create_state
 from cnn_jax.training.step import (
     EvalStep,
@@ -41,20 +42,6 @@ from cnn_jax.training.step import (
     make_train_step,
     no_train_metrics,
 )
-
-
-@contextlib.contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Allows 64-bit arrays for a float64 model, and puts the setting back.
-
-    The process-wide setting, not `jax.enable_x64`: that one holds for one thread, and Orbax restores in others.
-    """
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", before or dtype == "float64")
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_x64", before)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 class Stopped(Exception):
     """Training was stopped by a signal after saving; running it again continues."""
 
+    ended = "stopped"  # in the run's record
+
     def __init__(self, number: int, step: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}; saved at step {step}. The same command continues.")
         self.exit_status = 128 + number  # the shell's convention
