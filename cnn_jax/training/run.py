@@ -1,4 +1,4 @@
-"""A run folder: its configuration, its metrics, its one writer."""
+"""A run folder: its configuration and identity, its metrics, its one writer."""
 
 import dataclasses
 import fcntl
@@ -18,47 +18,16 @@ import jax
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.parallel import is_writer
+from cnn_jax.training.compare import differences
+from cnn_jax.training.content import NOTHING, Content
 from cnn_jax.training.derived import Derived
 from cnn_jax.training.events import EventWriter, truncate_events
+from cnn_jax.training.stored import SCHEMA
+from cnn_jax.training.stored import Run as Run
+from cnn_jax.training.stored import RunError as RunError
+from cnn_jax.training.stored import read_run as read_run
 
 _PACKAGES = ("cnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-class RunError(RuntimeError):
-    """A run folder that cannot be used as asked: the message says why and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What `config.json` of a run folder holds."""
-
-    directory: Path
-    config: Config
-    derived: Derived
-    environment: dict[str, Any]
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where the checkpoints lie."""
-        return self.directory / "checkpoints"
-
-
-def read_run(directory: Path | str) -> Run:
-    """Reads a run folder's `config.json`.
-
-    Raises:
-      RunError: when there is none, or it is not one that cnn_jax wrote.
-    """
-    directory = Path(directory)
-    path = directory / "config.json"
-    if not path.is_file():
-        raise RunError(f"`{directory}` is not a run folder: it has no config.json. `cnn-jax train` makes one.")
-    try:
-        stored = json.loads(path.read_text())
-        config = configuration.from_flat(stored["config"])
-        return Run(directory, config, Derived(**stored["derived"]), stored["environment"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"`{path}` cannot be read as a run's configuration: {error}") from error
 
 
 def environment() -> dict[str, Any]:
@@ -75,39 +44,33 @@ def environment() -> dict[str, Any]:
     }
 
 
-def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
+def open_run(directory: Path, config: Config, derived: Derived, content: Content = NOTHING) -> "RunWriter":
     """Takes the folder for writing: a new one is made, one of the same identity is continued.
 
-    Every process of a run checks the identity; process 0 alone locks the folder and writes to it.
+    Every process of a run checks the identity; process 0 alone locks the folder and writes to it. In a folder that is
+    there, nothing is changed before `RunWriter.write_config`.
 
     Raises:
-      RunError: when another process writes there, or the folder holds another experiment (naming the difference).
+      RunError: when another process writes there, or its `config.json` was changed.
+      ConfigError: when the folder holds another experiment (naming the difference).
     """
     directory.mkdir(parents=True, exist_ok=True)
     lock = _lock(directory) if is_writer() else None
-    path = directory / "config.json"
-    here = environment()
-    if path.exists():
-        before = read_run(directory)
-        if configuration.identity(before.config) != configuration.identity(config):
-            sides = (configuration.flatten(c, identity_only=True) for c in (before.config, config))
-            rows = [f"  {k}: {a!r} there, {b!r} now" for k, (a, b) in configuration.difference(*sides).items()]
-            raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
-        changed = configuration.difference(before.environment, here)
-        if changed and lock is not None:
-            rows = [f"{k} {a} → {b}" for k, (a, b) in changed.items()]
-            warnings.warn(
-                f"continuing in another environment, so bits may differ from here on: {', '.join(rows)}", stacklevel=2
-            )
-    if lock is not None:
-        content = {
-            "identity": configuration.identity(config),
-            "config": configuration.flatten(config),
-            "derived": dataclasses.asdict(derived),
-            "environment": here,
-        }
-        _write_atomically(path, json.dumps(content, indent=2) + "\n")
-    return RunWriter(Run(directory, config, derived, here), lock)
+    run = Run(directory, config, derived, environment(), content)
+    if not (directory / "config.json").exists():
+        writer = RunWriter(run, lock)
+        writer.write_config()
+        return writer
+    before = read_run(directory)
+    if rows := differences(before, run):
+        raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
+    changed = configuration.difference(before.environment, run.environment)
+    if changed and lock is not None:
+        values = [f"{k} {a} → {b}" for k, (a, b) in changed.items()]
+        warnings.warn(
+            f"continuing in another environment, so bits may differ from here on: {', '.join(values)}", stacklevel=2
+        )
+    return RunWriter(dataclasses.replace(run, record=before.record), lock, upgrades=before.schema != SCHEMA)
 
 
 def _lock(directory: Path) -> IO[str]:
@@ -127,10 +90,40 @@ class RunWriter:
     In the other processes of a run, which hold no lock, it writes nothing.
     """
 
-    def __init__(self, run: Run, lock: IO[str] | None) -> None:
+    def __init__(self, run: Run, lock: IO[str] | None, *, upgrades: bool = False) -> None:
         self.run = run
         self._lock = lock
+        self._upgrades = upgrades
         self._metrics_path = run.directory / "metrics.jsonl"
+
+    def write_config(self) -> None:
+        """Writes `config.json`, and one's own code beside it; a folder of version 0.1 becomes one of this version."""
+        if self._lock is None:
+            return
+        run = self.run
+        if self._upgrades:
+            warnings.warn(
+                f"`{run.directory}` was made by version 0.1, which kept neither one's own code nor what data and "
+                "starting weights held: they are taken as they are now, and stored",
+                stacklevel=2,
+            )
+            self._upgrades = False
+        content = {
+            "schema": SCHEMA,
+            "identity": run.identity,
+            "config": configuration.flatten(run.config),
+            "derived": dataclasses.asdict(run.derived),
+            "data": run.content.data,
+            "code": run.content.code,
+            "weights": run.content.weights,
+            "record": run.record,
+            "environment": run.environment,
+        }
+        _write_atomically(run.directory / "config.json", json.dumps(content, indent=2) + "\n")
+        for file in () if run.config.code is None else run.config.code.files:
+            copy = run.directory / "code" / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.content)
 
     def start(self, step: int) -> None:
         """Cuts the metrics back to a step, that of the checkpoint restored, and opens them for appending."""
@@ -187,9 +180,14 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
-    """What differs between two run folders, `{key: [left, right]}`; versions and devices as `environment.…`."""
+    """What differs between two run folders, `{key: [left, right]}`, by keys and by content.
+
+    Files of one's own code are called `code: file …`, parts of the data set `data: …`, versions and devices
+    `environment.…`.
+    """
 
     def flat(run: Run) -> dict[str, Any]:
-        return configuration.flatten(run.config) | {f"environment.{k}": v for k, v in run.environment.items()}
+        environment = {f"environment.{k}": v for k, v in run.environment.items()}
+        return configuration.flatten(run.config) | run.content.flat() | environment
 
     return configuration.difference(flat(read_run(left)), flat(read_run(right)))
