@@ -5,15 +5,19 @@ Nothing here imports JAX: the command line builds its flags from it.
 
 from cnn_jax.config.errors import ConfigError as ConfigError
 from cnn_jax.config.experiment import load_experiment as load_experiment
+from cnn_jax.config.experiment import neighbours as neighbours
 from cnn_jax.config.flat import check_types as check_types
 from cnn_jax.config.flat import difference as difference
 from cnn_jax.config.flat import flatten as flatten
 from cnn_jax.config.flat import from_flat as from_flat
-from cnn_jax.config.flat import identity as identity
 from cnn_jax.config.flat import nearest as nearest
+from cnn_jax.config.identity import from_stored as from_stored
+from cnn_jax.config.identity import identity as identity
+from cnn_jax.config.identity import key_differences as key_differences
 from cnn_jax.config.sections import Config as Config
 from cnn_jax.config.sections import DataConfig as DataConfig
 from cnn_jax.config.sections import ModelConfig as ModelConfig
 from cnn_jax.config.sections import OptimConfig as OptimConfig
 from cnn_jax.config.sections import ParallelConfig as ParallelConfig
 from cnn_jax.config.sections import TrainConfig as TrainConfig
+from cnn_jax.config.version_0_1 import identity_0_1 as identity_0_1

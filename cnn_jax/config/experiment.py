@@ -1,17 +1,131 @@
-"""Experiment files: plain Python that defines `config()`."""
+"""Experiment files: plain Python that defines `config()`, run as `python FILE` would run them."""
 
+import contextlib
 import dataclasses
+import hashlib
+import importlib
 import re
+import sys
+import traceback
+import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.code import own_code
 from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.flat import check_types, nearest
 from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
 from cnn_jax.models.options import ModelOptions
+from cnn_jax.own_modules import find_own
+
+# The modules beside an experiment file that were imported from there, by its folder.
+_NEIGHBOURS: dict[Path, dict[str, types.ModuleType]] = {}
 
 
-def _remedy(error: TypeError | NameError) -> str:
+def load_experiment(path: Path | str) -> Config:
+    """Runs an experiment file and returns what its `config()` returns, with every type checked, and its own code.
+
+    The file's folder is the first on `sys.path` while it runs, as under `python FILE`. The modules beside it that it
+    imported are then put away, so that experiments with other modules of the same names can live in one process;
+    `neighbours` brings them back while the experiment is trained.
+
+    Raises:
+      ConfigError: when the file is missing or cannot be read, has no `config()`, or `config()` does not make a valid
+        Config.
+    """
+    path = Path(path)
+    content = _read(path)
+    folder = path.parent.absolute()
+    _NEIGHBOURS.pop(folder, None)  # they may have changed since
+    # A real module, as dataclasses need, under a name that no other file has.
+    name = f"cnn_jax_experiment_{hashlib.sha256(bytes(path.absolute()) + content).hexdigest()[:16]}"
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module
+    with neighbours(folder):
+        before = set(sys.modules)
+        try:
+            exec(compile(content, str(path), "exec"), module.__dict__)
+            config = module.config() if callable(getattr(module, "config", None)) else None
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"`{path}`: {_place(error, path)}.{_remedy(error)}") from error
+        loaded = [name for name in sys.modules if name not in before and find_own(name)]
+        code = own_code(path.absolute(), content, loaded=loaded)
+    if not callable(getattr(module, "config", None)):
+        raise ConfigError(
+            f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
+        )
+    if not isinstance(config, Config):
+        raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
+    return check_types(dataclasses.replace(config, code=code))
+
+
+@contextlib.contextmanager
+def neighbours(folder: Path | None) -> Iterator[None]:
+    """Imports find the modules beside an experiment file first, and no other experiment's.
+
+    Args:
+      folder: of the experiment file; None where there is none.
+    """
+    if folder is None:
+        yield
+        return
+    known = _NEIGHBOURS.setdefault(folder, {})
+    before = dict(sys.modules)
+    sys.modules.update(known)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()  # for files that are younger than the last look into the folder
+    try:
+        yield
+    finally:
+        places = {str(folder / name): name for name in {name.partition(".")[0] for name in sys.modules}}
+        beside = {name for place, name in places.items() if _stands_at(sys.modules.get(name), place)}
+        for name in [name for name in sys.modules if name.partition(".")[0] in beside]:
+            if name not in before or name in known:
+                known[name] = sys.modules.pop(name)
+        sys.modules.update({name: before[name] for name in known if name in before})
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(folder))
+
+
+def _stands_at(module: types.ModuleType | None, place: str) -> bool:
+    """Whether a module is the file or the folder of this name, and one's own."""
+    spec = getattr(module, "__spec__", None)
+    if spec is None or spec.name == "cnn_jax":
+        return False
+    places = [*(spec.submodule_search_locations or ()), str(spec.origin).removesuffix(".py")]
+    return place in places and (spec.origin is None or find_own(spec.name) is not None)
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path()
+        there = [p.name for p in folder.glob("*.py")]
+        raise ConfigError(
+            f"There is no experiment file `{path}`.{nearest(path.name, there, f'{folder}/') if there else ''}"
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from error
+
+
+def _place(error: Exception, path: Path) -> str:
+    """What went wrong, and in which line of the experiment file, or of the file that cannot be read."""
+    if isinstance(error, SyntaxError):
+        file = "" if error.filename in (None, str(path)) else f" of `{error.filename}`"
+        text = f": {error.text.strip()}" if error.text and error.text.strip() else ""
+        return f"line {error.lineno}{file}: {error.msg}{text}" if error.lineno else error.msg
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    spoken = isinstance(error, (TypeError, NameError, ValueError, ImportError)) and str(error)
+    what = str(error).rstrip(".") if spoken else f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"line {lines[-1]}: {what}" if lines else what
+
+
+def _remedy(error: Exception) -> str:
     """What the writer of an experiment file may have meant."""
     configs: list[type[Any]] = [Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig, ModelOptions]
     parts = {part.__name__: part for part in configs}
@@ -21,31 +135,3 @@ def _remedy(error: TypeError | NameError) -> str:
     if mistake is None or mistake[1] not in parts:
         return ""
     return nearest(mistake[2], [f.name for f in dataclasses.fields(parts[mistake[1]])])
-
-
-def load_experiment(path: Path | str) -> Config:
-    """Runs an experiment file and returns what its `config()` returns, with every type checked.
-
-    Raises:
-      ConfigError: when the file is missing, has no `config()`, or `config()` does not make a valid Config.
-    """
-    path = Path(path)
-    if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path()
-        there = [p.name for p in folder.glob("*.py")]
-        raise ConfigError(
-            f"There is no experiment file `{path}`.{nearest(path.name, there, f'{folder}/') if there else ''}"
-        )
-    scope: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)
-    if not callable(scope.get("config")):
-        raise ConfigError(
-            f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
-        )
-    try:
-        config = scope["config"]()
-    except (TypeError, NameError) as error:
-        raise ConfigError(f"`{path}`: {error}.{_remedy(error)}") from error
-    if not isinstance(config, Config):
-        raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
-    return check_types(config)

@@ -1,13 +1,12 @@
-"""A configuration as dotted keys: its identity, its differences, and the way back with every type checked."""
+"""A configuration as dotted keys: its differences, and the way back with every type checked."""
 
+import contextlib
 import dataclasses
 import difflib
-import hashlib
-import json
+import math
+import types
 import typing
-from typing import Any
-
-from beartype.door import is_bearable
+from typing import Any, Literal, Union
 
 from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.sections import Config
@@ -16,7 +15,7 @@ from cnn_jax.config.sections import Config
 def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
     """The configuration as dotted keys, e.g. `{"optim.learning_rate": 0.1}`, tuples as lists, as JSON keeps them."""
     flat: dict[str, Any] = {}
-    for f in dataclasses.fields(config):
+    for f in _keys(config):
         value = getattr(config, f.name)
         if identity_only and f.metadata.get("identity") is False:
             continue
@@ -27,13 +26,9 @@ def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
     return flat
 
 
-def identity(config: Config) -> str:
-    """Sixteen hexadecimal digits that name the experiment: equal exactly when nothing that changes a result differs."""
-    flat = flatten(config, identity_only=True)
-    if flat["data.interpolation"] == "bilinear":
-        del flat["data.interpolation"]  # runs from before this key keep their identity, and so their folders
-    text = json.dumps(flat, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _keys(section: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that are keys or sections: all but what is known about an experiment file's code."""
+    return [f for f in dataclasses.fields(section) if f.name != "code"]
 
 
 def difference(left: dict[str, Any], right: dict[str, Any]) -> dict[str, list[Any]]:
@@ -64,12 +59,13 @@ def check_types(config: Config) -> Config:
 
 
 def _build(cls: type, value: Any, path: str) -> Any:
-    given = value if isinstance(value, dict) else {f.name: getattr(value, f.name) for f in dataclasses.fields(cls)}
+    keys = [f.name for f in _keys(cls)]
+    given = value if isinstance(value, dict) else {key: getattr(value, key) for key in keys}
     hints = typing.get_type_hints(cls)
     for key in given:
-        if key not in hints:
-            raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, list(hints), path)}")
-    built = {}
+        if key not in keys:
+            raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, keys, path)}")
+    built = {} if isinstance(value, dict) or not hasattr(value, "code") else {"code": value.code}
     for key, v in given.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
@@ -77,17 +73,44 @@ def _build(cls: type, value: Any, path: str) -> Any:
                 raise ConfigError(f"`{path}{key}` must be a {hint.__name__}, got {v!r}.")  # type: ignore[union-attr]
             built[key] = _build(hint, v, f"{path}{key}.")  # type: ignore[arg-type]
             continue
-        if isinstance(v, list):
-            v = tuple(v)
-        if type(v) is int and is_bearable(float(v), hint) and not is_bearable(v, hint):
-            v = float(v)
-        if not is_bearable(v, hint):
+        try:
+            built[key] = _fit(v, hint)
+        except (TypeError, OverflowError):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-            alone = wanted.startswith("tuple") and not isinstance(v, tuple)
+            alone = wanted.startswith("tuple") and not isinstance(v, (tuple, list))
             comma = f" One item is written with a comma: ({v!r},)." if alone else ""
-            raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.{comma}")
-        built[key] = v
+            raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.{comma}") from None
+        numbers = built[key] if isinstance(built[key], tuple) else (built[key],)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise ConfigError(f"`{path}{key}` is {v!r}: give a finite number.")
     return cls(**built)
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """The value as its type hint holds it, every item looked at: lists become tuples, whole numbers floats.
+
+    Raises:
+      TypeError: for a value of another type. True and False are no numbers.
+    """
+    kind, choices = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (Union, types.UnionType):
+        for choice in choices:
+            with contextlib.suppress(TypeError):
+                return _fit(value, choice)
+    elif kind is Literal:
+        if any(type(choice) is type(value) and choice == value for choice in choices):
+            return value
+    elif kind is tuple:
+        if isinstance(value, (list, tuple)):
+            return tuple(_fit(item, choices[0]) for item in value)
+    elif isinstance(value, bool):
+        if hint is bool:
+            return value
+    elif hint in (int, float, str) and isinstance(value, (hint, int) if hint is float else hint):
+        return hint(value)  # of a subclass, too: NumPy's numbers become Python's
+    elif isinstance(value, hint):
+        return value
+    raise TypeError(value)
 
 
 def nearest(name: str, valid: list[str], path: str = "") -> str:

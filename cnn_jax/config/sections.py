@@ -5,8 +5,11 @@ out after all overrides, in `cnn_jax.training.derived`.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
+
+from cnn_jax.code import OwnCode
 from cnn_jax.models.options import ModelOptions
 
 
@@ -31,8 +34,8 @@ class ModelConfig:
     """Compute each block's activations again in the backward pass: less memory, about a third more work."""
     weights: str | None = outside_identity(None)
     """Start from this file, as `weights import` takes it or `weights export` writes it; None starts from the seed."""
-    weights_sha256: str | None = None
-    """Checksum of that file, part of the run's identity; `train` works it out, and refuses another if it is given."""
+    weights_sha256: str | None = outside_identity(None)
+    """Checksum of that file: `train` works it out, and refuses another if it is given. What counts is what it holds."""
     new_head: bool = False
     """With weights: draw the classifier afresh, for other classes than those of the file."""
     options: ModelOptions = ModelOptions()
@@ -46,7 +49,7 @@ class DataConfig:
     """A name that `cnn-jax data list` shows."""
     batch_size: int = 128
     """Examples a step, over all devices and processes together."""
-    folder: str | None = None
+    folder: str | None = outside_identity(None)
     """name=folder: your own images, as DIR/train/CLASS/IMAGE (and test, validation), or DIR/CLASS/IMAGE."""
     on_error: Literal["fail", "skip"] = "fail"
     """What an image file that cannot be decoded does: end the preparation, or be left out, counted and listed."""
@@ -118,7 +121,8 @@ class OptimConfig:
 class TrainConfig:
     """How long, and how often to look."""
 
-    epochs: float = 10.0
+    epochs: float | None = None
+    """None is 10, where steps are not given either."""
     steps: int | None = None
     """When given, replaces epochs."""
     log_every: int | None = outside_identity(None)
@@ -162,3 +166,5 @@ class Config:
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     parallel: ParallelConfig = ParallelConfig()
+    code: Annotated[OwnCode | None, tyro.conf.Suppress] = field(default=None, compare=False, repr=False)
+    """What is known of the experiment file's own code, filled in by `load_experiment`: no key, it has no flag."""

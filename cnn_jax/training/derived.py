@@ -1,12 +1,16 @@
 """What follows from a configuration and its data: computed after all overrides, logged and stored beside it."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from cnn_jax.config import Config, ConfigError, flatten
 
 # Goyal et al. 2017, section 2.1: rates are given for this batch and scaled linearly with the real one.
 REFERENCE_BATCH = 256
+
+# Where neither epochs nor steps are given. Untuned.
+EPOCHS = 10.0
 
 # Steps: on small sets an epoch takes less time than an evaluation and a checkpoint.
 SHORTEST_INTERVAL = 100
@@ -43,7 +47,8 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
     _check(config, num_devices)
     batch = config.data.batch_size
     steps_per_epoch = num_examples / batch
-    steps = config.train.steps or max(1, round(config.train.epochs * steps_per_epoch))
+    epochs = EPOCHS if config.train.epochs is None else config.train.epochs
+    steps = config.train.steps or max(1, round(epochs * steps_per_epoch))
     often = max(round(steps_per_epoch), SHORTEST_INTERVAL)
     classes = config.model.num_classes or num_classes
     if classes < num_classes:
@@ -84,6 +89,13 @@ def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
     )
 
 
+def settle_classes(config: Config, num_classes: int) -> Config:
+    """The configuration with `model.num_classes` None where it is the data set's number: that is one experiment."""
+    if config.model.num_classes != num_classes:
+        return config
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, num_classes=None))
+
+
 def _check(config: Config, num_devices: int) -> None:
     optim, values = config.optim, flatten(config)
     batch, drops = config.data.batch_size, list(optim.step_fractions)
@@ -94,7 +106,7 @@ def _check(config: Config, num_devices: int) -> None:
     unused = ("beta1", "beta2") if optim.name == "sgd" else ("momentum", "nesterov")
 
     def unset_or_positive(key: str) -> bool:
-        return values[key] is None or values[key] > 0
+        return values[key] is None or 0 < values[key] < math.inf
 
     rules = [
         ("data.batch_size", batch > 0, "it must be positive"),
@@ -122,10 +134,9 @@ def _check(config: Config, num_devices: int) -> None:
             config.model.weights is not None or not config.model.new_head,
             "without `model.weights` the whole network is new; leave it out",
         ),
-        ("train.epochs", config.train.epochs > 0, "it must be positive"),
         *(
-            (key, unset_or_positive(key), "it must be positive, or None for the default")
-            for key in ("train.steps", "train.log_every", "train.eval_every", "train.checkpoint_every")
+            (key, unset_or_positive(key), "it must be positive and finite, or None for the default")
+            for key in ("train.epochs", "train.steps", "train.log_every", "train.eval_every", "train.checkpoint_every")
         ),
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
         ("optim.learning_rate", optim.learning_rate >= 0, "it must not be negative"),

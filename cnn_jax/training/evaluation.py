@@ -13,6 +13,7 @@ import numpy as np
 from cnn_jax.config import ConfigError
 from cnn_jax.data import Dataset, Prefetch, eval_batches
 from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.training.compare import check_data
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.run import Run, read_run
 from cnn_jax.training.session import Session, open_session, precision
@@ -60,10 +61,11 @@ def evaluate(run: Path | str, *, split: str = "test", step: int | str = "latest"
       split, step, num_examples, loss, nll, ece, top1, top5, per_class.
 
     Raises:
-      RunError: when `run` is not a run folder.
+      RunError: when `run` is not a run folder, or its `config.json` or its data set was changed.
       CheckpointError: when the step was not saved, or is damaged.
     """
     opened = read_run(run)
+    check_data(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         step, variables = load_variables(opened, session, step)

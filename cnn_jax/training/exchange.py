@@ -8,12 +8,13 @@ from pathlib import Path
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
 from cnn_jax.models import ModelOptions, architecture
 from cnn_jax.training.checkpoint import Checkpoints
+from cnn_jax.training.content import Content
 from cnn_jax.training.derived import derive
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.run import RunError, open_run, read_run
 from cnn_jax.training.session import load_or_describe, open_session, precision
 from cnn_jax.training.start import with_weights
-from cnn_jax.weights import input_convention, load_weights, save_weights
+from cnn_jax.weights import input_convention, load_weights, save_weights, weights_digest
 
 
 def import_weights(
@@ -75,11 +76,12 @@ def import_weights(
         session = open_session(config, derived)
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         tree = with_weights(session.fresh_tree(), variables)
+        content = Content(weights=weights_digest(file))
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:
             with (
-                contextlib.closing(open_run(unfinished, config, derived)) as writer,
+                contextlib.closing(open_run(unfinished, config, derived, content)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints)) as checkpoints,
             ):
                 checkpoints.save(0, tree)

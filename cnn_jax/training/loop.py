@@ -8,17 +8,19 @@ from typing import Any
 
 import jax
 
-from cnn_jax.config import Config, check_types, identity
+from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
 from cnn_jax.data import Prefetch, train_batches
 from cnn_jax.parallel import Agreement, is_writer, joined, peak_bytes
 from cnn_jax.training.checkpoint import Checkpoints
-from cnn_jax.training.derived import settle_batch_norm
+from cnn_jax.training.compare import default_directory
+from cnn_jax.training.content import content_of
+from cnn_jax.training.derived import settle_batch_norm, settle_classes
 from cnn_jax.training.evaluation import evaluate_split
 from cnn_jax.training.pictures import draw_curves, draw_predictions
 from cnn_jax.training.profile import StepProfiler
 from cnn_jax.training.progress import TrainProgress
 from cnn_jax.training.record import Record
-from cnn_jax.training.run import RunWriter, open_run, read_metrics
+from cnn_jax.training.run import Run, RunWriter, open_run, read_metrics
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.signals import Stopped, StopSignals
 from cnn_jax.training.start import first_tree, settle_weights
@@ -61,12 +63,17 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     config = check_types(config)
     parallel = config.parallel
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
-    with join, precision(config.model.dtype):
+    own_folder = None if config.code is None else config.code.folder
+    with join, precision(config.model.dtype), neighbours(own_folder):
         config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
-        if workdir is None:
-            workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
         session = open_session(config)
-        with contextlib.closing(open_run(Path(workdir), config, session.derived)) as writer:
+        old_name = identity_0_1(flatten(config))
+        config = settle_classes(config, session.info.num_classes)
+        session = dataclasses.replace(session, config=config)
+        content = content_of(config)
+        if workdir is None:
+            workdir = default_directory(Run(Path("runs"), config, session.derived, {}, content), old_name)
+        with contextlib.closing(open_run(Path(workdir), config, session.derived, content)) as writer:
             return _run(session, writer, profile)
 
 

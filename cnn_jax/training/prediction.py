@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data import read_image
+from cnn_jax.training.compare import check_data
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.pictures import class_name
 from cnn_jax.training.run import read_run
@@ -35,6 +36,7 @@ def predict(
       DataError: for a file that is not an image that can be read, naming it.
     """
     opened = read_run(run)
+    check_data(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         pixels = [session.fit(read_image(Path(path))) for path in images]

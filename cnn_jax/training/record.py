@@ -1,6 +1,7 @@
 """The record of a run: an entry in `config.json` for every start that computed a step."""
 
 import contextlib
+import dataclasses
 import datetime
 import platform
 import shlex
@@ -8,7 +9,6 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
@@ -30,18 +30,11 @@ class Record:
     An exception says how it ends a run by an attribute `ended`; Ctrl-C stops it.
     """
 
-    def __init__(self, writer: RunWriter, step: int, *, folder: Path | None = None) -> None:
-        """Notes nothing yet.
-
-        Args:
-          writer: of the run folder; its `content` holds what an earlier start left as record and environment.
-          step: from which this start continues.
-          folder: of the experiment file, as for `environment`.
-        """
-        content = writer.content
-        here = environment(folder)
-        earlier = content["record"]
-        self._changes = environment_changes(content["environment"], here)
+    def __init__(self, writer: RunWriter, step: int) -> None:
+        """Notes nothing yet; the run goes on from `step`."""
+        run, code = writer.run, writer.run.config.code
+        here = environment(None if code is None else code.folder)
+        self._changes = environment_changes(run.environment, here)
         self._entry: dict[str, Any] = {
             "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": shlex.join(sys.argv),
@@ -53,10 +46,9 @@ class Record:
         }
         if self._changes:
             self._entry["environment_changes"] = self._changes
-        others = {k: v for k, v in content.items() if k not in ("record", "environment")}
-        self._content = others | {"record": [*earlier, self._entry], "environment": here}
-        self._write_config = writer.write_config
         self._seconds: dict[str, float] = dict.fromkeys(get_args(Kind), 0.0)
+        self._writer = writer
+        writer.run = dataclasses.replace(run, record=[*run.record, self._entry], environment=here)
 
     def __enter__(self) -> Self:
         self._began = time.perf_counter()
@@ -92,4 +84,4 @@ class Record:
         total = time.perf_counter() - self._began
         spent = {"training": total - sum(self._seconds.values())} | self._seconds
         self._entry["seconds"] = {kind: round(seconds, 3) for kind, seconds in spent.items()}
-        self._write_config(self._content)
+        self._writer.write_config()

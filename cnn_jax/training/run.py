@@ -1,10 +1,11 @@
-"""A run folder: its configuration, its metrics, its one writer."""
+"""A run folder: its configuration and identity, its metrics, its one writer."""
 
 import dataclasses
 import fcntl
 import json
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -12,80 +13,41 @@ from typing import IO, Any
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.parallel import is_writer
+from cnn_jax.training.compare import differences
+from cnn_jax.training.content import NOTHING, Content
 from cnn_jax.training.derived import Derived
 from cnn_jax.training.environment import environment as environment
 from cnn_jax.training.environment import flat_environment
 from cnn_jax.training.events import EventWriter, truncate_events
+from cnn_jax.training.stored import SCHEMA
+from cnn_jax.training.stored import Run as Run
+from cnn_jax.training.stored import RunError as RunError
+from cnn_jax.training.stored import read_run as read_run
 
 
-class RunError(RuntimeError):
-    """A run folder that cannot be used as asked: the message says why and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What `config.json` of a run folder holds."""
-
-    directory: Path
-    config: Config
-    derived: Derived
-    record: list[dict[str, Any]]
-    """An entry for each start, as `cnn_jax.training.record` makes them; empty in folders of version 0.1."""
-    environment: dict[str, Any]
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where the checkpoints lie."""
-        return self.directory / "checkpoints"
-
-
-def read_run(directory: Path | str) -> Run:
-    """Reads a run folder's `config.json`.
-
-    Raises:
-      RunError: when there is none, or it is not one that cnn_jax wrote.
-    """
-    directory = Path(directory)
-    path = directory / "config.json"
-    if not path.is_file():
-        raise RunError(f"`{directory}` is not a run folder: it has no config.json. `cnn-jax train` makes one.")
-    try:
-        stored = json.loads(path.read_text())
-        config = configuration.from_flat(stored["config"])
-        return Run(directory, config, Derived(**stored["derived"]), stored.get("record", []), stored["environment"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"`{path}` cannot be read as a run's configuration: {error}") from error
-
-
-def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
+def open_run(directory: Path, config: Config, derived: Derived, content: Content = NOTHING) -> "RunWriter":
     """Takes the folder for writing: a new one is made, one of the same identity is continued.
 
-    Every process of a run checks the identity; process 0 alone locks the folder and writes to it.
+    Every process of a run checks the identity; process 0 alone locks the folder and writes to it. In a folder that is
+    there, nothing is changed before `RunWriter.write_config`.
 
     Raises:
-      RunError: when another process writes there, or the folder holds another experiment (naming the difference).
+      RunError: when another process writes there, or its `config.json` was changed.
+      ConfigError: when the folder holds another experiment (naming the difference).
     """
     directory.mkdir(parents=True, exist_ok=True)
     lock = _lock(directory) if is_writer() else None
-    path = directory / "config.json"
-    content: dict[str, Any] = {
-        "identity": configuration.identity(config),
-        "config": configuration.flatten(config),
-        "derived": dataclasses.asdict(derived),
-        "record": [],
-        "environment": environment(),
-    }
-    if path.exists():
-        before = read_run(directory)
-        if configuration.identity(before.config) != configuration.identity(config):
-            sides = (configuration.flatten(c, identity_only=True) for c in (before.config, config))
-            rows = [f"  {k}: {a!r} there, {b!r} now" for k, (a, b) in configuration.difference(*sides).items()]
-            raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
-        # Written when a step is computed: a look at a finished run changes nothing.
-        content |= {"record": before.record, "environment": before.environment}
-    elif lock is not None:
-        _write_atomically(path, json.dumps(content, indent=2) + "\n")
-    return RunWriter(Run(directory, config, derived, content["record"], content["environment"]), lock, content)
+    folder = None if config.code is None else config.code.folder
+    run = Run(directory, config, derived, environment(folder), content)
+    if not (directory / "config.json").exists():
+        writer = RunWriter(run, lock)
+        writer.write_config()
+        return writer
+    before = read_run(directory)
+    if rows := differences(before, run):
+        raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
+    run = dataclasses.replace(run, record=before.record, environment=before.environment)
+    return RunWriter(run, lock, upgrades=before.schema != SCHEMA)
 
 
 def _lock(directory: Path) -> IO[str]:
@@ -105,12 +67,41 @@ class RunWriter:
     In the other processes of a run, which hold no lock, it writes nothing.
     """
 
-    def __init__(self, run: Run, lock: IO[str] | None, content: dict[str, Any]) -> None:
-        """`content` is what `config.json` holds, or is to hold when the run goes on."""
+    def __init__(self, run: Run, lock: IO[str] | None, *, upgrades: bool = False) -> None:
         self.run = run
-        self.content = content
         self._lock = lock
+        self._upgrades = upgrades
         self._metrics_path = run.directory / "metrics.jsonl"
+
+    def write_config(self) -> None:
+        """Writes `config.json`, and one's own code beside it; a folder of version 0.1 becomes one of this version."""
+        if self._lock is None:
+            return
+        run = self.run
+        if self._upgrades:
+            warnings.warn(
+                f"`{run.directory}` was made by version 0.1, which kept neither one's own code nor what data and "
+                "starting weights held: they are taken as they are now, and stored",
+                stacklevel=2,
+            )
+            self._upgrades = False
+        content = {
+            "schema": SCHEMA,
+            "identity": run.identity,
+            "config": configuration.flatten(run.config),
+            "derived": dataclasses.asdict(run.derived),
+            "data": run.content.data,
+            "code": run.content.code,
+            "weights": run.content.weights,
+            "record": run.record,
+            "environment": run.environment,
+        }
+        _write_atomically(run.directory / "config.json", json.dumps(content, indent=2) + "\n")
+        for file in () if run.config.code is None else run.config.code.files:
+            copy = run.directory / "code" / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists() or copy.read_bytes() != file.content:
+                copy.write_bytes(file.content)
 
     def start(self, step: int) -> None:
         """Cuts the metrics back to a step, that of the checkpoint restored, and opens them for appending."""
@@ -131,11 +122,6 @@ class RunWriter:
         self._metrics.flush()
         self._events.write_scalars(step, {f"{split}/{k}": v for k, v in values.items() if isinstance(v, (int, float))})
         self._events.flush()
-
-    def write_config(self, content: dict[str, Any]) -> None:
-        """Replaces `config.json` in one piece."""
-        if self._lock is not None:
-            _write_atomically(self.run.directory / "config.json", json.dumps(content, indent=2) + "\n")
 
     def list_skipped(self, files: Sequence[str]) -> Path:
         """Lists the data set's files that could not be used in the folder's `skipped.txt`, one a line."""
@@ -172,11 +158,14 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
-    """What differs between two run folders, `{key: [left, right]}`; versions and devices as `environment.…`."""
+    """What differs between two run folders, `{key: [left, right]}`, by keys and by content.
+
+    Files of one's own code are called `code: file …`, parts of the data set `data: …`, versions and devices
+    `environment.…`.
+    """
 
     def flat(run: Run) -> dict[str, Any]:
-        return configuration.flatten(run.config) | {
-            f"environment.{k}": v for k, v in flat_environment(run.environment).items()
-        }
+        environment = {f"environment.{k}": v for k, v in flat_environment(run.environment).items()}
+        return configuration.flatten(run.config) | run.content.flat() | environment
 
     return configuration.difference(flat(read_run(left)), flat(read_run(right)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax.training.run import RunError
+from cnn_jax.training.stored import RunError
 
 _lock = threading.Lock()
 _users = 0

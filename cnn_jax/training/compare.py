@@ -1,0 +1,71 @@
+"""Whether two runs are one experiment, and what tells them apart."""
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+from cnn_jax import config as configuration
+from cnn_jax.training.content import data_now
+from cnn_jax.training.derived import settle_classes
+from cnn_jax.training.stored import SCHEMA, Run, RunError, read_run
+
+
+def differences(there: Run, here: Run) -> list[str]:
+    """What tells two experiments apart, a line each; empty where they are the same.
+
+    Of a folder of version 0.1 the keys are compared, which is all that it holds.
+    """
+    if there.schema != SCHEMA and here.config.model.num_classes is None:
+        settled = settle_classes(there.config, here.derived.num_classes)
+        there = dataclasses.replace(there, config=settled)
+    keys = configuration.key_differences(there.config, here.config)
+    rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]
+    if there.schema == SCHEMA:
+        contents = configuration.difference(there.content.flat(), here.content.flat())
+        rows += [f"  {name} {_how(a, b)}" for name, (a, b) in contents.items()]
+        if not rows and there.identity != here.identity:
+            rows.append(f"  code: {there.content.code} there, {here.content.code} now")
+    return rows
+
+
+def _how(there: str | None, here: str | None) -> str:
+    return "counts there only" if here is None else "counts now only" if there is None else "differs"
+
+
+def check_data(run: Run) -> None:
+    """Compares the data set, where it is prepared, with the one that the run was trained on.
+
+    Raises:
+      RunError: when it is another one.
+    """
+    now = data_now(run.config)
+    if now is None or (run.content.data is None and run.schema == SCHEMA):
+        return
+    if run.content.data is None:
+        warnings.warn(
+            f"`{run.directory}` does not say what its data were; they are taken as they are now", stacklevel=3
+        )
+        return
+    changed = configuration.difference(run.content.data, now)
+    if changed:
+        raise RunError(
+            f"`{run.directory}` was trained on another data set of the name `{run.config.data.name}`: "
+            f"{', '.join(changed).replace('_', ' ')} differ. Put back the one that it was trained on "
+            f"(`data.root` is {run.config.data.root}), or train again."
+        )
+
+
+def default_directory(here: Run, identity_0_1: str) -> Path:
+    """The folder of an experiment that was given none: below `here.directory`, by data set, model and identity.
+
+    Args:
+      identity_0_1: the identity that version 0.1 gave to it: a folder of that name is continued.
+    """
+    name = f"{here.config.data.name}-{here.config.model.name}"
+    new, old = (here.directory / f"{name}-{identity[:8]}" for identity in (here.identity, identity_0_1))
+    if new.exists() or not (old / "config.json").is_file():
+        return new
+    try:
+        return new if differences(read_run(old), here) else old
+    except RunError:
+        return new

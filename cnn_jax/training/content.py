@@ -1,0 +1,62 @@
+"""What an experiment holds beside its keys, by content: its own code, its data set, its starting weights."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cnn_jax import config as configuration
+from cnn_jax.config import Config
+from cnn_jax.data import UnpreparedError, fingerprint
+from cnn_jax.weights import weights_digest
+
+
+@dataclass(frozen=True)
+class Content:
+    """As `config.json` keeps it; None where there is none, or where it is not known."""
+
+    code: dict[str, Any] | None = None
+    """{digest, files: {name: digest}} of what counts of one's own code."""
+    data: dict[str, str] | None = None
+    """Of each split, and of the class names."""
+    weights: str | None = None
+    """Of the arrays in the file of `model.weights`."""
+
+    def identity(self, config: Config) -> str:
+        """The name of the experiment with this content."""
+        code = None if self.code is None else self.code["digest"]
+        return configuration.identity(config, code=code, data=self.data, weights=self.weights)
+
+    def flat(self) -> dict[str, str]:
+        """Every digest by a name to show: `code: file lion.py`, `data: train`, `weights`."""
+        code = {} if self.code is None else {f"code: file {name}": found for name, found in self.code["files"].items()}
+        data = {f"data: {split.replace('_', ' ')}": found for split, found in (self.data or {}).items()}
+        return code | data | ({} if self.weights is None else {"weights": self.weights})
+
+
+NOTHING = Content()
+
+
+def content_of(config: Config) -> Content:
+    """The content of an experiment as it is now.
+
+    Raises:
+      UnpreparedError, DataError: when the data set is not prepared or cannot be read.
+      WeightsError: when the file of `model.weights` cannot be read.
+    """
+    return Content(
+        code=None if config.code is None else config.code.record(),
+        data=_fingerprint(config),
+        weights=None if config.model.weights is None else weights_digest(config.model.weights),
+    )
+
+
+def data_now(config: Config) -> dict[str, str] | None:
+    """The fingerprint of the data set as it is now; None where it is not prepared."""
+    try:
+        return _fingerprint(config)
+    except UnpreparedError:
+        return None
+
+
+def _fingerprint(config: Config) -> dict[str, str]:
+    data = config.data
+    return fingerprint(data.name, root=data.root, folder=data.folder, on_error=data.on_error)
