@@ -17,6 +17,7 @@ import tyro
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.data import data
 from cnn_jax.cli.jobs import launch, shield
+from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.runs import diff, evaluate, predict, train
 from cnn_jax.cli.weights import weights
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "bench": bench,
     "data": data,
     "weights": weights,
+    "runs": show_runs,
     "diff": diff,
 }
 

@@ -1,6 +1,7 @@
 from .evaluation import evaluate as evaluate
 from .exchange import export_weights as export_weights
 from .exchange import import_weights as import_weights
+from .listing import list_runs as list_runs
 from .loop import Result as Result
 from .loop import train as train
 from .prediction import predict as predict
