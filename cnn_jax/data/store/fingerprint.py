@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .arrays import load_arrays, read_arrays_info
+from .arrays import load_arrays
 
 KEPT = "fingerprint.json"  # beside the records; made again when it is damaged, or the files have changed
 
@@ -53,14 +53,11 @@ def stored_fingerprint(prepared: Path, report: Report | None = None) -> Fingerpr
     Raises:
         DataError: where the set cannot be read.
     """
-    files = _files(prepared)
-    kept = _read_kept(prepared, files)
+    kept = _read_kept(prepared, _files(prepared))
     if kept is not None:
         return kept
-    about = read_arrays_info(prepared)
-    if about is None:  # not yet made, and made here where the folder can be written
-        about = load_arrays(prepared, "train")[2]
-        files = _files(prepared)
+    about = load_arrays(prepared, "train")[2]  # which makes what is missing, where the folder can be written
+    files = _files(prepared)  # as they are before they are read
     report = report or _say(prepared)
     splits = {split: _digest_split(prepared, split, report) for split in sorted(about.splits)}
     names = hashlib.sha256(json.dumps(list(about.class_names)).encode()).hexdigest()
