@@ -42,9 +42,7 @@ def check_data(run: Run) -> None:
     if now is None or (run.content.data is None and run.schema == SCHEMA):
         return
     if run.content.data is None:
-        warnings.warn(
-            f"`{run.directory}` does not say what its data were; they are taken as they are now", stacklevel=3
-        )
+        warnings.warn(f"`{run.directory}` does not say what its data held: it is taken as it is now", stacklevel=3)
         return
     changed = configuration.difference(run.content.data, now)
     if changed:
