@@ -14,9 +14,9 @@ from cnn_jax.training.metrics_file import RunError, read_metrics
 def validation_top1(folder: Path) -> float | None:
     """The validation top-1 of the checkpoint in a folder; None where none was measured.
 
-    It stands in the manifest, which has a checksum.  Orbax's own file beside it, which other tools read, is compared; so
-    is, for a checkpoint of 0.1, whose manifest has no such number, the line of `metrics.jsonl`.  A warning names a file
-    that says something else.
+    It stands in the manifest, which has a checksum; for a checkpoint of 0.1, whose manifest has no such number, in
+    `metrics.jsonl`.  Orbax's own file beside it, which other tools read, is compared, and a warning names it where it
+    says something else.
 
     Raises:
       CheckpointError: when nothing that can be read says it, naming the file.

@@ -15,7 +15,7 @@ from cnn_jax.training.abandon import end_with_main_thread
 from cnn_jax.training.best import NewestAndBest
 from cnn_jax.training.checksum import checksum
 from cnn_jax.training.damage import CheckpointError as CheckpointError
-from cnn_jax.training.damage import DamagedError, diagnose, first_line, unreadable
+from cnn_jax.training.damage import DamagedError, diagnose, first_line, named, unreadable
 from cnn_jax.training.manifest import (
     Manifest,
     check_origin,
@@ -135,8 +135,8 @@ class Checkpoints:
             found = np.asarray(jax.device_get(checksum(tree))).tolist()
             for (path, *_), a, b in zip(leaves_of(tree), found, manifest.sums, strict=True):
                 if a != b:
-                    raise DamagedError(f"checkpoint {folder} is damaged: {path} differs from what was saved.")
-            return older.with_added(tree, target, f"checkpoint {folder}") if manifest.is_old else tree
+                    raise DamagedError(f"{named(folder)} is damaged: {path} differs from what was saved.")
+            return older.with_added(tree, target, f"{named(folder)}") if manifest.is_old else tree
 
         manifest, wanted = together(folder, examine)
         return together(folder, read)
@@ -222,7 +222,7 @@ class Checkpoints:
         end_with_main_thread()
         folder = self.directory / str(step)
         return CheckpointError(
-            f"checkpoint {folder} could not be saved: {first_line(error)}. Mend the cause (space, permissions, the "
+            f"{named(folder)} could not be saved: {first_line(error)}. Mend the cause (space, permissions, the "
             "mount), and the same command continues from the checkpoint before it."
         )
 

@@ -1,8 +1,13 @@
-"""Why a checkpoint cannot be used: each cause has a class and a sentence of its own, because only one of them is damage."""
+"""Why a checkpoint cannot be used: each cause has a class and a sentence of its own, for only one of them is damage."""
 
 import errno
+import functools
+import gc
+import logging
 import os
 import re
+import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,8 +42,10 @@ def diagnose(folder: Path, error: BaseException) -> CheckpointError:
     They raise their own kinds for damaged bytes, so what is no failure of the disk is taken for damage only after every
     file in the folder has been read to its end.
     """
+    silence_echoes()
     for cause in _chain(error):
-        if isinstance(cause, OSError) and cause.errno != errno.ENOENT:
+        # Libraries raise OSError of their own, without a number, and for files that are missing.
+        if isinstance(cause, OSError) and cause.errno not in (None, errno.ENOENT):
             return unreadable(Path(cause.filename) if isinstance(cause.filename, str) else folder, cause)
         codes = [int(code) for code in re.findall(r"OS error (\d+)", str(cause))]
         passing = any(word in str(cause) for word in _PASSING) or any(code != errno.ENOENT for code in codes)
@@ -51,7 +58,7 @@ def diagnose(folder: Path, error: BaseException) -> CheckpointError:
                     pass
     except OSError as unread:
         return unreadable(Path(unread.filename or folder), unread)
-    return DamagedError(f"checkpoint {folder} is damaged: its files can be read and not decoded ({first_line(error)}).")
+    return DamagedError(f"{named(folder)} is damaged: its files can be read and not decoded ({first_line(error)}).")
 
 
 def unreadable(path: Path, error: BaseException) -> UnreadableError:
@@ -63,9 +70,31 @@ def unreadable(path: Path, error: BaseException) -> UnreadableError:
     )
 
 
+def named(folder: Path) -> str:
+    """A checkpoint in messages."""
+    return f"checkpoint {folder.name} in {folder.parent}"
+
+
 def first_line(error: BaseException) -> str:
     """The start of an exception's message, or its kind where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.split(". See full TensorStore")[0][:300]
+
+
+@functools.cache
+def silence_echoes() -> None:
+    """Keeps Orbax from printing tracebacks after a failed read: of coroutines and callbacks that it left behind."""
+    for name in ("asyncio", "concurrent.futures"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        files = [frame.filename for frame in traceback.extract_tb(unraisable.exc_traceback)]
+        if not any(part in file for file in files for part in ("orbax", "asyncio", "tensorstore")):
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    gc.collect()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.training.damage import DamagedError, ForeignError, StructureError, unreadable
+from cnn_jax.training.damage import DamagedError, ForeignError, StructureError, named, unreadable
 
 Leaf = tuple[str, tuple[int, ...], str]  # path, shape, dtype
 
@@ -51,7 +51,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / "checksum" / "metadata"
     try:
         content = json.loads(path.read_bytes())
-        if isinstance(content, list):
+        if isinstance(content, list) and content:
             return Manifest(None, None, None, None, None, tuple(int(s) for s in content))
         if content.pop("crc32") != _crc32(content):
             raise ValueError("it differs from what was saved")
@@ -59,11 +59,11 @@ def read_manifest(folder: Path) -> Manifest:
         lines = None if content["lines"] is None else tuple(content["lines"])
         return Manifest(**content | {"lines": lines, "leaves": leaves, "sums": tuple(content["sums"])})
     except FileNotFoundError:
-        raise DamagedError(f"checkpoint {folder} is damaged: {path} is missing.") from None
+        raise DamagedError(f"{named(folder)} is damaged: {path} is missing.") from None
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedError(f"checkpoint {folder} is damaged: {path} cannot be decoded ({error}).") from error
+        raise DamagedError(f"{named(folder)} is damaged: {path} cannot be decoded ({error}).") from error
 
 
 def _crc32(content: dict[str, Any]) -> int:
@@ -90,12 +90,12 @@ def check_origin(manifest: Manifest, folder: Path, step: int, identity: str | No
     """Raises ForeignError where the checkpoint in `folder` is not that of this step and experiment."""
     if manifest.step is not None and manifest.step != step:
         raise ForeignError(
-            f"checkpoint {folder} was saved at step {manifest.step}, not {step}: the folder was renamed or copied. "
+            f"{named(folder)} was saved at step {manifest.step}, not {step}: the folder was renamed or copied. "
             f"Rename it to {manifest.step}, or move it out of {folder.parent}; nothing was changed."
         )
     if None not in (manifest.identity, identity) and manifest.identity != identity:
         raise ForeignError(
-            f"checkpoint {folder} belongs to another experiment (identity {manifest.identity}, this run has "
+            f"{named(folder)} belongs to another experiment (identity {manifest.identity}, this run has "
             f"{identity}): it was copied here, or the run's configuration was edited. Put back what belongs here; "
             "nothing was changed."
         )
@@ -116,6 +116,6 @@ def check_structure(stored: tuple[Leaf, ...], target: Any, folder: Path) -> None
         else:
             what = f"{path} is {a[1]} in the checkpoint and {b[1]} in the run"
         raise StructureError(
-            f"checkpoint {folder} is of another network or optimiser: {what}. Undo the edit of the model, or give "
+            f"{named(folder)} is of another network or optimiser: {what}. Undo the edit of the model, or give "
             "another --workdir; nothing was changed."
         )

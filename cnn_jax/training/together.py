@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from cnn_jax.training.damage import CheckpointError, DamagedError, UnreadableError
+from cnn_jax.training.damage import CheckpointError, DamagedError, UnreadableError, named
 
 
 def together[T](folder: Path, attempt: Callable[[], T]) -> T:
@@ -26,7 +26,7 @@ def together[T](folder: Path, attempt: Callable[[], T]) -> T:
     worst = int(np.max(multihost_utils.process_allgather(np.int32(mine))))
     if worst > mine:
         kind = DamagedError if worst == 1 else UnreadableError
-        raise kind(str(error or f"another process of the run cannot use checkpoint {folder}; its message says why."))
+        raise kind(str(error or f"another process of the run cannot use {named(folder)}; its message says why."))
     if error is not None:
         raise error
     return result
