@@ -28,6 +28,10 @@ _OWN_FAULTS = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
 STEPS_TO_AGREE = 2
 
 
+# The signals after which a training is saved and ends: of a scheduler, Ctrl-C, a closed terminal, Slurm's warning.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+
+
 class PeerError(RuntimeError):
     """Another process of the run has died, or cannot be reached."""
 
@@ -105,7 +109,7 @@ def is_writer() -> bool:
 
 def leave(status: int) -> NoReturn:
     """Ends the process with an exit status; after a failure at once, without waiting for peers that may be dead."""
-    stopped = status in (128 + signal.SIGTERM, 128 + signal.SIGINT)  # as all of them are, after the same step
+    stopped = status in [128 + number for number in STOPPING]  # as all of them are, after the same step
     if status and not stopped and jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -117,6 +121,11 @@ def wait_for_all(name: str) -> None:
     """Returns when every process has come here; at once where there is only one."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
+
+
+def known_to_all(flag: bool) -> bool:
+    """Process 0's flag, in every process."""
+    return flag if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.int32(flag)))
 
 
 class Agreement:

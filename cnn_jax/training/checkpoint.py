@@ -1,7 +1,6 @@
 """Checkpoints with Orbax: written in the background, verified when read, the newest and the best kept."""
 
 import logging
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,55 +8,99 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from cnn_jax.parallel import is_writer, wait_for_all
+from cnn_jax.training import older
+from cnn_jax.training.abandon import end_with_main_thread
+from cnn_jax.training.best import NewestAndBest
 from cnn_jax.training.checksum import checksum
-
-
-class CheckpointError(RuntimeError):
-    """There is no checkpoint that can be used: the message says which were tried and why each was refused."""
+from cnn_jax.training.damage import CheckpointError as CheckpointError
+from cnn_jax.training.damage import DamagedError, diagnose, first_line, named, unreadable
+from cnn_jax.training.manifest import (
+    Manifest,
+    check_origin,
+    check_structure,
+    leaves_of,
+    read_manifest,
+    stored_leaves,
+)
+from cnn_jax.training.paths import check_path
+from cnn_jax.training.together import together
 
 
 class Checkpoints:
-    """The `checkpoints/` folder of a run: each step's tree of arrays, with its checksums in a JSON file beside it."""
+    """The `checkpoints/` folder of a run: each step's tree of arrays, with its manifest in a JSON file beside it."""
 
-    def __init__(self, directory: Path, *, keep: int = 1, read_only: bool = False) -> None:
-        """Opens the folder; `keep` is how many of the newest stay, beside the one of the best validation top-1."""
+    def __init__(self, directory: Path, *, keep: int = 1, read_only: bool = False, identity: str | None = None) -> None:
+        """Opens the folder.
+
+        Args:
+          keep: how many of the newest stay, beside the one of the best validation top-1.
+          identity: of the experiment: saved with each checkpoint, and another one is refused; None compares nothing.
+        """
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save at length
         self.directory = Path(directory).absolute()
-        # BestN keeps the newest of equals; without its last argument every unmeasured checkpoint would stay too.
-        best = BestN(get_metric_fn=_top1, n=1, keep_checkpoints_without_metrics=False)
+        self._identity, self._kept = identity, NewestAndBest(self.directory, keep)
+        self._under_way: int | None = None
+        self._failed = False
+        check_path(self.directory)
         options = ocp.CheckpointManagerOptions(
-            # Not `max_to_keep`: with best_fn, that deletes the newest.  best_fn is there because without it Orbax
-            # does not write the metrics.
-            preservation_policy=AnyPreservationPolicy([LatestN(keep), best]),
-            best_fn=_top1,
+            preservation_policy=self._kept,
+            best_fn=lambda metrics: metrics["top1"],  # without it Orbax does not write the metrics
+            lightweight_initialize=True,  # the policy reads the metrics, and names a file that is damaged
             read_only=read_only,
             create=not read_only,
             cleanup_tmp_directories=not read_only,
         )
-        self._manager = ocp.CheckpointManager(self.directory, options=options, item_names=("tree", "checksum"))
+        try:
+            self._manager = ocp.CheckpointManager(self.directory, options=options, item_names=("tree", "checksum"))
+        except OSError as error:
+            raise unreadable(self.directory, error) from error
 
     @property
     def steps(self) -> list[int]:
         """The steps saved, in ascending order."""
-        return sorted(self._manager.all_steps())
+        try:
+            names = [p.name for p in self.directory.iterdir() if p.name.isdecimal()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise unreadable(self.directory, error) from error
+        return sorted(int(name) for name in names if name == str(int(name)) and int(name) != self._under_way)
 
     @property
     def best_step(self) -> int | None:
-        """The step of the highest validation top-1, the newest of equals; None when none was measured."""
-        return self._manager.best_step()
+        """The step of the highest validation top-1, the newest of equals; None when none was measured.
 
-    def save(self, step: int, tree: Any, *, top1: float | None = None) -> None:
+        Raises:
+          CheckpointError: when what one of them reached cannot be read.
+        """
+        return self._kept.best(self.steps)
+
+    def manifest(self, step: int) -> Manifest:
+        """What the checkpoint of a step says of itself."""
+        return read_manifest(self.directory / str(step))
+
+    def save(self, step: int, tree: Any, *, top1: float | None = None, lines: tuple[int, int] | None = None) -> None:
         """Copies the tree and writes it in the background; the caller may donate its arrays at once.
 
         Args:
           top1: on the validation split at this step, 0 to 1; decides which checkpoint is the best.
+          lines: how many lines `metrics.jsonl` has at this step, and their CRC-32.
+
+        Raises:
+          CheckpointError: when this save, or the one before it, fails.
         """
-        sums = [int(s) for s in jax.device_get(checksum(tree))]
-        args = ocp.args.Composite(tree=ocp.args.StandardSave(tree), checksum=ocp.args.JsonSave(sums))
-        self._manager.save(step, args=args, metrics=None if top1 is None else {"top1": float(top1)}, force=True)
+        self.wait()
+        sums = tuple(int(s) for s in jax.device_get(checksum(tree)))
+        manifest = Manifest(step, self._identity, top1, lines, leaves_of(tree), sums)
+        args = ocp.args.Composite(tree=ocp.args.StandardSave(tree), checksum=ocp.args.JsonSave(manifest.to_json()))
+        self._kept.note(step, top1)
+        self._under_way = step
+        try:
+            self._manager.save(step, args=args, metrics=None if top1 is None else {"top1": float(top1)}, force=True)
+        except Exception as error:
+            raise self._failure(step, error) from error
 
     def restore(self, step: int, target: Any) -> Any:
         """The tree saved at a step, verified.
@@ -66,69 +109,126 @@ class Checkpoints:
           target: a tree of `jax.ShapeDtypeStruct` with the shapes, dtypes and shardings wanted.
 
         Raises:
-          CheckpointError: when it cannot be read, or its bytes are not the ones saved.
+          DamagedError: when its bytes are not the ones saved.
+          UnreadableError, ForeignError, StructureError: when something else stands against it.
         """
-        args = ocp.args.Composite(tree=ocp.args.StandardRestore(target), checksum=ocp.args.JsonRestore())
+        folder = self.directory / str(step)
+
+        def examine() -> tuple[Manifest, Any]:
+            manifest, wanted = read_manifest(folder), target
+            check_origin(manifest, folder, step, self._identity)
+            if manifest.is_old:
+                wanted = older.as_written(target)
+            check_structure(stored_leaves(manifest, lambda: self._stored(step)), wanted, folder)
+            return manifest, wanted
+
+        def read() -> Any:
+            args = ocp.args.Composite(tree=ocp.args.StandardRestore(wanted))
+            try:
+                tree = self._manager.restore(step, args=args).tree
+            except Exception as error:  # Orbax, TensorStore and JSON each raise their own kinds on damaged files
+                if isinstance(error, TimeoutError) and jax.process_count() > 1:
+                    raise  # a peer's
+                raise diagnose(folder, error) from error
+            if manifest.is_old:
+                tree = older.without_added(tree, target)
+            found = np.asarray(jax.device_get(checksum(tree))).tolist()
+            for (path, *_), a, b in zip(leaves_of(tree), found, manifest.sums, strict=True):
+                if a != b:
+                    raise DamagedError(f"{named(folder)} is damaged: {path} differs from what was saved.")
+            return older.with_added(tree, target, f"{named(folder)}") if manifest.is_old else tree
+
+        manifest, wanted = together(folder, examine)
+        return together(folder, read)
+
+    def _stored(self, step: int) -> Any:
+        """Shapes and dtypes of the arrays of a checkpoint, as Orbax has noted them."""
         try:
-            restored = self._manager.restore(step, args=args)
-        except Exception as error:  # Orbax, TensorStore and JSON each raise their own kinds on damaged files
-            raise CheckpointError(
-                f"checkpoint {step} in {self.directory} cannot be read: {_first_line(error)}"
-            ) from error
-        found = np.asarray(jax.device_get(checksum(restored.tree))).tolist()
-        if found != restored.checksum:
-            paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(restored.tree)]
-            bad = [p for p, a, b in zip(paths, found, restored.checksum, strict=True) if a != b]
-            raise CheckpointError(
-                f"checkpoint {step} in {self.directory} is damaged: {bad[0]} differs from what was saved."
-            )
-        return restored.tree
+            return ocp.StandardCheckpointHandler().metadata(self.directory / str(step) / "tree").tree
+        except Exception as error:
+            raise diagnose(self.directory / str(step), error) from error
 
     def restore_newest(self, target: Any) -> tuple[int, Any] | None:
-        """The newest step that verifies, and its tree; None when nothing was ever saved.
+        """The newest step that verifies, and its tree; None when nothing is saved.
 
-        A damaged checkpoint is moved to `damaged/` beside the folder, with a warning, and the one before it is tried.
+        Those after it, which their checksums prove damaged, are then moved to `damaged/` beside the folder, with a
+        warning.  Where none verifies, nothing is moved.
 
         Raises:
-          CheckpointError: when there are checkpoints and none of them can be used.
+          CheckpointError: when there are checkpoints and none of them verifies, or one cannot be used for a reason that
+            is no damage.
         """
-        steps = self.steps
-        for step in reversed(steps):
+        damaged: list[tuple[int, CheckpointError]] = []
+        for step in reversed(steps := self.steps):
             try:
-                return step, self.restore(step, target)
-            except CheckpointError as error:
-                aside = self._move_aside(step)
-                warnings.warn(f"{error} It was moved to {aside}; trying the one before.", stacklevel=2)
-        if steps:
-            raise CheckpointError(
-                f"none of the checkpoints {steps} in {self.directory} can be used; they were moved to "
-                f"{self.directory.parent / 'damaged'}. Give another --workdir to start afresh."
-            )
-        return None
+                tree = self.restore(step, target)
+            except DamagedError as error:
+                damaged.append((step, error))
+                continue
+            for bad, why in damaged:
+                warnings.warn(f"{why} It was moved to {self._move_aside(bad)}; using step {step}.", stacklevel=2)
+            return step, tree
+        if not steps:
+            return None
+        raise CheckpointError(
+            f"none of the checkpoints {steps} in {self.directory} can be used, and nothing was changed. Put back a "
+            f"copy of one, or give another --workdir to begin anew. {damaged[0][1]}"
+        )
 
     def _move_aside(self, step: int) -> Path:
-        aside = self.directory.parent / "damaged" / str(step)
+        folder = self.directory.parent / "damaged"
+        taken = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+        aside = folder / next(n for n in (str(step), *(f"{step}.{k}" for k in range(1, 1000))) if n not in taken)
+        wait_for_all(f"found checkpoint {step} damaged")
         if is_writer():
-            aside.parent.mkdir(exist_ok=True)
-            if aside.exists():
-                shutil.rmtree(aside)
+            folder.mkdir(exist_ok=True)
             (self.directory / str(step)).rename(aside)
         wait_for_all(f"moved checkpoint {step} aside")
         self._manager.reload()
         return aside
 
-    def wait(self) -> None:
-        """Returns when everything saved so far is on disk."""
-        self._manager.wait_until_finished()
+    def poll(self) -> int | None:
+        """The step whose save has just ended; cheap enough for every step.
+
+        Raises:
+          CheckpointError: when it has failed.
+        """
+        if self._under_way is None or self._manager.is_saving_in_progress():
+            return None
+        return self.wait()
+
+    def wait(self) -> int | None:
+        """Returns when everything saved so far is on disk, with its step.
+
+        Raises:
+          CheckpointError: when the save has failed.
+        """
+        step = self._under_way
+        if step is None:
+            return None
+        try:
+            self._manager.wait_until_finished()
+            if not (self.directory / str(step)).is_dir():
+                raise FileNotFoundError("it is not there after it was written")
+        except Exception as error:
+            raise self._failure(step, error) from error
+        self._under_way = None
+        return step
+
+    def _failure(self, step: int, error: Exception) -> Exception:
+        if jax.process_count() > 1 and isinstance(error, (TimeoutError, jax.errors.JaxRuntimeError)):
+            return error  # a peer's
+        self._failed = True
+        end_with_main_thread()
+        folder = self.directory / str(step)
+        return CheckpointError(
+            f"{named(folder)} could not be saved: {first_line(error)}. Mend the cause (space, permissions, the "
+            "mount), and the same command continues from the checkpoint before it."
+        )
 
     def close(self) -> None:
         """Waits, and releases the folder."""
+        if self._failed:  # Orbax's threads would wait for minutes for a save that will never be whole
+            return
+        self.wait()
         self._manager.close()
-
-
-def _top1(metrics: dict[str, float]) -> float:
-    return metrics["top1"]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

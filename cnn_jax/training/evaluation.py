@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cnn_jax.data import Dataset, Prefetch, eval_batches
 from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.training.compare import check_data
 from cnn_jax.training.metrics import EvalMetrics
+from cnn_jax.training.metrics_file import read_test_line
 from cnn_jax.training.run import Run, read_run
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.window import STEPS_AHEAD
@@ -77,21 +79,36 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
     """The step meant by "latest", "best" or a number, and the variables that evaluation uses at it.
 
     Raises:
-      CheckpointError: when there is none, or it is damaged.
+      CheckpointError: when there is none, or that one cannot be used; never another is taken for it.
     """
-    nothing = CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
     if not run.checkpoints.is_dir():
-        raise nothing
-    with contextlib.closing(Checkpoints(run.checkpoints, read_only=True)) as checkpoints:
+        raise _nothing(run)
+    with contextlib.closing(Checkpoints(run.checkpoints, read_only=True, identity=run.identity)) as checkpoints:
         if not checkpoints.steps:
-            raise nothing
+            raise _nothing(run)
         number = _step_number(run, checkpoints, step)
-        return number, checkpoints.restore(number, session.checkpoint_target())["state"].eval_variables
+        try:
+            tree = checkpoints.restore(number, session.checkpoint_target())
+        except CheckpointError as error:
+            others = [s for s in checkpoints.steps if s != number]
+            raise type(error)(f"{error} Other steps saved: {others or 'none'}; --step takes one of them.") from error
+        return number, tree["state"].eval_variables
+
+
+def _nothing(run: Run) -> CheckpointError:
+    return CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
 
 
 def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
     if step == "latest":
-        return checkpoints.steps[-1]
+        latest, done = checkpoints.steps[-1], read_test_line(run.directory) is not None
+        if done and latest < run.derived.steps:
+            warnings.warn(
+                f"`{run.directory}` was trained to step {run.derived.steps}, whose checkpoint is gone; the latest that "
+                f"is there is of step {latest}.",
+                stacklevel=2,
+            )
+        return latest
     if step == "best":
         if checkpoints.best_step is None:
             raise CheckpointError(

@@ -82,7 +82,7 @@ def import_weights(
         try:
             with (
                 contextlib.closing(open_run(unfinished, config, derived, content)) as writer,
-                contextlib.closing(Checkpoints(writer.run.checkpoints)) as checkpoints,
+                contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
             ):
                 checkpoints.save(0, tree)
             unfinished.rename(out)

@@ -16,11 +16,14 @@ from cnn_jax.training.compare import default_directory
 from cnn_jax.training.content import content_of
 from cnn_jax.training.derived import settle_batch_norm, settle_classes
 from cnn_jax.training.evaluation import evaluate_split
-from cnn_jax.training.pictures import draw_curves, draw_predictions
+from cnn_jax.training.finite import not_finite
+from cnn_jax.training.lock import only_training
+from cnn_jax.training.paths import check_path
+from cnn_jax.training.pictures import draw_curves, draw_predictions, is_drawn
 from cnn_jax.training.profile import StepProfiler
 from cnn_jax.training.progress import TrainProgress
 from cnn_jax.training.record import Record
-from cnn_jax.training.run import Run, RunWriter, open_run, read_metrics
+from cnn_jax.training.run import Run, RunWriter, open_run
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.signals import Stopped, StopSignals
 from cnn_jax.training.start import first_tree, settle_weights
@@ -29,7 +32,7 @@ from cnn_jax.training.window import MetricWindow
 
 
 class DivergedError(RuntimeError):
-    """The training loss is no longer a number."""
+    """The training loss, or the state, is no longer one of numbers."""
 
     ended = "diverged"  # in the run's record
 
@@ -53,19 +56,22 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
 
     Raises:
       ConfigError: when the configuration contradicts itself, or the folder holds another experiment.
-      RunError: when another process writes to the folder.
+      RunError: when another process writes to the folder, it was removed meanwhile, its metrics are damaged beyond
+        repair, or it was trained and its checkpoints are gone.
       DataError: when the data set is not prepared.
-      CheckpointError: when there are checkpoints and none of them can be used.
-      DivergedError: when the loss is no longer finite; the checkpoints before stay.
-      Stopped: on SIGTERM or SIGINT, to this process or to another of the run, after a checkpoint.
+      CheckpointError: when the newest checkpoint cannot be used and is not proved to be damaged, when none can be
+        used, or when one cannot be saved.
+      DivergedError: when the loss or the state is no longer finite; the checkpoints before stay.
+      Stopped: on SIGTERM, SIGINT, SIGHUP or SIGUSR1, to this process or to another of the run, after a checkpoint.
       PeerError: when another process of the run dies.
     """
     config = check_types(config)
     parallel = config.parallel
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
-    with join, precision(config.model.dtype), neighbours(own_folder):
+    with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
         config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
+        check_path(Path("runs" if workdir is None else workdir))
         session = open_session(config)
         old_name = identity_0_1(flatten(config))
         config = settle_classes(config, session.info.num_classes)
@@ -78,16 +84,18 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
 
 
 def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
-    config, directory, last = session.config, writer.run.directory, session.derived.steps
-    with contextlib.closing(Checkpoints(writer.run.checkpoints, keep=config.train.keep_checkpoints)) as checkpoints:
+    config, run, last = session.config, writer.run, session.derived.steps
+    directory = run.directory
+    saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
+    with contextlib.closing(saved) as checkpoints:
         restored = checkpoints.restore_newest(session.checkpoint_target())
-        step, tree = restored or (0, first_tree(session))
-        writer.start(step)
+        step = restored[0] if restored else 0
+        test = writer.start(step, checkpoints.manifest(step) if restored else None)
         with TrainProgress(last, step, quiet=not is_writer()) as progress:
             progress.say(
                 f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items())
             )
-            if step == last and (test := _test_values(directory)):
+            if test is not None and is_drawn(directory):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 return Result(directory, last, test)
             if skipped := session.info.skipped:
@@ -96,19 +104,36 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
                 progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
-            window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
-            with Record(writer, step) as record:
-                state = _steps(session, writer, record, checkpoints, progress, tree["state"], window, step, profile)
-                with record.spend("saving"):
-                    checkpoints.wait()
-                with record.spend("evaluation"):
-                    test = evaluate_split(session, state.eval_variables, session.dataset("test"))
-                writer.write(last, "test", test)
+            tree = restored[1] if restored else first_tree(session)
+            state: TrainState = tree["state"]
+            _check_finite(session, state, step)
+            if step < last or test is None:
+                with Record(writer, step) as record:
+                    if step < last:
+                        state = _steps(session, writer, record, checkpoints, progress, tree, step, profile)
+                        with record.spend("saving"):
+                            writer.note_saved(checkpoints.wait())
+                    with record.spend("evaluation"):
+                        test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+                    writer.write(last, "test", test)
             progress.report(last, "test", test)
     if is_writer():
         draw_curves(directory)
     draw_predictions(directory, session, state.eval_variables)
     return Result(directory, last, test)
+
+
+def _check_finite(session: Session, state: TrainState, step: int) -> None:
+    """Raises DivergedError where a state is not one of numbers: a step's loss comes from before its update."""
+    if bad := not_finite({"params": state.params, "batch_stats": state.batch_stats, "opt_state": state.opt_state}):
+        raise _diverged(session, f"the state after step {step} is not finite (NaN or infinity in {bad[0]})")
+
+
+def _diverged(session: Session, what: str) -> DivergedError:
+    return DivergedError(
+        f"{what}. A lower `optim.learning_rate` (now {session.config.optim.learning_rate:g}), a warm-up or "
+        "`optim.clip_norm` may keep it finite."
+    )
 
 
 def _steps(
@@ -117,8 +142,7 @@ def _steps(
     record: Record,
     checkpoints: Checkpoints,
     progress: TrainProgress,
-    state: TrainState,
-    window: MetricWindow,
+    tree: dict[str, Any],
     step: int,
     profile: bool,
 ) -> TrainState:
@@ -129,16 +153,13 @@ def _steps(
         train_step = session.compile_train_step()
     progress.say(f"memory of a step: {peak_bytes(train_step) / 1e6:.0f} MB on each device")
     validation = session.dataset("validation") if session.has_validation else None
-    first, last = step, derived.steps
+    first, last, state = step, derived.steps, tree["state"]
 
     def report(step: int, split: str, values: dict[str, Any]) -> None:
         writer.write(step, split, values)
         progress.report(step, split, values)
         if not math.isfinite(values["loss"]):
-            raise DivergedError(
-                f"the {split} loss at step {step} is {values['loss']}. A lower `optim.learning_rate` (now "
-                f"{config.optim.learning_rate:g}), a warm-up or `optim.clip_norm` may keep it finite."
-            )
+            raise _diverged(session, f"the {split} loss at step {step} is {values['loss']}")
 
     line_due, agree = False, Agreement(layout)
     with (
@@ -146,6 +167,7 @@ def _steps(
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
         Prefetch(batches, layout.put) as ready,
     ):
+        window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
         while step < last:
             profiler.before_step(step - first)
             with window.waiting(), record.spend("waiting"):
@@ -157,11 +179,11 @@ def _steps(
             window.add(metrics)
             stopping = agree(stop.requested or 0)
             progress.update(step)
-            saves, evaluates, logs = (
+            writer.note_saved(checkpoints.poll())
+            line_due, saves, evaluates = (
                 step % every == 0 or step == last
-                for every in (derived.checkpoint_every, derived.eval_every, derived.log_every)
+                for every in (derived.log_every, derived.checkpoint_every, derived.eval_every)
             )
-            line_due = logs or saves
             if line_due and (saves or evaluates or stopping):
                 report(step, "train", window.take())
                 line_due = False
@@ -173,16 +195,13 @@ def _steps(
                 top1 = values["top1"]
             if saves or stopping:
                 with window.paused(), record.spend("saving"):
-                    checkpoints.save(step, {"state": state, "window": window.fold()}, top1=top1)
+                    writer.note_saved(checkpoints.wait())
+                    _check_finite(session, state, step)
+                    tree = {"state": state, "window": window.fold()}
+                    checkpoints.save(step, tree, top1=top1, lines=writer.lines)
                 record.saved(step)
             if stopping and step < last:
                 with record.spend("saving"):
                     checkpoints.wait()
                 raise Stopped(stopping, step)
     return state
-
-
-def _test_values(directory: Path) -> dict[str, Any] | None:
-    """The test line of a run, as `evaluate_split` gave it; None before there is one."""
-    lines = [line for line in read_metrics(directory) if line["split"] == "test"]
-    return {k: v for k, v in lines[-1].items() if k not in ("step", "split")} if lines else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax.data import DatasetInfo
 from cnn_jax.parallel import is_writer
-from cnn_jax.training.run import read_metrics
+from cnn_jax.training.metrics_file import read_metrics
 from cnn_jax.training.session import Session
 
 _ROWS, _COLUMNS = 4, 8
@@ -39,8 +39,7 @@ def draw_curves(directory: Path) -> Path:
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
         axes.legend(frameon=False)
-    figure.savefig(directory / "curves.png", dpi=120)
-    return directory / "curves.png"
+    return _save(figure, directory / "curves.png", dpi=120)
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
@@ -67,7 +66,20 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
         axes.set_title(
             f"{class_name(test.info, guess)} {p[guess]:.0%}", fontsize=8, color="black" if guess == label else "red"
         )
-    figure.savefig(directory / "predictions.png", dpi=100)
+    _save(figure, directory / "predictions.png", dpi=100)
+
+
+def is_drawn(directory: Path) -> bool:
+    """Whether both pictures are there."""
+    return all((directory / name).exists() for name in ("curves.png", "predictions.png"))
+
+
+def _save(figure: Any, path: Path, *, dpi: int) -> Path:
+    """In one piece, so that a picture that is there is whole."""
+    temporary = path.with_suffix(".tmp")
+    figure.savefig(temporary, dpi=dpi, format="png")
+    temporary.replace(path)
+    return path
 
 
 def class_name(info: DatasetInfo, label: int) -> str:

@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class TrainProgress:
     """The step, the newest metrics, images a second and the time left.
 
-    Use as a context manager; `update` is cheap enough for every step.
+    Use as a context manager; `update` is cheap enough for every step.  When standard error is closed, by `| head` or a
+    terminal that has gone, the training goes on in silence: what is shown is not the run.
     """
 
     def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
@@ -30,35 +33,44 @@ class TrainProgress:
         self._task = self._bar.add_task("train", total=total_steps, completed=start, metrics="compiling…")
 
     def __enter__(self) -> "TrainProgress":
-        self._bar.start()
+        self._show(self._bar.start)
         self._began = time.perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._show(self._bar.stop)
 
     def update(self, step: int) -> None:
         """Moves the bar."""
-        self._bar.update(self._task, completed=step)
+        self._show(self._bar.update, self._task, completed=step)
 
     def report(self, step: int, split: str, values: dict[str, float]) -> None:
         """Shows metrics: beside the bar on a terminal (evaluations above it), else as a line of their own."""
         shown = "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
         live = self._console.is_terminal
         if split == "train" and live:
-            self._bar.update(self._task, completed=step, metrics=shown)
+            self._show(self._bar.update, self._task, completed=step, metrics=shown)
             return
         left = ""
         if split == "train" and step > self._start:
             seconds = (time.perf_counter() - self._began) / (step - self._start) * (self._total - step)
             left = f"  {seconds:.0f} s left"
-        self._console.print(f"step {step}/{self._total}  {split}  {shown}{left}", highlight=False, soft_wrap=True)
+        self._print(f"step {step}/{self._total}  {split}  {shown}{left}")
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._show(self._console.print, text, highlight=False, soft_wrap=True, markup=False)
+
+    def _show(self, draw: Callable[..., None], *args: Any, **options: Any) -> None:
+        try:
+            draw(*args, **options)
+        except (OSError, ValueError):  # ValueError: a closed file
+            self._console.quiet = True
 
 
 _SHOWN = [

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, get_args
 from cnn_jax.parallel import is_writer
 from cnn_jax.training.environment import environment as environment
 from cnn_jax.training.environment import environment_changes as environment_changes
-from cnn_jax.training.run import RunWriter
+from cnn_jax.training.run import RunError, RunWriter
 
 Kind = Literal["compile", "evaluation", "saving", "waiting"]
 
@@ -63,7 +63,7 @@ class Record:
     ) -> None:
         stopped = "stopped" if isinstance(error, KeyboardInterrupt) else None
         self._entry["ended"] = "finished" if error is None else getattr(error, "ended", stopped)
-        with contextlib.suppress(OSError):  # what ended the run matters more
+        with contextlib.suppress(OSError, RunError):  # what ended the run matters more
             self._write()
 
     @contextlib.contextmanager

@@ -1,24 +1,26 @@
 """A run folder: its configuration and identity, its metrics, its one writer."""
 
 import dataclasses
-import fcntl
 import json
-import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.parallel import is_writer
+from cnn_jax.parallel import is_writer, known_to_all
 from cnn_jax.training.compare import differences
 from cnn_jax.training.content import NOTHING, Content
 from cnn_jax.training.derived import Derived
 from cnn_jax.training.environment import environment as environment
 from cnn_jax.training.environment import flat_environment
-from cnn_jax.training.events import EventWriter, truncate_events
+from cnn_jax.training.files import write_atomically
+from cnn_jax.training.lock import FolderLock
+from cnn_jax.training.manifest import Manifest
+from cnn_jax.training.metrics_file import read_metrics as read_metrics
+from cnn_jax.training.metrics_file import read_test_line
+from cnn_jax.training.metrics_log import MetricsLog
 from cnn_jax.training.stored import SCHEMA
 from cnn_jax.training.stored import Run as Run
 from cnn_jax.training.stored import RunError as RunError
@@ -36,29 +38,27 @@ def open_run(directory: Path, config: Config, derived: Derived, content: Content
       ConfigError: when the folder holds another experiment (naming the difference).
     """
     directory.mkdir(parents=True, exist_ok=True)
-    lock = _lock(directory) if is_writer() else None
     folder = None if config.code is None else config.code.folder
     run = Run(directory, config, derived, environment(folder), content)
-    if not (directory / "config.json").exists():
+    lock = FolderLock(directory) if is_writer() else None
+    try:
+        return _writer(run, lock)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _writer(run: Run, lock: FolderLock | None) -> "RunWriter":
+    if not (run.directory / "config.json").exists():
         writer = RunWriter(run, lock)
         writer.write_config()
         return writer
-    before = read_run(directory)
+    before = read_run(run.directory)
     if rows := differences(before, run):
-        raise ConfigError(f"`{directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
+        raise ConfigError(f"`{run.directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
     run = dataclasses.replace(run, record=before.record, environment=before.environment)
     return RunWriter(run, lock, upgrades=before.schema != SCHEMA)
-
-
-def _lock(directory: Path) -> IO[str]:
-    lock = (directory / ".lock").open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise RunError(
-            f"`{directory}` is being written by another process; wait for it, or give another --workdir."
-        ) from None
-    return lock
 
 
 class RunWriter:
@@ -67,16 +67,17 @@ class RunWriter:
     In the other processes of a run, which hold no lock, it writes nothing.
     """
 
-    def __init__(self, run: Run, lock: IO[str] | None, *, upgrades: bool = False) -> None:
+    def __init__(self, run: Run, lock: FolderLock | None, *, upgrades: bool = False) -> None:
         self.run = run
         self._lock = lock
         self._upgrades = upgrades
-        self._metrics_path = run.directory / "metrics.jsonl"
+        self._log = MetricsLog(run.directory)
 
     def write_config(self) -> None:
         """Writes `config.json`, and one's own code beside it; a folder of version 0.1 becomes one of this version."""
         if self._lock is None:
             return
+        self._lock.check()
         run = self.run
         if self._upgrades:
             warnings.warn(
@@ -96,65 +97,69 @@ class RunWriter:
             "record": run.record,
             "environment": run.environment,
         }
-        _write_atomically(run.directory / "config.json", json.dumps(content, indent=2) + "\n")
+        write_atomically(run.directory / "config.json", json.dumps(content, indent=2) + "\n")
         for file in () if run.config.code is None else run.config.code.files:
             copy = run.directory / "code" / file.name
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists() or copy.read_bytes() != file.content:
                 copy.write_bytes(file.content)
 
-    def start(self, step: int) -> None:
-        """Cuts the metrics back to a step, that of the checkpoint restored, and opens them for appending."""
-        if self._lock is None:
-            return
-        kept = [line for line in read_metrics(self.run.directory) if line["step"] <= step]
-        _write_atomically(self._metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
-        truncate_events(self.run.directory, step)
-        self._metrics = self._metrics_path.open("a")
-        self._events = EventWriter(self.run.directory)
+    def start(self, step: int, manifest: Manifest | None) -> dict[str, Any] | None:
+        """Brings the metrics back to a step, that of the checkpoint restored.
+
+        Args:
+          manifest: of that checkpoint; None where there is none, and the run begins.
+
+        Returns:
+          The values of the test line, where the run has one.
+
+        Raises:
+          RunError: when the metrics are damaged beyond repair, or the run was begun and its checkpoints are gone.
+        """
+        if manifest is None:
+            if self._lock is not None:
+                self._log.begin()
+            return None
+        test = None
+        if self._lock is not None:
+            test = self._log.resume(step, self.run.derived.steps, manifest.lines)
+        if known_to_all(test is not None) and self._lock is None:
+            test = read_test_line(self.run.directory)
+        return test
+
+    @property
+    def lines(self) -> tuple[int, int] | None:
+        """How many lines of metrics there are, and their CRC-32; None in a process that does not write them."""
+        return None if self._lock is None else self._log.lines
 
     def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
-        """Appends one line; nested values (per class) go to `metrics.jsonl` only, and NaN goes there as null."""
-        if self._lock is None:
-            return
-        line = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-        self._metrics.write(json.dumps({"step": step, "split": split, **line}) + "\n")
-        self._metrics.flush()
-        self._events.write_scalars(step, {f"{split}/{k}": v for k, v in values.items() if isinstance(v, (int, float))})
-        self._events.flush()
+        """Appends one line; nested values (per class) go to `metrics.jsonl` only, and NaN goes there as null.
+
+        Raises:
+          RunError: when the folder was removed, or cannot be written.
+        """
+        if self._lock is not None:
+            self._lock.check()
+            self._log.write(step, split, values)
+
+    def note_saved(self, step: int | None) -> None:
+        """Notes that the checkpoint of a step is on disk; None is no step."""
+        if self._lock is not None and step is not None:
+            self._lock.check()
+            self._log.note_saved(step)
 
     def list_skipped(self, files: Sequence[str]) -> Path:
         """Lists the data set's files that could not be used in the folder's `skipped.txt`, one a line."""
         path = self.run.directory / "skipped.txt"
         if self._lock is not None:
-            _write_atomically(path, "".join(f"{file}\n" for file in files))
+            write_atomically(path, "".join(f"{file}\n" for file in files))
         return path
 
     def close(self) -> None:
         """Closes the files and releases the folder."""
-        if hasattr(self, "_metrics"):
-            self._metrics.close()
-            self._events.close()
+        self._log.close()
         if self._lock is not None:
-            self._lock.close()
-
-
-def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
-    path = directory / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text().split("\n")[:-1]  # what follows the last newline is a line cut short
-    return [json.loads(line) for line in lines]
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+            self._lock.release()
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:

@@ -1,9 +1,11 @@
-"""A polite end: SIGTERM (a scheduler's) and SIGINT (Ctrl-C) save a checkpoint first."""
+"""A polite end: the signals of schedulers, terminals and users save a checkpoint first."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+from cnn_jax.parallel import STOPPING
 
 
 class Stopped(Exception):
@@ -17,9 +19,12 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """A context in which SIGTERM and SIGINT set `requested` instead of ending the process.
+    """A context in which the signals that stop a run set `requested` instead of ending the process.
 
-    A second Ctrl-C interrupts at once.  Outside the main thread Python delivers no signals, and nothing is changed.
+    SIGTERM (a scheduler's), SIGINT (Ctrl-C), SIGHUP (a closed terminal) and SIGUSR1 (Slurm's warning before a time
+    limit) all save and stop.  A second Ctrl-C waits for the save like the first, for it is often pressed by impatience;
+    a third interrupts at once, without a checkpoint.  What the process was started to ignore, as `nohup` does with
+    SIGHUP, stays ignored.  Outside the main thread Python delivers no signals, and nothing is changed.
     """
 
     requested: int | None = None
@@ -27,9 +32,11 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         self._before: dict[int, Any] = {}
+        self._interrupts = 0
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
+            for number in STOPPING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -39,6 +46,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested is not None and number == signal.SIGINT:
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 2:
             raise KeyboardInterrupt
-        self.requested = number
+        self.requested = self.requested or number

@@ -17,11 +17,11 @@ class MetricWindow:
     """Collects each step's metrics without waiting for the device, and gives their means.
 
     The sums are folded in the order of the steps, so a window that was saved half-way and continued has the same bits
-    as one that was not.
+    as one that was not.  The clock is read only where the device is known to have done the steps counted.
     """
 
     def __init__(self, saved: TrainMetrics, batch_size: int) -> None:
-        """Continues from what `fold` gave; `batch_size` is for the images a second."""
+        """Continues from what `fold` gave, and starts the clock; `batch_size` is for the images a second."""
         self._folded = saved
         self._pending: list[TrainMetrics] = []
         self._batch_size = batch_size
@@ -56,17 +56,19 @@ class MetricWindow:
         Besides, `time/images_per_s`, and `time/waiting_for_data`: the part of the time in which there was no batch.
         """
         folded = self.fold()
-        seconds = self._seconds + time.perf_counter() - self._since
+        now = time.perf_counter()  # the last step is done, and nothing else: here the next line's time begins
+        seconds = self._seconds + now - self._since
         values = {k: float(v) for k, v in folded.compute().items()}
         values["time/images_per_s"] = self._steps * self._batch_size / seconds
         values["time/waiting_for_data"] = self._waited / seconds
         self._folded = jax.tree.map(lambda x: x * 0, folded)
-        self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, time.perf_counter()
+        self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, now
         return values
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Stops the clock for what is not training."""
+        """Stops the clock for what is not training, from the end of the steps under way."""
+        jax.block_until_ready(self._pending)
         self._seconds += time.perf_counter() - self._since
         yield
         self._since = time.perf_counter()

@@ -1,12 +1,27 @@
 """Checkpoints: what comes back, what is kept, and what happens to damaged ones."""
 
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
+from cnn_jax.config import ConfigError
 from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.training.checksum import checksum
+from cnn_jax.training.damage import DamagedError, ForeignError, StructureError, UnreadableError
+from cnn_jax.training.paths import check_path
 
 TREE = {
     "kernel": jnp.linspace(-1, 1, 4096).reshape(64, 64),
@@ -70,8 +85,6 @@ def test_an_exchanged_payload_is_detected(three):
         target = three / "checkpoints" / "3" / file.relative_to(three / "checkpoints" / "2")
         if target.exists():
             target.unlink()
-    import shutil
-
     shutil.rmtree(three / "checkpoints" / "3" / "tree")
     shutil.copytree(three / "checkpoints" / "2" / "tree", three / "checkpoints" / "3" / "tree")
     with pytest.warns(UserWarning, match=r"checkpoint 3 .* is damaged"):
@@ -95,15 +108,181 @@ def test_saving_again_after_damage_replaces_the_step(three):
     assert_trees_equal(checkpoints.restore(3, TARGET), scaled(5))
 
 
-def test_when_all_are_damaged_nothing_is_deleted_and_the_error_says_where(three):
+def test_when_all_are_damaged_nothing_is_moved_and_the_refusal_is_repeated(three):
     for step in (1, 2, 3):
         data_files(three, step)[0].unlink()
-    with (
-        pytest.warns(UserWarning, match="moved to"),
-        pytest.raises(CheckpointError, match=r"none of the checkpoints .* Give another --workdir"),
-    ):
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"none of the checkpoints \[1, 2, 3\] .* nothing was changed"):
+            Checkpoints(three / "checkpoints").restore_newest(TARGET)
+    assert not (three / "damaged").exists()
+    assert Checkpoints(three / "checkpoints", read_only=True).steps == [1, 2, 3]
+
+
+def test_a_read_error_is_no_damage(three, monkeypatch):
+    real, left = ocp.CheckpointManager.restore, [1]
+
+    def restore(self, *args, **options):
+        if left:
+            left.pop()
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "/disk")
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", restore)
+    with pytest.raises(UnreadableError, match=r"/disk cannot be read: Input/output error.*nothing was changed"):
         Checkpoints(three / "checkpoints").restore_newest(TARGET)
-    assert sorted(p.name for p in (three / "damaged").iterdir()) == ["1", "2", "3"]
+    assert not (three / "damaged").exists()
+    assert Checkpoints(three / "checkpoints").restore_newest(TARGET)[0] == 3
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "PERMISSION_DENIED: Error reading",
+        "RESOURCE_EXHAUSTED: out of memory",
+        "INTERNAL: [OS error 5: Input/output error]",
+    ],
+)
+def test_tensorstores_passing_failures_are_no_damage(three, monkeypatch, message):
+    def restore(self, *args, **options):
+        raise ValueError(message)
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", restore)
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        Checkpoints(three / "checkpoints").restore_newest(TARGET)
+
+
+def test_a_file_that_the_disk_does_not_give_is_no_damage(three, monkeypatch):
+    # Orbax's exception is of another kind; only reading the files again tells the cause.
+    bad = data_files(three, 3)[0]
+    real = Path.open
+
+    def fails(self, *args, **options):
+        if self == bad:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(self))
+        return real(self, *args, **options)
+
+    def restore(self, *args, **options):
+        raise ValueError("cannot decode")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", restore)
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(UnreadableError, match=f"{bad.name} cannot be read: Stale file handle"):
+        Checkpoints(three / "checkpoints").restore_newest(TARGET)
+
+
+@pytest.mark.parametrize("kernel", [(64, 65), (32, 64)])
+def test_another_structure_is_named_with_both_shapes(three, kernel):
+    target = TARGET | {"kernel": jax.ShapeDtypeStruct(kernel, jnp.float32)}
+    with pytest.raises(StructureError, match=rf"kernel has the shape \(64, 64\) .* \({kernel[0]}, {kernel[1]}\)"):
+        Checkpoints(three / "checkpoints").restore_newest(target)
+    assert not (three / "damaged").exists()
+
+
+def test_another_dtype_is_named(three):
+    target = TARGET | {"half": jax.ShapeDtypeStruct((64,), jnp.float32)}
+    with pytest.raises(StructureError, match="half is bfloat16 in the checkpoint and float32 in the run"):
+        Checkpoints(three / "checkpoints").restore_newest(target)
+
+
+@pytest.mark.parametrize("extra", ["more", "less"])
+def test_missing_and_additional_leaves_are_named(three, extra):
+    target = dict(TARGET)
+    if extra == "more":
+        target["new"] = jax.ShapeDtypeStruct((), jnp.float32)
+    else:
+        del target["kernel"]
+    match = "only the run, not the checkpoint, has new" if extra == "more" else "only the checkpoint, not the run, has"
+    with pytest.raises(StructureError, match=match):
+        Checkpoints(three / "checkpoints").restore_newest(target)
+
+
+def test_a_renamed_checkpoint_is_refused_and_not_moved(three):
+    (three / "checkpoints" / "3").rename(three / "checkpoints" / "8")
+    checkpoints = Checkpoints(three / "checkpoints")
+    for _ in range(2):
+        with pytest.raises(ForeignError, match="saved at step 3, not 8"):
+            checkpoints.restore_newest(TARGET)
+    assert checkpoints.steps == [1, 2, 8]
+
+
+def test_a_checkpoint_of_another_experiment_is_refused(tmp_path):
+    for name in ("a", "b"):
+        checkpoints = Checkpoints(tmp_path / name / "checkpoints", identity=name)
+        checkpoints.save(1, TREE)
+        checkpoints.close()
+    shutil.rmtree(tmp_path / "a" / "checkpoints" / "1")
+    shutil.copytree(tmp_path / "b" / "checkpoints" / "1", tmp_path / "a" / "checkpoints" / "1")
+    with pytest.raises(ForeignError, match="belongs to another experiment"):
+        Checkpoints(tmp_path / "a" / "checkpoints", identity="a").restore_newest(TARGET)
+    assert Checkpoints(tmp_path / "a" / "checkpoints").restore(1, TARGET)["step"] == 7  # asked for without an identity
+
+
+def test_a_damaged_manifest_is_damage(three):
+    path = three / "checkpoints" / "3" / "checksum" / "metadata"
+    text = path.read_text()
+    for damaged in (text.replace('"step": 3', '"step": 2'), text[:-5], "\0" + text[1:], "[]"):
+        path.write_text(damaged)
+        with pytest.raises(DamagedError, match=r"checkpoint 3 in .* is damaged"):
+            Checkpoints(three / "checkpoints").restore(3, TARGET)
+
+
+def as_0_1_wrote_it(folder):
+    """Leaves of a manifest the checksums alone, in a list."""
+    path = folder / "checksum" / "metadata"
+    path.write_text(json.dumps(json.loads(path.read_text())["sums"]))
+
+
+def test_checkpoints_of_0_1_are_read_and_checked(three):
+    for step in (1, 2, 3):
+        as_0_1_wrote_it(three / "checkpoints" / str(step))
+    checkpoints = Checkpoints(three / "checkpoints", identity="any")
+    step, tree = checkpoints.restore_newest(TARGET)
+    assert step == 3
+    assert_trees_equal(tree, scaled(3))
+    with pytest.raises(StructureError, match="half is bfloat16 in the checkpoint and float32 in the run"):
+        checkpoints.restore(2, TARGET | {"half": jax.ShapeDtypeStruct((64,), jnp.float32)})
+
+
+@flax.struct.dataclass
+class State:
+    """As the state was in 0.1."""
+
+    step: jax.Array
+    batch_stats: dict
+    ema: dict | None
+
+
+@flax.struct.dataclass
+class NewState(State):
+    """With a field that has come since."""
+
+    ema_batch_stats: dict | None = None
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_what_0_1_did_not_save_is_filled_in_and_said(tmp_path, averaged):
+    stats = {"mean": jnp.arange(4.0)}
+    old = State(jnp.int32(3), stats, {"w": jnp.ones(2)} if averaged else None)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(3, {"state": old, "window": jnp.zeros(2)})
+    checkpoints.wait()
+    as_0_1_wrote_it(tmp_path / "checkpoints" / "3")
+    new = NewState(old.step, stats, old.ema, {"mean": jnp.zeros(4)} if averaged else None)
+    target = jax.eval_shape(lambda: {"state": new, "window": jnp.zeros(2)})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        state = checkpoints.restore(3, target)["state"]
+    assert [
+        str(w.message) for w in said if "no BatchNorm statistics of its own" in str(w.message)
+    ] != [] or not averaged
+    assert isinstance(state, NewState)
+    if averaged:
+        np.testing.assert_array_equal(state.ema_batch_stats["mean"], stats["mean"])
+        assert (
+            state.ema_batch_stats["mean"].unsafe_buffer_pointer() != state.batch_stats["mean"].unsafe_buffer_pointer()
+        )
+    else:
+        assert state.ema_batch_stats is None
 
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
@@ -114,6 +293,92 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     reopened = Checkpoints(tmp_path / "checkpoints", keep=2, read_only=True)
     assert reopened.steps == [3, 5, 6]
     assert reopened.best_step == 3
+
+
+def test_another_number_in_orbaxs_metrics_decides_nothing_and_is_named(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3)
+    for step, top1 in [(1, 0.9), (2, 0.5), (3, 0.7)]:
+        checkpoints.save(step, TREE, top1=top1)
+    checkpoints.close()
+    for content in ('{"top1": 0.99}', '{\0"top1": 0.5}', "", '{"top2": 1}'):
+        (tmp_path / "checkpoints" / "2" / "metrics" / "metrics").write_text(content)
+        with pytest.warns(UserWarning, match=r"2/metrics/metrics .* it was 0.5, which is used"):
+            assert Checkpoints(tmp_path / "checkpoints", read_only=True).best_step == 1
+
+
+def test_a_0_1_checkpoint_takes_its_top1_from_the_metrics(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=3)
+    for step, top1 in [(1, 0.9), (2, 0.5)]:
+        checkpoints.save(step, TREE, top1=top1)
+        checkpoints.wait()
+        as_0_1_wrote_it(tmp_path / "checkpoints" / str(step))
+    checkpoints.close()
+    assert Checkpoints(tmp_path / "checkpoints", read_only=True).best_step == 1
+    file = tmp_path / "checkpoints" / "2" / "metrics" / "metrics"
+    file.write_text("{")
+    with pytest.raises(CheckpointError, match=r"2/metrics/metrics is damaged .* best checkpoint is not known"):
+        _ = Checkpoints(tmp_path / "checkpoints", read_only=True).best_step
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2, "split": "validation", "top1": 0.5}\n')
+    with pytest.warns(UserWarning, match="2/metrics/metrics is damaged"):
+        assert Checkpoints(tmp_path / "checkpoints", read_only=True).best_step == 1
+    file.write_text('{"top1": 0.95}')
+    with pytest.warns(UserWarning, match="2/metrics/metrics says 0.95; it was 0.5"):
+        assert Checkpoints(tmp_path / "checkpoints", read_only=True).best_step == 1
+
+
+def test_a_checkpoint_that_cannot_be_judged_is_not_deleted(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    checkpoints.save(1, TREE, top1=0.1)
+    checkpoints.close()
+    for name in ("checksum/metadata", "metrics/metrics"):
+        (tmp_path / "checkpoints" / "1" / name).write_text("?")
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    checkpoints.save(2, TREE, top1=0.9)
+    checkpoints.close()
+    assert checkpoints.steps == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["a[b", "x\\y", "x**y", "gs:", "x\udcffy"])
+def test_a_path_that_would_be_misread_is_refused_at_once(tmp_path, name):
+    with pytest.raises(ConfigError, match="otherwise than the file system does"):
+        check_path(tmp_path / name / "run")
+    with pytest.raises(ConfigError, match="otherwise than the file system does"):
+        Checkpoints(tmp_path / name / "checkpoints")
+
+
+@pytest.mark.parametrize("name", ["a]b", "x*y?", " %20{a,b}'\"$&#:;=~", "line\nbreak", "ü日本", "file:", "n" * 200])
+def test_other_paths_work(tmp_path, name):
+    with_odd_name = Checkpoints(tmp_path / name / "checkpoints")
+    with_odd_name.save(1, TREE)
+    with_odd_name.close()
+    assert_trees_equal(Checkpoints(tmp_path / name / "checkpoints", read_only=True).restore(1, TARGET), TREE)
+
+
+FAILS = """
+import pathlib, sys, time, jax.numpy as jnp
+from cnn_jax.training.checkpoint import Checkpoints
+folder = pathlib.Path(sys.argv[1]) / "checkpoints"
+checkpoints = Checkpoints(folder)
+checkpoints.save(1, {"x": jnp.ones(9)})
+checkpoints.wait()
+folder.rename(folder.with_name("gone"))
+folder.write_text("no folder can be made in a file")
+checkpoints.save(2, {"x": jnp.ones(9)})
+try:
+    for _ in range(1000):
+        checkpoints.poll()
+        time.sleep(0.01)
+finally:
+    checkpoints.close()
+"""
+
+
+def test_a_failing_save_is_noticed_without_another_and_the_process_ends(tmp_path):
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", FAILS, tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "checkpoint" in done.stderr and "could not be saved: [Errno 20] Not a directory" in done.stderr
+    assert time.monotonic() - began < 50  # Orbax's own threads take 300 s
 
 
 def test_donated_arrays_are_saved_as_they_were(tmp_path):

@@ -1,13 +1,13 @@
 """Where prepared sets lie: TFDS array_record folders below a root, complete or absent."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
+from .lock_file import lock, open_lock
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -43,8 +43,7 @@ def preparation(root: Path, name: str) -> Iterator[Path]:
     work = root / f".preparing-{name.replace('/', '-')}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with open(work.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(work.with_suffix(".lock")):
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             try:
@@ -55,3 +54,16 @@ def preparation(root: Path, name: str) -> Iterator[Path]:
         raise DataError(
             f"cannot prepare {name} below {root}: {error}; free some space, or choose another folder with --root."
         ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Waits for the lock; where there can be none, two preparations at a time do the work twice."""
+    descriptor = open_lock(path)
+    try:
+        if descriptor is not None:
+            lock(descriptor, wait=True)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
