@@ -10,6 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+class _Console(Console):
+    """Falls silent where rich's own ends the process, and takes standard output with it."""
+
+    def on_broken_pipe(self) -> None:
+        """Called instead of raising BrokenPipeError."""
+        self.quiet = True
+
+
 class TrainProgress:
     """The step, the newest metrics, images a second and the time left.
 
@@ -18,7 +26,7 @@ class TrainProgress:
     """
 
     def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
-        self._console = Console(file=sys.stderr, quiet=quiet)
+        self._console = _Console(file=sys.stderr, quiet=quiet)
         self._total, self._start = total_steps, start
         self._bar = Progress(
             TextColumn("step"),
@@ -69,7 +77,7 @@ class TrainProgress:
     def _show(self, draw: Callable[..., None], *args: Any, **options: Any) -> None:
         try:
             draw(*args, **options)
-        except (OSError, ValueError):  # ValueError: a closed file
+        except Exception:  # of a closed file or terminal, and of rich, which is then half started
             self._console.quiet = True
 
 
