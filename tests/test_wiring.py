@@ -4,20 +4,24 @@ A setting that is read nowhere, multiplied by zero or dropped on the way passes 
 meant for. So each row changes one key of an experiment and looks at what comes out at the other end.
 """
 
-import dataclasses
 import hashlib
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
-from wiring_rows import GOOGLENET, LENET, RESNET, ROWS, WEIGHTS, Changes, Close, Refused, Same
+from wiring_looks import forget
+from wiring_rows import ROWS, Changes, Close, Refused
 
 from cnn_jax.config import Config, ConfigError, flatten, from_flat
-from cnn_jax.models import ModelOptions, abstract_variables, create_model, save_weights
-from cnn_jax.modules import residual
+from cnn_jax.data import take_subset
+from cnn_jax.models import ModelOptions, abstract_variables, create_model
+from cnn_jax.models.googlenet import GoogLeNet
+from cnn_jax.modules import preactivation, residual
+from cnn_jax.modules.dropout import DropPath
 from cnn_jax.training import session as sessions
 from cnn_jax.training.session import open_session
+from cnn_jax.weights import save_weights
 
 # Of the largest number of an array. Two float32 programs of the same meaning differ by 1e-6 after two steps.
 VISIBLE = 1e-4
@@ -66,7 +70,9 @@ def distance(a, b):
     both = [name for name in a if name in b and a[name].shape == b[name].shape]
     assert both, "nothing to compare"
     pairs = [(a[name].astype(np.float64), b[name].astype(np.float64)) for name in both]
-    return max((np.abs(x - y).max() / max(np.abs(x).max(), np.finfo(float).tiny) for x, y in pairs if x.size), default=0.0)
+    return max(
+        (np.abs(x - y).max() / max(np.abs(x).max(), np.finfo(float).tiny) for x, y in pairs if x.size), default=0.0
+    )
 
 
 def check(key, row, files):
@@ -95,3 +101,67 @@ def test_every_key_does_what_its_row_says(key, files):
     assert key in ROWS, f"`{key}` has no row in wiring_rows.py: say by what its effect shows"
     for row in ROWS[key]:
         check(key, row, files)
+
+
+def test_no_row_stands_for_a_key_that_is_gone():
+    assert set(ROWS) <= set(KEYS)
+
+
+def test_a_key_without_a_row_fails(monkeypatch, files):
+    monkeypatch.delitem(ROWS, "seed")
+    with pytest.raises(AssertionError, match="`seed` has no row"):
+        test_every_key_does_what_its_row_says("seed", files)
+
+
+def test_rows_are_of_the_kind_of_their_key():
+    """A key of the identity changes something; one outside changes nothing, but by the content that it names."""
+    inside = flatten(Config(), identity_only=True)
+    changing = {key for key, rows in ROWS.items() if any(isinstance(row, Changes | Refused) for row in rows)}
+    # These paths count by what lies there, and per-device statistics become `model.options.ghost_batch`.
+    settled = {"model.weights", "data.folder", "parallel.batch_norm"}
+    # The checksum of weights is part of their content; both keys of rematerialisation mean the same.
+    settled |= {"model.weights_sha256", "model.options.remat"}
+    assert changing - settled == set(inside) - settled
+
+
+def without_auxiliary_losses(monkeypatch):
+    of_paper = GoogLeNet.aux_weight.fget
+    monkeypatch.setattr(GoogLeNet, "aux_weight", property(lambda model: dict.fromkeys(of_paper(model), 0.0)))
+
+
+def without_drop_path(module):
+    def put_in(monkeypatch):
+        monkeypatch.setattr(module, "DropPath", lambda rate, name: DropPath(0.0, name=name))
+
+    return put_in
+
+
+def without_argument_of_subset(argument, unset):
+    def put_in(monkeypatch):
+        monkeypatch.setattr(
+            sessions, "take_subset", lambda data, **given: take_subset(data, **given | {argument: unset})
+        )
+
+    return put_in
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("model.options.aux", without_auxiliary_losses),
+        ("model.options.drop_path", without_drop_path(residual)),
+        ("model.options.drop_path", without_drop_path(preactivation)),
+        ("data.label_noise", without_argument_of_subset("label_noise", 0.0)),
+        ("data.class_fractions", without_argument_of_subset("class_fractions", ())),
+    ],
+    ids=["auxiliary_losses_times_zero", "drop_path", "drop_path_before_activation", "label_noise", "class_fractions"],
+)
+def test_a_setting_lost_on_the_way_is_found(key, fault, monkeypatch, files):
+    fault(monkeypatch)
+    forget()
+    try:
+        with pytest.raises(AssertionError, match=f"`{key}`.* apart"):
+            for row in ROWS[key]:
+                check(key, row, files)
+    finally:
+        forget()

@@ -1,4 +1,4 @@
-"""What a configuration does, looked at from several sides: each look gives named arrays for each of some configurations.
+"""What a configuration does, looked at from several sides: each look gives, for each of some, named arrays.
 
 The looks go the way that training goes: `settle_weights` and `settle_batch_norm`, `open_session`, its data and its
 steps as the layout compiles them; `run`, `on_two_devices` and `in_processes` go through `train` itself.
@@ -23,9 +23,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 import cnn_jax
-from cnn_jax import DataError
 from cnn_jax.config import Config, flatten, from_flat
-from cnn_jax.data import eval_batches, train_batches
+from cnn_jax.data import DataError, eval_batches, train_batches
 from cnn_jax.training.derived import settle_batch_norm
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.start import first_tree, settle_weights
@@ -33,6 +32,7 @@ from cnn_jax.training.start import first_tree, settle_weights
 Arrays = dict[str, np.ndarray]
 # Programs that run once or twice on tiny images: the compiler's work is what a test would wait for.
 QUICK = {"xla_backend_optimization_level": 0}
+_REMEMBERED: list[Any] = []
 
 
 def opened(config: Config) -> Session:
@@ -48,17 +48,25 @@ def named(tree: Any) -> Arrays:
 
 
 def look(function: Any) -> Any:
-    """A look at one configuration, with the precision that it needs, as one at several."""
+    """A look at one configuration, with the precision that it needs, as one at several; what it saw it remembers."""
+
+    @functools.cache
+    def at_one(config: Config) -> Arrays:
+        with precision(config.model.dtype):
+            return function(config)
 
     @functools.wraps(function)
     def at_all(configs: list[Config]) -> list[Arrays]:
-        found = []
-        for config in configs:
-            with precision(config.model.dtype):
-                found.append(function(config))
-        return found
+        return [at_one(config) for config in configs]
 
+    _REMEMBERED.append(at_one)
     return at_all
+
+
+def forget() -> None:
+    """Looks anew at everything, as where the code has changed."""
+    for at_one in _REMEMBERED:
+        at_one.cache_clear()
 
 
 def given_state(session: Session) -> Any:

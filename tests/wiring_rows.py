@@ -71,7 +71,12 @@ FOLDER = RESNET | {"data.name": "folder", "data.augment": ["resize(8)"], "data.e
 WEIGHTS = RESNET | {"model.weights": "{files}/one.safetensors"}
 FLOAT64 = RESNET | {"model.dtype": "float64"}
 RUN = LENET | {"train.log_every": 1, "train.eval_every": 2, "train.checkpoint_every": 4}
-TWO_DEVICES = FLOAT64 | {"train.steps": 2, "data.validation_fraction": 0.0, "data.batch_size": 32}
+TWO_DEVICES = FLOAT64 | {
+    "data.batch_size": 32,
+    "data.validation_fraction": 0.0,
+    "optim.ema_decay": 0.9,
+    "train.steps": 2,
+}
 # One and two processes, each with its number and the coordinator's address.
 DISTRIBUTED = [Close(TWO_DEVICES, ({"parallel.num_processes": 1}, {"parallel.num_processes": 2}), in_processes)]
 
@@ -130,8 +135,14 @@ ROWS: dict[str, list[Any]] = {
     "optim.weight_decay": [Changes(RESNET, (1e-4, 0.1)), Changes(RESNET | ADAMW, (1e-4, 0.5))],
     "optim.momentum": [Changes(RESNET, (None, 0.5))],
     "optim.nesterov": [Changes(RESNET, (None, False))],
-    "optim.beta1": [Changes(RESNET | ADAMW, (None, 0.5)), Changes(RESNET | ADAMW | {"optim.name": "lamb"}, (None, 0.5))],
-    "optim.beta2": [Changes(RESNET | ADAMW, (None, 0.5)), Changes(RESNET | ADAMW | {"optim.name": "lamb"}, (None, 0.5))],
+    "optim.beta1": [
+        Changes(RESNET | ADAMW, (None, 0.5)),
+        Changes(RESNET | ADAMW | {"optim.name": "lamb"}, (None, 0.5)),
+    ],
+    "optim.beta2": [
+        Changes(RESNET | ADAMW, (None, 0.5)),
+        Changes(RESNET | ADAMW | {"optim.name": "lamb"}, (None, 0.5)),
+    ],
     "optim.schedule": [Changes(RESNET, ("constant", "cosine", {"optim.schedule": "step"} | STEP))],
     "optim.warmup_fraction": [Changes(RESNET, (0.0, 0.5))],
     "optim.step_fractions": [Changes(RESNET | STEP, ([0.125, 0.75], [0.5, 0.75]))],

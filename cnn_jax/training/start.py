@@ -10,8 +10,8 @@ import jax
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.randomness import random_key
-from cnn_jax.training.state import start_average
 from cnn_jax.training.session import Session
+from cnn_jax.training.state import start_average
 from cnn_jax.weights import load_weights
 
 

@@ -13,7 +13,6 @@ from jaxtyping import Array, Int
 from cnn_jax.randomness import random_key
 from cnn_jax.training.loss_scale import LossScale
 
-
 # Parts that only some runs have. Elsewhere they are no part of the tree, not even as None: Orbax writes that down as
 # well, and the checkpoints of all other runs would depend on them.
 _OCCASIONAL = ("ema_batch_stats", "ema_updates")

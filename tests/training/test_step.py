@@ -71,15 +71,6 @@ def test_images_held_as_arrays_are_scaled_in_the_steps_as_the_data_section_says(
     assert float(metrics.compute()["loss"]) == pytest.approx(float(loss), rel=1e-5)
 
 
-def test_train_step_moves_the_average_by_its_decay():
-    session = session_of(ema_decay=0.75)
-    state = session.make_state()
-    after, _ = jax.jit(session.train_step)(state, first_batch(session))
-    for old, new, ema in zip(*(jax.tree.leaves(t) for t in (state.ema, after.params, after.ema)), strict=True):
-        np.testing.assert_allclose(ema, 0.75 * old + 0.25 * new, atol=1e-7)
-    assert after.eval_variables["params"] is after.ema
-
-
 def test_train_step_is_pure():
     session = session_of()
     state, batch = session.make_state(), first_batch(session)
