@@ -160,7 +160,7 @@ def programs(names: list[str]) -> dict[str, str]:
 
 
 def numbered(program: str) -> str:
-    """The text of a lowered program, its functions named by the order in which they appear; library calls as they are."""
+    """A lowered program, its functions named by the order in which they appear; calls of libraries as they are."""
     names: dict[str, str] = {}
     return re.sub(r"(?<!custom_call )@[\w.]+", lambda match: names.setdefault(match[0], f"@{len(names)}"), program)
 

@@ -15,7 +15,7 @@ from wiring_rows import ROWS, Changes, Close, Refused
 
 from cnn_jax.config import Config, ConfigError, flatten, from_flat
 from cnn_jax.data import take_subset
-from cnn_jax.models import ModelOptions, abstract_variables, create_model
+from cnn_jax.models import abstract_variables, create_model
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.modules import preactivation, residual
 from cnn_jax.modules.dropout import DropPath
@@ -33,10 +33,10 @@ def files(tmp_path_factory):
     """A folder with the weights and images that rows name, and the checksum of one.safetensors."""
     folder = tmp_path_factory.mktemp("wiring")
     (folder / "moved").mkdir()
-    random, model = np.random.default_rng(0), create_model("resnet8_cifar", 10, options=ModelOptions(width=0.25))
+    random, model = np.random.default_rng(0), create_model("lenet5", 10)
     for name in ("one", "other"):
         variables = jax.tree.map(
-            lambda leaf: random.uniform(0.5, 1, leaf.shape).astype(np.float32), abstract_variables(model, (8, 8, 1))
+            lambda leaf: random.uniform(0.5, 1, leaf.shape).astype(np.float32), abstract_variables(model, (28, 28, 1))
         )
         save_weights(folder / f"{name}.safetensors", model, variables)
     (folder / "moved" / "one.safetensors").write_bytes((folder / "one.safetensors").read_bytes())
