@@ -11,6 +11,7 @@ import jax
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.randomness import random_key
 from cnn_jax.training.session import Session
+from cnn_jax.training.state import start_average
 from cnn_jax.weights import load_weights
 
 
@@ -64,6 +65,5 @@ def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str
         jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), variables.get(name, {}), drawn)
         for name, drawn in (("params", state.params), ("batch_stats", state.batch_stats))
     )
-    # A copy for the average: both are donated to the step, and one buffer cannot be donated twice.
-    ema = None if state.ema is None else jax.tree.map(jax.numpy.copy, params)
-    return tree | {"state": state.replace(params=params, batch_stats=batch_stats, ema=ema)}
+    state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
+    return tree | {"state": state if state.ema is None else start_average(state)}
