@@ -18,7 +18,7 @@ DOORS = {
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops"},
     "data": {"randomness"},
-    "parallel": set(),
+    "parallel": {"ops"},
     "config": {"models.options"},
     "training": {"config", "data", "models", "modules", "ops", "parallel", "randomness", "weights", "inspect"},
     "study": {"config", "data", "models", "ops", "parallel", "randomness", "training", "inspect"},
