@@ -18,7 +18,7 @@ DOORS = {
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops"},
     "data": {"randomness"},
-    "parallel": set(),
+    "parallel": {"ops"},
     "code_names": set(),
     "own_modules": set(),
     "code": {"code_names", "own_modules"},

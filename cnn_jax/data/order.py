@@ -26,10 +26,15 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int
     Args:
         first: the place of the first word in the stream, a multiple of 4.
 
+    Raises:
+        ValueError: for a seed beyond 0 … 2⁶⁴ − 1, which another would repeat.
+
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
+    if not 0 <= seed < _WORD:
+        raise ValueError(f"`seed` must lie from 0 to 2**64 - 1, got {seed}.")
     generator = np.random.Philox(
-        key=np.array([seed % _WORD, stream % _WORD], np.uint64),
+        key=np.array([seed, stream % _WORD], np.uint64),
         counter=np.array([first // 4, 0, 0, purpose], np.uint64),
     )
     return generator.random_raw(count)

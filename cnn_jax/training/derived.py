@@ -109,6 +109,7 @@ def _check(config: Config, num_devices: int) -> None:
         return values[key] is None or 0 < values[key] < math.inf
 
     rules = [
+        ("seed", 0 <= config.seed < 2**32, "it must lie from 0 to 4294967295 (2**32 - 1)"),
         ("data.batch_size", batch > 0, "it must be positive"),
         (
             "data.batch_size",
