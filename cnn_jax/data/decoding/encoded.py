@@ -68,9 +68,7 @@ class EncodedDataset:
         return other
 
     def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-        """An image from elsewhere, cropped and scaled as this split's."""
-        if self._crop.random:
-            raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
+        """An image from elsewhere, cropped and scaled as this split's; raises as `crop_image`."""
         return crop_image(image, self._crop)
 
     def images(
