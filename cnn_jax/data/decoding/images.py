@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 
 # Formats that begin with a mark of their own. Pillow knows more; some of those start other programs (EPS).
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "DDS", "SGI", "QOI", "PSD")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "DDS", "SGI", "QOI", "PSD")
 
 
 def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w c"]:
