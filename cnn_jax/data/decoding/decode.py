@@ -103,9 +103,7 @@ def _by_pillow(
     return _centre(part, name, crop, crop.shorter)
 
 
-def _centre(
-    image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, shorter: int
-) -> UInt8[np.ndarray, "h2 w2 c"]:
+def _centre(image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, shorter: int) -> UInt8[np.ndarray, "h2 w2 c"]:
     """The shorter side scaled to `shorter`, and the middle of that."""
     sides = image.shape[:2]
     rows, columns = (int(shorter * side / min(sides)) for side in sides)

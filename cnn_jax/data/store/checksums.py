@@ -22,7 +22,7 @@ def note_checksums(folder: Path, names: Iterable[str]) -> None:
 def find_damage(folder: Path, names: Iterable[str] | None = None) -> Path | None:
     """The first file in `folder` that is missing or not as it was noted, or None.
 
-    Where nothing is noted nothing is found. A file that did not change since this process compared it is not read again.
+    Where nothing is noted nothing is found. What did not change since this process compared it is not read again.
 
     Args:
         names: what to compare; None for all that is noted.
