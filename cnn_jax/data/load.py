@@ -13,9 +13,10 @@ from .decoding.encoded import EncodedDataset
 from .decoding.host_crop import parse_host_crop
 from .errors import DataError
 from .interpolation import Interpolation
-from .order import stratified_hold_out
+from .order import hold_out_part
 from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
 from .store.arrays import load_arrays
+from .store.checksums import find_damage
 from .store.fingerprint import Report, stored_fingerprint
 from .store.prepare import prepare_set, skipped_files, unprepared
 from .store.root import data_root, find_prepared
@@ -68,6 +69,8 @@ def load_dataset(
     known = known_set(name) if folder is None else folder_set(folder)
     stored = _stored_split(known, split, validation_fraction)
     prepared = _find(known, root, on_error)
+    if damaged := find_damage(prepared):
+        raise DataError(f"{damaged} is not as it was written; remove {prepared} and prepare the set again.")
     skipped = skipped_files(prepared)
     if skipped and on_error == "fail":
         raise DataError(
@@ -75,6 +78,11 @@ def load_dataset(
             "mend them, or accept it with on_error=skip."
         )
     images, labels, about = load_arrays(prepared, stored)
+    if len(about.class_names) < 2:
+        raise DataError(
+            f"{folder or name} has one class, {about.class_names[0]}; a classifier needs two or more: an image lies in "
+            "CLASS/IMAGE below it, with a folder for each class."
+        )
     rows = None
     if stored == "train":
         rows = _fold(prepared, name) if "/fold" in name else None
@@ -180,5 +188,5 @@ def _fold(prepared: Path, name: str) -> np.ndarray:
 def _share(split: str, labels: np.ndarray, rows: np.ndarray | None, fraction: float) -> np.ndarray | None:
     """The rows of the stored training split (of `rows`, where given) that `split`, train or validation, is made of."""
     rows = np.arange(len(labels)) if rows is None else rows
-    held_out = stratified_hold_out(labels[rows], round(fraction * len(rows)))
+    held_out = hold_out_part(labels[rows], fraction)
     return rows[held_out] if split == "validation" else np.delete(rows, held_out)

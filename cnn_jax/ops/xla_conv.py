@@ -111,9 +111,7 @@ def _sees_padding_alone(
     size: Pair, window: Pair, strides: Pair, pads: Sides, dilation: Pair, out: Pair, spread: Pair = (1, 1)
 ) -> bool:
     """Whether some window sees no pixel, or some tap none at any place; `spread` is the distance of pixels."""
-    return any(
-        _misses(size[i], window[i], strides[i], pads[i][0], dilation[i], out[i], spread[i]) for i in range(2)
-    )
+    return any(_misses(size[i], window[i], strides[i], pads[i][0], dilation[i], out[i], spread[i]) for i in range(2))
 
 
 @lru_cache(maxsize=4096)

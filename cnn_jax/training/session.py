@@ -27,6 +27,7 @@ from cnn_jax.data import (
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, abstract_variables, create_model
 from cnn_jax.parallel import Layout, create_layout
+from cnn_jax.training.data_ranges import check_data
 from cnn_jax.training.derived import Derived, derive
 from cnn_jax.training.freeze import check_freeze
 from cnn_jax.training.metrics import TrainMetrics
@@ -125,6 +126,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
+    check_data(config.data)
     layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
     split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)

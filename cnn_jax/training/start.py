@@ -2,17 +2,21 @@
 
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.randomness import random_key
 from cnn_jax.training.session import Session
 from cnn_jax.training.state import start_average
-from cnn_jax.weights import load_weights
+from cnn_jax.weights import load_weights, stated_input
+
+logger = logging.getLogger(__name__)
 
 
 def settle_weights(config: Config) -> Config:
@@ -55,7 +59,25 @@ def first_tree(session: Session) -> dict[str, Any]:
         key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
         channels=session.image_shape[-1],
     )
+    _note_other_images(session, config.model.weights)
     return with_weights(tree, variables)
+
+
+def _note_other_images(session: Session, file: str) -> None:
+    """Say in the log where the file knows its images otherwise than this run prepares them, and how to follow it."""
+    stated = stated_input(file)
+    if stated is None:
+        return
+    theirs = {"mean": stated.mean, "std": stated.std, "interpolation": stated.interpolation}
+    ours = {"mean": session.info.mean, "std": session.info.std, "interpolation": session.config.data.interpolation}
+    differing = [key for key in theirs if not np.array_equal(theirs[key], ours[key])]
+    if differing:
+        flags = {key: v if isinstance(v, str) else " ".join(f"{x:g}" for x in v) for key, v in theirs.items()}
+        logger.warning(
+            "note: `model.weights` knows images otherwise than this run prepares them (%s); take it over by %s",
+            stated.source,
+            " ".join(f"--data.{key} {flags[key]}" for key in differing),
+        )
 
 
 def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class KnownSet:
         validation split).
         extras: reads the small text files that belong to the set, by name.
         faults: what is already known to be wrong, as pairs of a path and a sentence.
+        passed_over: what lies among the images and is none, as pairs of a path and the reason.
         version: of our array_record set; it is raised when the contents change.
     """
 
@@ -54,6 +55,7 @@ class KnownSet:
     test: str = "test"
     extras: Callable[[Path | None], Mapping[str, str]] = lambda source: {}
     faults: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
     version: str = "1.0.0"
 
     @property
@@ -159,6 +161,7 @@ def folder_set(folder: str | os.PathLike[str]) -> KnownSet:
         source="bundled",
         test=index.test,
         faults=index.faults,
+        passed_over=index.passed_over,
     )
 
 
