@@ -16,12 +16,13 @@ DOORS = {
     "modules": {"ops", "randomness"},
     "models": {"modules", "ops"},
     "inspect": {"models", "modules", "ops"},
-    "weights": {"models", "modules", "ops"},
-    "data": {"randomness"},
+    "weights": {"models", "modules", "ops", "paths"},
+    "data": {"paths", "randomness"},
     "parallel": set(),
-    "config": {"models.options"},
-    "training": {"config", "data", "models", "modules", "ops", "parallel", "randomness", "weights", "inspect"},
+    "config": {"models.options", "paths"},
+    "training": {"config", "data", "models", "modules", "ops", "parallel", "paths", "randomness", "weights", "inspect"},
     "study": {"config", "data", "models", "ops", "parallel", "randomness", "training", "inspect"},
+    "paths": set(),
     "randomness": set(),
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

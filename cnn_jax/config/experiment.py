@@ -9,6 +9,7 @@ from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.flat import check_types, nearest
 from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
 from cnn_jax.models.options import ModelOptions
+from cnn_jax.paths import local_path
 
 
 def _remedy(error: TypeError | NameError) -> str:
@@ -29,7 +30,7 @@ def load_experiment(path: Path | str) -> Config:
     Raises:
       ConfigError: when the file is missing, has no `config()`, or `config()` does not make a valid Config.
     """
-    path = Path(path)
+    path = local_path(path, "EXPERIMENT", utf8=False)
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         there = [p.name for p in folder.glob("*.py")]

@@ -1,6 +1,5 @@
 """Checkpoints with Orbax: written in the background, verified when read, the newest and the best kept."""
 
-import logging
 import shutil
 import warnings
 from pathlib import Path
@@ -13,6 +12,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from cnn_jax.parallel import is_writer, wait_for_all
 from cnn_jax.training.checksum import checksum
+from cnn_jax.training.orbax_logs import OrbaxLogs
 
 
 class CheckpointError(RuntimeError):
@@ -24,7 +24,7 @@ class Checkpoints:
 
     def __init__(self, directory: Path, *, keep: int = 1, read_only: bool = False) -> None:
         """Opens the folder; `keep` is how many of the newest stay, beside the one of the best validation top-1."""
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save at length
+        self._logs = OrbaxLogs()
         self.directory = Path(directory).absolute()
         # BestN keeps the newest of equals; without its last argument every unmeasured checkpoint would stay too.
         best = BestN(get_metric_fn=_top1, n=1, keep_checkpoints_without_metrics=False)
@@ -124,6 +124,7 @@ class Checkpoints:
     def close(self) -> None:
         """Waits, and releases the folder."""
         self._manager.close()
+        self._logs.close()
 
 
 def _top1(metrics: dict[str, float]) -> float:

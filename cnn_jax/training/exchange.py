@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
 from cnn_jax.models import ModelOptions, architecture
+from cnn_jax.paths import local_path
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.derived import derive
 from cnn_jax.training.evaluation import load_variables
@@ -46,7 +47,7 @@ def import_weights(
       RunError: when the folder exists.
       WeightsError: when the file does not hold the network's weights. Nothing is left behind.
     """
-    out = Path(out)
+    out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
     entry, convention = architecture(model), input_convention(model, file)
@@ -97,11 +98,11 @@ def export_weights(run: Path | str, file: Path | str, *, step: int | str = "late
       file: as `save_weights` takes it.
       step: "latest", "best" or the number of a saved step.
     """
-    opened = read_run(run)
-    if Path(file).suffix != ".safetensors":
+    opened, file = read_run(run), local_path(file, "FILE", utf8=False)
+    if file.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         _, variables = load_variables(opened, session, step)
         save_weights(file, session.model, variables)
-    return Path(file)
+    return file

@@ -11,6 +11,7 @@ import jax
 from cnn_jax.config import Config, check_types, identity
 from cnn_jax.data import Prefetch, train_batches
 from cnn_jax.parallel import Agreement, is_writer, joined, peak_bytes
+from cnn_jax.paths import local_path
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.derived import settle_batch_norm
 from cnn_jax.training.evaluation import evaluate_split
@@ -55,15 +56,15 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
       Stopped: on SIGTERM or SIGINT, to this process or to another of the run, after a checkpoint.
       PeerError: when another process of the run dies.
     """
-    config = check_types(config)
-    parallel = config.parallel
+    config, parallel = check_types(config), config.parallel
+    workdir = None if workdir is None else local_path(workdir, "--workdir")
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     with join, precision(config.model.dtype):
         config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
         if workdir is None:
             workdir = Path("runs") / f"{config.data.name}-{config.model.name}-{identity(config)[:8]}"
         session = open_session(config)
-        with contextlib.closing(open_run(Path(workdir), config, session.derived)) as writer:
+        with contextlib.closing(open_run(workdir, config, session.derived)) as writer:
             return _run(session, writer, profile)
 
 
@@ -74,9 +75,9 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
         step, tree = restored or (0, first_tree(session))
         writer.start(step)
         with TrainProgress(last, step, quiet=not is_writer()) as progress:
-            progress.say(
-                f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items())
-            )
+            numbers = dataclasses.asdict(session.derived)
+            shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+            progress.say(f"{directory}: {', '.join(shown)}")
             if step == last and (test := _test_values(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 return Result(directory, last, test)

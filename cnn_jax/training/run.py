@@ -18,6 +18,7 @@ import jax
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.parallel import is_writer
+from cnn_jax.paths import local_path
 from cnn_jax.training.derived import Derived
 from cnn_jax.training.events import EventWriter, truncate_events
 
@@ -49,7 +50,7 @@ def read_run(directory: Path | str) -> Run:
     Raises:
       RunError: when there is none, or it is not one that cnn_jax wrote.
     """
-    directory = Path(directory)
+    directory = local_path(directory, "RUN")
     path = directory / "config.json"
     if not path.is_file():
         raise RunError(f"`{directory}` is not a run folder: it has no config.json. `cnn-jax train` makes one.")
@@ -83,7 +84,12 @@ def open_run(directory: Path, config: Config, derived: Derived) -> "RunWriter":
     Raises:
       RunError: when another process writes there, or the folder holds another experiment (naming the difference).
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"`{directory}` cannot be made a run folder ({error.strerror or error}); give another --workdir."
+        ) from error
     lock = _lock(directory) if is_writer() else None
     path = directory / "config.json"
     here = environment()

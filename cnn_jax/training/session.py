@@ -27,7 +27,7 @@ from cnn_jax.data import (
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, abstract_variables, create_model
 from cnn_jax.parallel import Layout, create_layout
-from cnn_jax.training.derived import Derived, derive
+from cnn_jax.training.derived import Derived, check, derive
 from cnn_jax.training.freeze import check_freeze
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
@@ -139,8 +139,12 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       DataError: when the data set is unknown, or is needed and not prepared.
     """
     layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
+    if derived is None:
+        check(config, layout.num_devices)
     split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)
+    if derived is None and config.data.on_error == "skip" and not split.num_host_specs:
+        raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     info = _with_convention(split.info, config)
     if derived is None:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}

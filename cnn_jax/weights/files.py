@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.paths import local_path
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -24,7 +26,7 @@ def read_torch(path: Path | str) -> Tensors:
     Raises:
       WeightsError: for another kind of file, or one that is damaged.
     """
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     _check(path)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError, numpy
@@ -66,7 +68,7 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
     """
     import h5py
 
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     _check(path)
     try:
         with h5py.File(path) as file:
@@ -92,7 +94,7 @@ def write_safetensors(path: Path | str, tensors: Tensors) -> None:
     """
     from safetensors.numpy import save_file
 
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     if path.suffix != ".safetensors":
         raise WeightsError(f"weights are written as .safetensors, got `{path}`.")
     if not path.parent.is_dir():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...paths import local_path
 from ..errors import DataError
 from ..order import stratified_hold_out
 from .raw import EncodedExample, EncodedSplit
@@ -66,7 +67,7 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
         DataError: for a folder that is missing, cannot be read (a class folder that cannot is a fault), holds no
             images, or has a class that training lacks.
     """
-    top = Path(root).expanduser()
+    top = local_path(root, "data.folder")
     if not top.is_dir():
         raise DataError(f"{top} is not a folder; name the folder that holds one folder of images for each class.")
     divided = (top / "train").is_dir()
