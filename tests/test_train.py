@@ -1,6 +1,7 @@
 """The main job through the command line: train, look, evaluate, predict, start again."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -106,6 +107,31 @@ def test_predict_names_a_file_that_is_no_image(trained, capsys, tmp_path):
     status, _, err = run(capsys, "predict", trained, tmp_path / "x.png")
     assert status == 1
     assert "x.png" in err and "Traceback" not in err
+
+
+def test_predict_gives_the_others_where_one_file_is_no_image(trained, capsys, tmp_path):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("not an image")
+    status = main(["predict", str(trained), str(tmp_path / "bad.png"), str(tmp_path / "good.png"), "--json"])
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert [p["image"] for p in json.loads(out)["predictions"]] == [str(tmp_path / "good.png")]
+    assert "bad.png" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(("words", "message"), [((), "at least one image"), (("a.png", "--top", "0"), "`--top` is 0")])
+def test_predict_of_nothing_is_a_usage_error(trained, capsys, words, message):
+    status, _, err = run(capsys, "predict", trained, *words)
+    assert status == 2
+    assert message in err
+
+
+def test_colour_is_not_interactivity(experiment, tmp_path):
+    command = [sys.executable, "-m", "cnn_jax", "train", str(experiment), "--workdir", str(tmp_path / "r")]
+    done = subprocess.run(
+        [*command, "--train.steps", "5"], capture_output=True, text=True, env=os.environ | {"FORCE_COLOR": "1"}
+    )
+    assert re.search("^step 5/5  train", done.stderr, re.MULTILINE), done.stderr
 
 
 def test_the_same_command_again_says_finished_and_changes_nothing(trained, experiment, capsys):

@@ -121,6 +121,7 @@ def check(config: Config, num_devices: int) -> None:
             for key, value in values.items()
             if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float))
         ),
+        ("seed", 0 <= config.seed < 2**32, "it must be from 0 to below 2^32"),
         ("data.batch_size", 0 < batch <= MOST_ROWS, "it must be positive, and below 2^31"),
         ("parallel.accumulate", config.parallel.accumulate > 0, "it must be positive; 1 takes the batch at once"),
         ("parallel.accumulate", config.parallel.accumulate <= batch, "a micro-batch holds at least one example"),

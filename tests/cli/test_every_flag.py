@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import io
 import re
+import warnings
 
 import jax
 import numpy as np
@@ -50,6 +51,13 @@ BASE = {
 }
 
 
+def parser(command):
+    """argparse's, of a command; tyro gives it up in some later version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return tyro.extras.get_parser(COMMANDS[command])
+
+
 def flags_of(parser, words=()):
     """Each flag below a parser, as (command, flag, whether it takes values)."""
     for action in parser._actions:
@@ -62,13 +70,15 @@ def flags_of(parser, words=()):
 
 def rows():
     """Every flag with every value; of these the default suite takes two a flag, other ones for the next flag."""
-    flags = [row for name, command in COMMANDS.items() for row in flags_of(tyro.extras.get_parser(command), (name,))]
+    found = []
+    flags = [row for name in COMMANDS for row in flags_of(parser(name), (name,))]
     for i, (command, flag, takes_values) in enumerate(flags):
         names = list(VALUES) if takes_values else ["nothing"]
         for j, name in enumerate(names):
             quick = len(names) == 1 or (j - i) % 7 in (0, 3)
             marks = () if quick else pytest.mark.slow
-            yield pytest.param(command, flag, VALUES[name], id=f"{command}-{flag}-{name}", marks=marks)
+            found.append(pytest.param(command, flag, VALUES[name], id=f"{command}-{flag}-{name}", marks=marks))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +98,7 @@ def checks_only(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # a word may be a path
 
     def traced(session, writer, profile):
-        tree = jax.eval_shape(session.fresh_tree)
-        jax.eval_shape(session.train_step, tree["state"], session.batch_like())
+        jax.eval_shape(session.train_step, session.checkpoint_target()["state"], session.batch_like())
         values = {"num_examples": 1, "loss": 0.0, "nll": 0.0, "ece": 0.0, "top1": 0.0, "top5": 0.0, "per_class": {}}
         return cnn_jax.training.loop.Result(writer.run.directory, session.derived.steps, values)
 
@@ -101,8 +110,12 @@ def checks_only(monkeypatch, tmp_path):
         class paths:
             stdout = "out"
 
+    def alone(*_, **__):
+        raise ValueError("no cluster.")
+
     times = [f.name for f in dataclasses.fields(cnn_jax.training.bench.StepTimes)]
     monkeypatch.setattr(cnn_jax.training.loop, "_run", traced)
+    monkeypatch.setattr(jax.distributed, "initialize", alone)  # JAX asks the machine, and runs already
     monkeypatch.setattr(cnn_jax.parallel, "launch", lambda *_, **__: 0)
     monkeypatch.setattr(cnn_jax.cli.jobs, "submit", lambda *_: Job)
     monkeypatch.setattr(cnn_jax.data.gallery, "_draw", lambda *_: None)
@@ -127,7 +140,7 @@ def test_it_works_or_is_refused_by_name(made, checks_only, tmp_path, command, fl
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main(words)
     said = re.sub(r"[\s│]+", " ", err.getvalue() + out.getvalue()).replace("_", "-")
-    assert "Traceback" not in said
+    assert "Traceback" not in said or flag == "--debug"
     if status == 0:
         return
     key = flag.removeprefix("--").rpartition(".")[2].removeprefix("no-")
@@ -137,5 +150,4 @@ def test_it_works_or_is_refused_by_name(made, checks_only, tmp_path, command, fl
 
 
 def test_every_command_has_a_row():
-    parsers = {name: tyro.extras.get_parser(command) for name, command in COMMANDS.items()}
-    assert {command for name in parsers for command, _, _ in flags_of(parsers[name], (name,))} <= {*BASE, "data", "weights"}
+    assert {command for name in COMMANDS for command, _, _ in flags_of(parser(name), (name,))} <= set(BASE)
