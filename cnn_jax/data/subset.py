@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from .dataset import Dataset, DatasetInfo
-from .errors import DataError
+from .errors import ChoiceError
 from .order import LABEL_NOISE, SUBSET, random_words
 
 
@@ -62,7 +62,7 @@ def take_subset(
         label_noise: the part of the kept examples, over all classes, whose label becomes one of the others, uniformly.
 
     Raises:
-        DataError: where a class has fewer examples than asked for, or a fraction or rate is not in 0..1.
+        ChoiceError: where a class has fewer examples than asked for, or a fraction or rate is not in 0..1.
     """
     if examples_per_class is None and not class_fractions and label_noise == 0:
         return dataset
@@ -79,19 +79,19 @@ def _quotas(
     quotas = sizes
     if examples_per_class is not None:
         if not 1 <= examples_per_class <= sizes.min():
-            raise DataError(
+            raise ChoiceError(
                 f"`examples_per_class` must be from 1 to {sizes.min()}, the size of the smallest class, "
                 f"got {examples_per_class}."
             )
         quotas = np.full(num_classes, examples_per_class)
     if class_fractions:
         if len(class_fractions) != num_classes or not all(0 <= fraction <= 1 for fraction in class_fractions):
-            raise DataError(
+            raise ChoiceError(
                 f"`class_fractions` must be {num_classes} numbers from 0 to 1, got {tuple(class_fractions)}."
             )
         quotas = np.rint(quotas * np.asarray(class_fractions)).astype(int)
     if not quotas.sum():
-        raise DataError(f"`class_fractions` {tuple(class_fractions)} leave no example.")
+        raise ChoiceError(f"`class_fractions` {tuple(class_fractions)} leave no example.")
     return quotas
 
 
@@ -114,7 +114,7 @@ def noisy_labels(
 ) -> Int[np.ndarray, " n"]:
     """Change round(rate · m) of the labels at `rows` (None: all) to another class, each other class equally likely."""
     if not 0 <= rate <= 1:
-        raise DataError(f"`label_noise` must be from 0 to 1, got {rate}.")
+        raise ChoiceError(f"`label_noise` must be from 0 to 1, got {rate}.")
     order = np.argsort(random_words(seed, 0, len(labels), purpose=LABEL_NOISE), kind="stable")
     if rows is not None:
         order = order[np.isin(order, rows)]

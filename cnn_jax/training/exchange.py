@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
 from cnn_jax.models import ModelOptions, architecture
+from cnn_jax.paths import local_path
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.content import Content
 from cnn_jax.training.derived import derive
@@ -57,7 +58,7 @@ def import_weights(
       RunError: when the folder exists.
       WeightsError: when the file does not hold the network's weights. Nothing is left behind.
     """
-    out = Path(out)
+    out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
     entry, convention = architecture(model), input_convention(model, file)
@@ -112,14 +113,14 @@ def export_weights(run: Path | str, file: Path | str, *, step: int | str = "late
       file: as `save_weights` takes it.
       step: "latest", "best" or the number of a saved step.
     """
-    opened = read_run(run)
-    if Path(file).suffix != ".safetensors":
+    opened, file = read_run(run), local_path(file, "FILE", utf8=False)
+    if file.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         _, variables = load_variables(opened, session, step)
         save_weights(file, session.model, variables, class_names=session.info.class_names, images=_images_of(session))
-    return Path(file)
+    return file
 
 
 def _images_of(session: Session) -> InputConvention:

@@ -26,7 +26,9 @@ class TrainProgress:
     """
 
     def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
-        self._console = _Console(file=sys.stderr, quiet=quiet)
+        self._console = _Console(file=sys.stderr, quiet=quiet, markup=False, emoji=False)
+        # Not the console's own question: it takes FORCE_COLOR, which asks for colour, for a terminal.
+        self._live = sys.stderr.isatty() and not self._console.is_dumb_terminal
         self._total, self._start = total_steps, start
         self._bar = Progress(
             TextColumn("step"),
@@ -35,7 +37,7 @@ class TrainProgress:
             TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not self._live,
             transient=False,
         )
         self._task = self._bar.add_task("train", total=total_steps, completed=start, metrics="compiling…")
@@ -57,8 +59,7 @@ class TrainProgress:
     def report(self, step: int, split: str, values: dict[str, float]) -> None:
         """Shows metrics: beside the bar on a terminal (evaluations above it), else as a line of their own."""
         shown = "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
-        live = self._console.is_terminal
-        if split == "train" and live:
+        if split == "train" and self._live:
             self._show(self._bar.update, self._task, completed=step, metrics=shown)
             return
         left = ""

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from cnn_jax.config import Config, ConfigError
+from cnn_jax.paths import local_path
 from cnn_jax.randomness import random_key
 from cnn_jax.training.session import Session
 from cnn_jax.training.state import start_average
@@ -28,7 +29,7 @@ def settle_weights(config: Config) -> Config:
     model = config.model
     if model.weights is None:
         return config
-    path = Path(model.weights)
+    path = local_path(model.weights, "model.weights", utf8=False)
     if path.is_dir():
         remedy = f"write a run's weights to a file first: `cnn-jax weights export {path} FILE.safetensors`"
         raise ConfigError(f"`model.weights` is {path}, a folder: {remedy}.")

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
+from cnn_jax.paths import local_path
 from cnn_jax.weights.description import read_description
 from cnn_jax.weights.files import WeightsError
 from cnn_jax.weights.timm_config import read_timm_config
@@ -80,7 +81,7 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
         mean, std = _HALVES if halves else _CAFFE
         # Keras publishes no resizing; its networks are customarily evaluated as torchvision's.
         return InputConvention(mean, std, resize, crop, "bilinear", "keras, " + ("tf" if halves else "caffe") + " mode")
-    if stated := stated_input(path):
+    if stated := stated_input(local_path(path, "FILE", utf8=False)):
         return stated
     transform_input = name in ("googlenet", "inception_v3")
     mean, std = _HALVES if transform_input else _IMAGENET

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.paths import local_path
+
 Tensors = dict[str, np.ndarray]
 
 # What safetensors calls the kinds of numbers that NumPy has.
@@ -29,7 +31,7 @@ def read_torch(path: Path | str) -> Tensors:
     Raises:
       WeightsError: for another kind of file, or one that is damaged.
     """
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     _check(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -126,7 +128,7 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
 
     from cnn_jax.weights.hdf5 import check_self_contained
 
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     _check(path)
     try:
         with h5py.File(path) as file:
@@ -158,7 +160,7 @@ def write_safetensors(path: Path | str, tensors: Tensors, metadata: Mapping[str,
     """
     from safetensors.numpy import save_file
 
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     if path.suffix != ".safetensors":
         raise WeightsError(f"weights are written as .safetensors, got `{path}`.")
     if not path.parent.is_dir():

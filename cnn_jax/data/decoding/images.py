@@ -2,12 +2,12 @@
 
 import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ...paths import local_path
 from ..errors import DataError
 from ..interpolation import Interpolation
 from .depth import eight_bit
@@ -30,7 +30,7 @@ def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w c"]:
         DataError: as `decode_whole`, or where the file cannot be read.
     """
     try:
-        content = Path(path).read_bytes()
+        content = local_path(path, "IMAGE", utf8=False).read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     return decode_whole(content, str(path))

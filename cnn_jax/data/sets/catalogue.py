@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import DataError
+from ..errors import ChoiceError
 from . import class_names as names
 from .checksums import official_archives
 from .cifar import read_cifar10, read_cifar100
@@ -169,7 +169,7 @@ def known_set(name: str) -> KnownSet:
     """The entry called `name`; a fold such as "stl10/fold3" has its set's.
 
     Raises:
-        DataError: for an unknown name, with the names that come close.
+        ChoiceError: for an unknown name, with the names that come close.
     """
     known = KNOWN_SETS.get(name.split("/fold")[0])
     if known is not None:
@@ -177,4 +177,4 @@ def known_set(name: str) -> KnownSet:
     close = [other for other in KNOWN_SETS if other.split("/")[0] == name]  # the ways to split EMNIST
     close = close or difflib.get_close_matches(name, KNOWN_SETS, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(KNOWN_SETS)}."
-    raise DataError(f"unknown data set {name!r}; {hint}")
+    raise ChoiceError(f"unknown data set {name!r}; {hint}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...paths import local_path
 from ..errors import DataError
 from ..order import hold_out_part
 from .folder_layout import class_folders, split_places
@@ -73,7 +74,7 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
         DataError: for a folder that is missing, cannot be read (a class folder that cannot is a fault), holds no
             images, has a class that training lacks, or is laid out so that a split could be a class.
     """
-    top = Path(root).expanduser()
+    top = local_path(root, "data.folder")
     if not top.is_dir():
         raise DataError(f"{top} is not a folder; name the folder that holds one folder of images for each class.")
     places = split_places(top)

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ..errors import DataError, UnpreparedError
+from ...paths import local_path
+from ..errors import ChoiceError, DataError, UnpreparedError
 from ..sets.catalogue import ANY_SIZE, KnownSet, folder_set, known_set
 from ..sets.fetch import fetch_archives
 from ..sets.image_folder import note_passed_over
@@ -49,10 +50,14 @@ def prepare(
     """
     if name == "folder":
         if source is None:
-            raise DataError("name the folder of images: `cnn-jax data prepare folder --source DIR`.")
+            raise ChoiceError("name the folder of images: `cnn-jax data prepare folder --source DIR`.")
         known, archives = folder_set(source), None
     else:
-        known, archives = known_set(name), Path(source).expanduser() if source else None
+        known, archives = known_set(name), local_path(source, "--source") if source else None
+        if known.source == "bundled" and archives is not None:
+            raise ChoiceError(f"--source has no effect: {name} comes with a package; leave it out.")
+        if known.image_shape != ANY_SIZE and on_error == "skip":
+            raise ChoiceError(f"--on-error skip has no effect on {name}, which holds no image files; leave it out.")
     return prepare_set(known, archives, data_root(root), on_error, report)
 
 
