@@ -80,18 +80,17 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
     lows = [span(window[i], dilation[i]) - 1 - geometry.pads[i][0] for i in range(2)]
     highs = [size[i] - 1 - (out[i] - 1) * strides[i] + geometry.pads[i][0] for i in range(2)]
     pads = ((lows[0], highs[0]), (lows[1], highs[1]))
-    flipped = kernel[::-1, ::-1]
     if groups > 1:  # [kh, kw, c / groups, o] -> [kh, kw, c, o / groups]
         kh, kw, c, o = kernel.shape
-        flipped = flipped.reshape(kh, kw, c, groups, o // groups)
-        flipped = flipped.transpose(0, 1, 3, 2, 4).reshape(kh, kw, groups * c, o // groups)
+        kernel = kernel.reshape(kh, kw, c, groups, o // groups)
+        kernel = kernel.transpose(0, 1, 3, 2, 4).reshape(kh, kw, groups * c, o // groups)
     if is_half(g) and (
         min(map(min, pads)) < 0 or _sees_padding_alone(out, window, (1, 1), pads, dilation, size, strides)
     ):
         g, pads, strides = _written_out(g, pads, strides), ((0, 0), (0, 0)), (1, 1)
     return lax.conv_general_dilated(
         g,
-        flipped,
+        kernel[::-1, ::-1],
         (1, 1),
         pads,
         lhs_dilation=strides,
@@ -111,9 +110,7 @@ def _sees_padding_alone(
     size: Pair, window: Pair, strides: Pair, pads: Sides, dilation: Pair, out: Pair, spread: Pair = (1, 1)
 ) -> bool:
     """Whether some window sees no pixel, or some tap none at any place; `spread` is the distance of pixels."""
-    return any(
-        _misses(size[i], window[i], strides[i], pads[i][0], dilation[i], out[i], spread[i]) for i in range(2)
-    )
+    return any(_misses(size[i], window[i], strides[i], pads[i][0], dilation[i], out[i], spread[i]) for i in range(2))
 
 
 @lru_cache(maxsize=4096)

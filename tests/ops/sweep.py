@@ -82,7 +82,13 @@ def pool_or_norm(rng, dtype):
     g = draw(*y.shape)
     size = (abs(y) if kind == "max" else loops(abs(x))), loops(x if kind == "max" else abs(x), cotangent=abs(g))
     if kind == "mean":
-        return f"mean {x.shape}", f, (x,), g[:, 0, 0], [(y[:, 0, 0], size[0][:, 0, 0]), (loops(x, cotangent=g), size[1])]
+        return (
+            f"mean {x.shape}",
+            f,
+            (x,),
+            g[:, 0, 0],
+            [(y[:, 0, 0], size[0][:, 0, 0]), (loops(x, cotangent=g), size[1])],
+        )
     return f"{kind} {x.shape} {how}", f, (x,), g, [(y, size[0]), (loops(x, cotangent=g), size[1])]
 
 
@@ -121,7 +127,9 @@ def main(kind, dtype, first, count):
             results.append((y, *pull(g)))
         return results
 
-    inputs = [(tuple(jnp.asarray(a, dtype) for a in arguments), jnp.asarray(g, dtype)) for _, _, arguments, g, _ in cases]
+    inputs = [
+        (tuple(jnp.asarray(a, dtype) for a in arguments), jnp.asarray(g, dtype)) for _, _, arguments, g, _ in cases
+    ]
     results = compile_step(jax.jit(step).lower(inputs))(inputs)
     rounding, least = float(jnp.finfo(dtype).eps) / 2, float(jnp.finfo(dtype).smallest_subnormal)
     for i, ((text, *_, expected), found) in enumerate(zip(cases, results, strict=True), first):

@@ -69,9 +69,11 @@ def convolutions(case, dtype):
 def test_no_convolution_with_one_place_has_a_stride(case, choice, dtype):
     with cnn_jax.ops.implementation(choice):
         for (_, window, out), how in convolutions(case, dtype):
-            assert not any(
-                out[i] == 1 and how["window_strides"][i] > 1 and window[i] > 1 for i in range(2)
-            ), (window, out, how)
+            assert not any(out[i] == 1 and how["window_strides"][i] > 1 and window[i] > 1 for i in range(2)), (
+                window,
+                out,
+                how,
+            )
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
