@@ -84,9 +84,10 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
         kh, kw, c, o = kernel.shape
         kernel = kernel.reshape(kh, kw, c, groups, o // groups)
         kernel = kernel.transpose(0, 1, 3, 2, 4).reshape(kh, kw, groups * c, o // groups)
-    if is_half(g) and (
+    alone = is_half(g) and (
         min(map(min, pads)) < 0 or _sees_padding_alone(out, window, (1, 1), pads, dilation, size, strides)
-    ):
+    )
+    if alone or any(window[i] == strides[i] == 2 and pads[i] == (0, 0) for i in range(2)):
         g, pads, strides = _written_out(g, pads, strides), ((0, 0), (0, 0)), (1, 1)
     return lax.conv_general_dilated(
         g,

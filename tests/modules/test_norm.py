@@ -90,7 +90,7 @@ def test_group_norm_normalises_each_group_of_each_example(groups, channels):
     ids=["batch 1", "ghost batch 1", "no image"],
 )
 def test_statistics_of_one_value_or_none_are_refused(norm, shape):
-    with pytest.raises(ValueError, match="needs more than one value a channel.*larger batch, micro-batch or ghost"):
+    with pytest.raises(ValueError, match=r"needs more than one value a channel.*larger batch, micro-batch or ghost"):
         train_step(norm, np.zeros(shape, np.float32))
 
 
