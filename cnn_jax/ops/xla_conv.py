@@ -80,18 +80,18 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
     lows = [span(window[i], dilation[i]) - 1 - geometry.pads[i][0] for i in range(2)]
     highs = [size[i] - 1 - (out[i] - 1) * strides[i] + geometry.pads[i][0] for i in range(2)]
     pads = ((lows[0], highs[0]), (lows[1], highs[1]))
-    flipped = kernel[::-1, ::-1]
     if groups > 1:  # [kh, kw, c / groups, o] -> [kh, kw, c, o / groups]
         kh, kw, c, o = kernel.shape
-        flipped = flipped.reshape(kh, kw, c, groups, o // groups)
-        flipped = flipped.transpose(0, 1, 3, 2, 4).reshape(kh, kw, groups * c, o // groups)
-    if is_half(g) and (
+        kernel = kernel.reshape(kh, kw, c, groups, o // groups)
+        kernel = kernel.transpose(0, 1, 3, 2, 4).reshape(kh, kw, groups * c, o // groups)
+    alone = is_half(g) and (
         min(map(min, pads)) < 0 or _sees_padding_alone(out, window, (1, 1), pads, dilation, size, strides)
-    ):
+    )
+    if alone or any(window[i] == strides[i] == 2 and pads[i] == (0, 0) for i in range(2)):
         g, pads, strides = _written_out(g, pads, strides), ((0, 0), (0, 0)), (1, 1)
     return lax.conv_general_dilated(
         g,
-        flipped,
+        kernel[::-1, ::-1],
         (1, 1),
         pads,
         lhs_dilation=strides,

@@ -50,3 +50,9 @@ def test_stratified_hold_out_takes_every_class_in_proportion(labels, fraction):
     assert len(np.unique(chosen)) == count
     for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
         assert abs((labels[chosen] == label).sum() - size * count / len(labels)) < 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_that_another_would_repeat_is_refused(seed):
+    with pytest.raises(ValueError, match=r"`seed` must lie from 0 to 2\*\*64 - 1"):
+        random_words(seed, 0, 4, purpose=0)

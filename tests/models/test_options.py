@@ -102,3 +102,17 @@ def test_width_scales_hidden_channels_and_not_the_classes():
     params = abstract_variables(model, (64, 64, 3))["params"]
     assert params["stem_conv"]["kernel"].shape == (7, 7, 3, 128)
     assert params["head"]["kernel"].shape == (4096, 10)
+
+
+def test_unbiased_running_variance_reaches_the_networks():
+    images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
+    variables = initialize(create_model("resnet8_cifar", 10), KEYS, (8, 8, 3))
+
+    def variance(**options):
+        model = create_model("resnet8_cifar", 10, options=ModelOptions(**options))
+        _, state = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        return state["batch_stats"]["stem_norm"]["var"]
+
+    # Of 2 · 8 · 8 values; the old average, 1, keeps a share of 0.9.
+    expected = 0.9 + (variance() - 0.9) * 128 / 127
+    np.testing.assert_allclose(variance(unbiased_running_var=True), expected, rtol=1e-5)

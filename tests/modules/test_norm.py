@@ -82,3 +82,25 @@ def test_group_norm_normalises_each_group_of_each_example(groups, channels):
         part = np.float64(IMAGES[..., list(group)])
         mean, var = part.mean((1, 2, 3), keepdims=True), part.var((1, 2, 3), keepdims=True)
         np.testing.assert_allclose(y[..., jnp.array(group)], (part - mean) / np.sqrt(var + 1e-5), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [(BatchNorm(), (1, 1, 1, 4)), (BatchNorm(ghost_batch=1), (8, 1, 1, 4)), (BatchNorm(), (0, 3, 3, 4))],
+    ids=["batch 1", "ghost batch 1", "no image"],
+)
+def test_statistics_of_one_value_or_none_are_refused(norm, shape):
+    with pytest.raises(ValueError, match=r"needs more than one value a channel.*larger batch, micro-batch or ghost"):
+        train_step(norm, np.zeros(shape, np.float32))
+
+
+def test_one_value_a_channel_is_enough_without_learning():
+    image = np.ones((1, 1, 1, 4), np.float32)
+    for norm, train in ((BatchNorm(), False), (BatchNorm(frozen=True), True)):
+        variables = norm.init(jax.random.key(0), image, train=train)
+        assert norm.apply(variables, image, train=train).shape == image.shape
+
+
+def test_group_norm_of_one_value_a_group_is_refused():
+    with pytest.raises(ValueError, match="needs more than one value a group"):
+        GroupNorm(32).init(jax.random.key(0), jnp.ones((2, 1, 1, 4)))

@@ -14,14 +14,14 @@ def conv2d(x, kernel, strides, pads, dilation, groups, cotangent=None):
     dpadded, dkernel = np.zeros_like(padded), np.zeros_like(kernel)
     g = np.zeros_like(y) if cotangent is None else np.asarray(cotangent, np.float64)
     per = o // groups
-    for i, j in np.ndindex(height, width):
-        for a, b in np.ndindex(kh, kw):
-            row, column = i * strides[0] + a * dilation[0], j * strides[1] + b * dilation[1]
-            for group in range(groups):
-                ins, outs = slice(group * c, (group + 1) * c), slice(group * per, (group + 1) * per)
-                y[:, i, j, outs] += padded[:, row, column, ins] @ kernel[a, b, :, outs]
-                dpadded[:, row, column, ins] += g[:, i, j, outs] @ kernel[a, b, :, outs].T
-                dkernel[a, b, :, outs] += padded[:, row, column, ins].T @ g[:, i, j, outs]
+    for a, b, group in np.ndindex(kh, kw, groups):
+        ins, outs = slice(group * c, (group + 1) * c), slice(group * per, (group + 1) * per)
+        rows = slice(a * dilation[0], a * dilation[0] + (height - 1) * strides[0] + 1, strides[0])
+        columns = slice(b * dilation[1], b * dilation[1] + (width - 1) * strides[1] + 1, strides[1])
+        seen, filters = padded[:, rows, columns, ins], kernel[a, b, :, outs]
+        y[..., outs] += seen @ filters
+        dpadded[:, rows, columns, ins] += g[..., outs] @ filters.T
+        dkernel[a, b, :, outs] += seen.reshape(-1, c).T @ g[..., outs].reshape(-1, per)
     if cotangent is None:
         return y
     (top, _), (left, _) = pads
@@ -62,15 +62,19 @@ def pool(x, window, strides, pads, ceil_mode, kind, cotangent=None):
     return y if cotangent is None else dx
 
 
-def adaptive_average(x, bins):
+def adaptive_average(x, bins, cotangent=None):
+    """Return the bins' averages, or with a cotangent the gradient."""
     x = np.asarray(x, np.float64)
     n, height, width, c = x.shape
-    y = np.zeros((n, *bins, c))
+    y, dx = np.zeros((n, *bins, c)), np.zeros_like(x)
     for i, j in np.ndindex(*bins):
         rows = slice(int(np.floor(i * height / bins[0])), int(np.ceil((i + 1) * height / bins[0])))
         columns = slice(int(np.floor(j * width / bins[1])), int(np.ceil((j + 1) * width / bins[1])))
         y[:, i, j] = x[:, rows, columns].mean((1, 2))
-    return y
+        if cotangent is not None:
+            pixels = x[0, rows, columns, 0].size
+            dx[:, rows, columns] += np.asarray(cotangent, np.float64)[:, i : i + 1, j : j + 1] / pixels
+    return y if cotangent is None else dx
 
 
 def batch_norm(x, scale, bias, epsilon):

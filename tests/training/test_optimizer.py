@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from cnn_jax.config import Config, DataConfig, OptimConfig, TrainConfig
-from cnn_jax.training.derived import derive
+from cnn_jax.training.derived import Derived, derive
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
 
 
@@ -130,3 +130,9 @@ def test_clipping_scales_the_whole_gradient():
 
     optim = OptimConfig(schedule="constant", weight_decay=0.0, momentum=0.0, nesterov=False, clip_norm=1.0)
     assert_equal(run_ours(optim), run_numpy(update))
+
+
+def test_drops_that_fall_on_one_step_multiply():
+    optim = OptimConfig(schedule="step", step_fractions=(0.5, 0.52, 0.54), step_factor=0.1)
+    rate = make_schedule(optim, Derived(10, 10, 1.0, 1.0, 0, 1, 1, 1))
+    assert [round(float(rate(step)), 6) for step in (4, 9)] == [1.0, 0.001]

@@ -145,3 +145,29 @@ def test_mix_draws_the_same_with_64_bit_types_allowed(batch):
 def test_mixing_among_augmentations_names_its_own_key():
     with pytest.raises(ValueError, match=r"'mixup\(0.2\)' mixes the images of a batch with each other; .* `data.mix`"):
         parse_augment(["mixup(0.2)"])
+
+
+@pytest.mark.parametrize("spec", ["mixup(1.0)", "cutmix(1.0)"])
+def test_a_batch_of_doubles_is_mixed_in_doubles(spec):
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        images, targets = rng.normal(size=(8, 4, 4, 3)), rng.dirichlet(np.ones(10), 8)
+        mixed, labels = apply_mix(
+            parse_mix([spec]), jnp.asarray(images), jnp.asarray(targets), seed=0, step=jnp.asarray(1)
+        )
+        assert (mixed.dtype, labels.dtype) == (jnp.float64, jnp.float64)
+    # Every row of targets is a mixture of two, to the last bits of float64.
+    for i, row in enumerate(np.asarray(labels)):
+        errors = []
+        for j in set(range(8)) - {i}:
+            away = targets[i] - targets[j]
+            share = (row - targets[j]) @ away / (away @ away)
+            errors.append(np.abs(targets[i] * share + targets[j] * (1 - share) - row).max())
+        assert min(errors) < 1e-14 or np.abs(row - targets[i]).max() < 1e-14
+
+
+def test_half_precision_is_mixed_in_float32():
+    images, targets = jnp.full((2, 1, 1, 1), 3, jnp.bfloat16), jnp.eye(2)
+    mixed, _ = apply_mix(parse_mix(["mixup(1.0)"]), images, targets, seed=0, step=jnp.asarray(1))
+    assert mixed.dtype == jnp.float32
+    np.testing.assert_allclose(mixed, 3, rtol=1e-6)
