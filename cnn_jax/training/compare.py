@@ -38,11 +38,12 @@ def check_data(run: Run) -> None:
     Raises:
       RunError: when it is another one.
     """
-    now = data_now(run.config)
-    if now is None or (run.content.data is None and run.schema == SCHEMA):
-        return
     if run.content.data is None:
-        warnings.warn(f"`{run.directory}` does not say what its data held: it is taken as it is now", stacklevel=3)
+        if run.schema != SCHEMA:
+            warnings.warn(f"`{run.directory}` does not say what its data held: it is taken as it is now", stacklevel=3)
+        return
+    now = data_now(run.config)
+    if now is None:
         return
     changed = configuration.difference(run.content.data, now)
     if changed:

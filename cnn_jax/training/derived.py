@@ -12,6 +12,9 @@ REFERENCE_BATCH = 256
 # Where neither epochs nor steps are given. Untuned.
 EPOCHS = 10.0
 
+# The step is an int32.
+MOST_STEPS = 2**31 - 1
+
 # Steps: on small sets an epoch takes less time than an evaluation and a checkpoint.
 SHORTEST_INTERVAL = 100
 
@@ -49,6 +52,9 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
     steps_per_epoch = num_examples / batch
     epochs = EPOCHS if config.train.epochs is None else config.train.epochs
     steps = config.train.steps or max(1, round(epochs * steps_per_epoch))
+    if steps > MOST_STEPS:
+        key, value = ("steps", steps) if config.train.steps else ("epochs", epochs)
+        raise ConfigError(f"`train.{key}` is {value:g}: that is {steps:g} steps, and at most {MOST_STEPS} are counted.")
     often = max(round(steps_per_epoch), SHORTEST_INTERVAL)
     classes = config.model.num_classes or num_classes
     if classes < num_classes:
@@ -133,6 +139,11 @@ def _check(config: Config, num_devices: int) -> None:
             "model.new_head",
             config.model.weights is not None or not config.model.new_head,
             "without `model.weights` the whole network is new; leave it out",
+        ),
+        (
+            "model.weights_sha256",
+            config.model.weights is not None or config.model.weights_sha256 is None,
+            "without `model.weights` there is no file to check; leave it out",
         ),
         *(
             (key, unset_or_positive(key), "it must be positive and finite, or None for the default")
