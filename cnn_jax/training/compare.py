@@ -21,10 +21,8 @@ def differences(there: Run, here: Run) -> list[str]:
     keys = configuration.key_differences(there.config, here.config)
     rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]
     if there.schema == SCHEMA:
-        contents = configuration.difference(there.content.flat(), here.content.flat())
+        contents = there.content.difference(here.content)
         rows += [f"  {name} {_how(a, b)}" for name, (a, b) in contents.items()]
-        if not rows and there.identity != here.identity:
-            rows.append(f"  code: {there.content.code} there, {here.content.code} now")
     return rows
 
 
