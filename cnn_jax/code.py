@@ -124,6 +124,7 @@ class _Reach:
         self.experiment, self._loaded = experiment, loaded
         self._modules: dict[str, _Module | None] = {}
         self._run: set[str] = set()
+        self._followed: set[tuple[object, ...]] = set()
         self._statements: dict[_Module, set[int]] = {}
         self._used: dict[_Module, set[str]] = {}
         self._execute(experiment)
@@ -146,7 +147,9 @@ class _Reach:
             self._count(module, index)
         if not imports and not statements:
             for node, _ in module.imports.get("*", []):
-                if isinstance(node, ast.ImportFrom) and (other := self._find(module.base(node))):
+                other = self._find(module.base(node)) if isinstance(node, ast.ImportFrom) else None
+                if other is not None and (module, node, chain) not in self._followed:
+                    self._followed.add((module, node, chain))
                     self.name(other, chain)
             if first in _REFLECTION:
                 self._whole(module)
@@ -201,9 +204,13 @@ class _Reach:
     def _follow(self, module: _Module, node: ast.Import | ast.ImportFrom, alias: ast.alias, rest: Chain) -> None:
         """Reaches what an imported name stands for; what it stands for counts as it is written."""
         target = module.target(node, alias)
+        if (followed := (module, node, alias, rest)) in self._followed:
+            return  # modules that import each other
+        self._followed.add(followed)
         self._used.setdefault(module, set()).add(f"{target} as {alias.asname or alias.name}")
         other = self._find(module.base(node)) if isinstance(node, ast.ImportFrom) else None
-        if other is not None and (alias.name in other.bindings or "*" in other.imports):
+        binds = other is not None and other is not module and (alias.name in other.bindings or "*" in other.imports)
+        if other is not None and binds:
             self.name(other, (alias.name, *rest))
         else:
             self._attribute(target, rest)

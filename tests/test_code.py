@@ -210,6 +210,17 @@ def test_a_local_name_reaches_nothing(digest):
     assert digest(source).digest == digest(source.replace("return 1", "return 2")).digest
 
 
+def test_modules_may_import_each_other(digest):
+    files = {
+        "pkg/__init__": "from . import mod\nfrom .mod import f\n",
+        "pkg/mod": "from pkg import other, g\ndef f(): return other.g() + g()\n",
+        "pkg/around": "from .other import *\n",
+        "pkg/other": "from .around import *\nfrom .mod import f as back\nfrom . import *\ndef g(): return back\n",
+    }
+    found = digest(PATCH + "import pkg\nsession.x = pkg.mod.f\n", **files)
+    assert [file.name for file in found.files] == ["experiment.py", "pkg/mod.py", "pkg/other.py"]
+
+
 def test_what_runs_only_as_a_script_does_not_count(digest):
     source = "import typing\nif __name__ == '__main__':\n    print(1)\nif typing.TYPE_CHECKING:\n    import helper\n"
     assert digest(source).digest is None
