@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from cnn_jax.code_names import Chain, bound_names, is_definition, references, same_scope, without_words
+from cnn_jax.code_names import Chain, bound_names, changed_names, is_definition, references, same_scope, without_words
 from cnn_jax.own_modules import OwnModule, find_own, find_spec
 
 _SETTINGS = ("config", "ablation")  # of an experiment file: they count as the configuration that they give
@@ -50,11 +50,14 @@ class OwnCode:
         return None if self.digest is None else {"digest": self.digest, "files": {f.name: f.digest for f in self.files}}
 
 
-def own_code(path: Path, content: bytes, *, parts: Iterable[str] = (), loaded: Iterable[str] = ()) -> OwnCode:
+def own_code(
+    path: Path, content: bytes, *, folder: Path, parts: Iterable[str] = (), loaded: Iterable[str] = ()
+) -> OwnCode:
     """What counts of an experiment file and of the modules that it imports, as they stand on `sys.path` now.
 
     Args:
       content: of the file.
+      folder: where the modules beside it stand.
       parts: names at its top that the experiment uses by name.
       loaded: modules of one's own that it really loaded: they count whole, where it imports by computed names.
 
@@ -67,7 +70,7 @@ def own_code(path: Path, content: bytes, *, parts: Iterable[str] = (), loaded: I
         reach.name(reach.experiment, (part,))
     files = tuple(reach.files())
     digest = hashlib.sha256(json.dumps(sorted((name, f.digest) for name, f in files)).encode()).hexdigest()
-    return OwnCode(path.parent, digest if files else None, tuple(f for _, f in files))
+    return OwnCode(folder, digest if files else None, tuple(f for _, f in files))
 
 
 class _Module:
@@ -82,7 +85,7 @@ class _Module:
         self.statements: list[ast.stmt] = without_words(tree).body
         self.bindings: dict[str, list[int]] = {}
         for index, statement in enumerate(self.statements):
-            for name in bound_names(statement):
+            for name in bound_names(statement) | changed_names(statement):
                 self.bindings.setdefault(name, []).append(index)
         self.imports = _imports(node for statement in self.statements for node in same_scope(statement))
 
@@ -121,6 +124,7 @@ class _Reach:
         self.experiment, self._loaded = experiment, loaded
         self._modules: dict[str, _Module | None] = {}
         self._run: set[str] = set()
+        self._followed: set[tuple[object, ...]] = set()
         self._statements: dict[_Module, set[int]] = {}
         self._used: dict[_Module, set[str]] = {}
         self._execute(experiment)
@@ -143,7 +147,9 @@ class _Reach:
             self._count(module, index)
         if not imports and not statements:
             for node, _ in module.imports.get("*", []):
-                if isinstance(node, ast.ImportFrom) and (other := self._find(module.base(node))):
+                other = self._find(module.base(node)) if isinstance(node, ast.ImportFrom) else None
+                if other is not None and (module, node, chain) not in self._followed:
+                    self._followed.add((module, node, chain))
                     self.name(other, chain)
             if first in _REFLECTION:
                 self._whole(module)
@@ -157,11 +163,12 @@ class _Reach:
         return self._modules[name]
 
     def _execute(self, module: _Module) -> None:
-        """A module that is imported does what stands at its top, and imports in turn."""
-        for node in (node for statement in module.statements for node in same_scope(statement)):
-            self._import(module, node)
+        """A module that is imported does what stands at its top, and imports in turn; `config()` is always called."""
+        for index, statement in enumerate(module.statements):
+            for node in ast.walk(statement) if self._is_setting(module, index) else same_scope(statement):
+                self._import(module, node)
         for index in module.effects:
-            if module is not self.experiment or not bound_names(module.statements[index]) & set(_SETTINGS):
+            if not self._is_setting(module, index) or changed_names(module.statements[index]) & module.imports.keys():
                 self._count(module, index)
 
     def _import(self, module: _Module, node: ast.AST) -> None:
@@ -197,9 +204,13 @@ class _Reach:
     def _follow(self, module: _Module, node: ast.Import | ast.ImportFrom, alias: ast.alias, rest: Chain) -> None:
         """Reaches what an imported name stands for; what it stands for counts as it is written."""
         target = module.target(node, alias)
+        if (followed := (module, node, alias, rest)) in self._followed:
+            return  # modules that import each other
+        self._followed.add(followed)
         self._used.setdefault(module, set()).add(f"{target} as {alias.asname or alias.name}")
         other = self._find(module.base(node)) if isinstance(node, ast.ImportFrom) else None
-        if other is not None and (alias.name in other.bindings or "*" in other.imports):
+        binds = other is not None and other is not module and (alias.name in other.bindings or "*" in other.imports)
+        if other is not None and binds:
             self.name(other, (alias.name, *rest))
         else:
             self._attribute(target, rest)
@@ -217,11 +228,12 @@ class _Reach:
         elif module is not None:
             self._whole(module)
 
+    def _is_setting(self, module: _Module, index: int) -> bool:
+        return module is self.experiment and bool(bound_names(module.statements[index]) & set(_SETTINGS))
+
     def _whole(self, module: _Module) -> None:
         for index, statement in enumerate(module.statements):
-            if not _is_import(statement) and not (
-                module is self.experiment and bound_names(statement) & set(_SETTINGS)
-            ):
+            if not _is_import(statement) and not self._is_setting(module, index):
                 self._count(module, index)
         for found in module.imports.values():
             for node, alias in found:

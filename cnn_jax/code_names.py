@@ -65,26 +65,40 @@ def bound_names(node: ast.AST, *, imports: bool = True) -> set[str]:
     return names
 
 
-def references(node: ast.AST, bound: frozenset[str] = frozenset()) -> Iterator[Chain]:
-    """The names that a node uses and does not bind itself, each with the attributes behind it."""
+def references(node: ast.AST) -> Iterator[Chain]:
+    """The names that a statement uses and does not bind itself, each with the attributes behind it."""
+    return (chain for chain, _ in _uses(node, frozenset()))
+
+
+def changed_names(node: ast.AST) -> set[str]:
+    """The names among them of which an attribute or an item is set, as a patch does: `module.function = own`."""
+    return {chain[0] for chain, is_set in _uses(node, frozenset()) if is_set}
+
+
+def _uses(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[Chain, bool]]:
+    """Chains of names that are not bound, and whether something of them is set."""
     if chain := _chain(node):
         if chain[0] not in bound:
-            yield chain
+            yield chain, isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
         return
+    if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        yield from ((chain, True) for chain, _ in _uses(node.value, bound))
+    if isinstance(node, ast.Call) and _chain(node.func) in (("setattr",), ("delattr",)):
+        yield from ((chain, True) for part in node.args[:1] for chain, _ in _uses(part, bound))
     if isinstance(node, _FUNCTIONS):
         outside, inside = _signature(node), node.body if isinstance(node.body, list) else [node.body]
         for part in outside:
-            yield from references(part, bound)
+            yield from _uses(part, bound)
         bound |= {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
         bound |= {name for part in inside for name in bound_names(part, imports=False)}
         bound -= {name for part in inside for n in ast.walk(part) if isinstance(n, ast.Global) for name in n.names}
         for part in inside:
-            yield from references(part, bound)
+            yield from _uses(part, bound)
         return
     if isinstance(node, _COMPREHENSIONS):
         bound |= {name for generator in node.generators for name in bound_names(generator.target)}
     for child in ast.iter_child_nodes(node):
-        yield from references(child, bound)
+        yield from _uses(child, bound)
 
 
 def _chain(node: ast.AST) -> Chain | None:
@@ -105,6 +119,8 @@ def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> lis
 
 def is_definition(node: ast.stmt, targets: Mapping[str, str]) -> bool:
     """Whether a statement does nothing but bind names: an import, a function, a class, a constant.
+
+    A function that sets attributes of what the file imports is taken for a patch: somebody may call it.
 
     Args:
       targets: the full names of what the file imports, by the names that it gives them.
@@ -136,7 +152,7 @@ def is_definition(node: ast.stmt, targets: Mapping[str, str]) -> bool:
         case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.TypeAlias():
             return True
         case ast.FunctionDef() | ast.AsyncFunctionDef():
-            return plain(node.decorator_list)
+            return plain(node.decorator_list) and not changed_names(node) & targets.keys()
         case ast.ClassDef():
             inside = (part for part in node.body if not isinstance(part, (ast.Assign, ast.AnnAssign)))
             return plain(node.decorator_list) and all(is_definition(part, targets) for part in inside)

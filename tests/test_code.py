@@ -68,7 +68,7 @@ def digest(tmp_path):
             path.write_text(text)
         (folder / name).write_text(source)
         with neighbours(folder):
-            return own_code(folder / name, source.encode(), parts=parts, loaded=loaded)
+            return own_code(folder / name, source.encode(), folder=folder, parts=parts, loaded=loaded)
 
     return of
 
@@ -131,7 +131,7 @@ def test_a_file_of_imports_and_config_adds_nothing(digest):
 
 def test_every_recipe_of_the_project_adds_nothing():
     for path in sorted((Path(__file__).parents[1] / "experiments").glob("*.py")):
-        assert own_code(path, path.read_bytes()).digest is None, path.name
+        assert own_code(path, path.read_bytes(), folder=path.parent).digest is None, path.name
 
 
 def test_a_named_part_counts_as_a_patch_does(digest):
@@ -179,12 +179,46 @@ def test_every_way_to_import_is_followed(digest, source, files):
     assert digest(PATCH + source, **files, helper=HELPER.replace("Words", "Other words")).digest == before.digest
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def config():\n    session.x = own\n    return 1\n",
+        "def config():\n    setattr(session, 'x', own)\n    return 1\n",
+        "def put():\n    session.TABLE['x'] = own\ndef config():\n    put()\n    return 1\n",
+        "RATES = {}\ndef use():\n    return RATES\ndef config():\n    RATES['a'] = own\nsession.x = use\n",
+        "RATE = None\ndef use():\n    return RATE\ndef config():\n    global RATE\n    RATE = own\nsession.x = use\n",
+    ],
+)
+def test_a_patch_that_config_makes_counts(digest, source):
+    source = PATCH + "def own(): return 1 + 1\n" + source
+    assert digest(source).digest != digest(source.replace("1 + 1", "1 - 1")).digest is not None
+
+
+def test_what_config_imports_is_run(digest):
+    source = "def config():\n    import patching\n    return 1\n"
+    patching = PATCH + "session.x = {}\n"
+    found = [digest(source, patching=patching.format(x)).digest for x in (1, 2)]
+    assert found[0] != found[1] is not None
+    assert digest(source, patching="def f(): return 1\n").digest is None
+
+
 def test_a_local_name_reaches_nothing(digest):
     source = (
         PATCH
         + "def config(): return 1\ndef own(config, helper): return [inner for inner in config.x]\nsession.x = own\n"
     )
     assert digest(source).digest == digest(source.replace("return 1", "return 2")).digest
+
+
+def test_modules_may_import_each_other(digest):
+    files = {
+        "pkg/__init__": "from . import mod\nfrom .mod import f\n",
+        "pkg/mod": "from pkg import other, g\ndef f(): return other.g() + g()\n",
+        "pkg/around": "from .other import *\n",
+        "pkg/other": "from .around import *\nfrom .mod import f as back\nfrom . import *\ndef g(): return back\n",
+    }
+    found = digest(PATCH + "import pkg\nsession.x = pkg.mod.f\n", **files)
+    assert [file.name for file in found.files] == ["experiment.py", "pkg/mod.py", "pkg/other.py"]
 
 
 def test_what_runs_only_as_a_script_does_not_count(digest):
@@ -230,7 +264,7 @@ def test_the_library_and_installed_packages_are_not_ones_own(name):
 def test_the_code_is_found_without_running_it(tmp_path):
     (tmp_path / "bomb.py").write_text("raise SystemExit('it ran')\n")
     with neighbours(tmp_path):
-        assert own_code(tmp_path / "e.py", b"import bomb\nprint(bomb.x)\n").digest is not None
+        assert own_code(tmp_path / "e.py", b"import bomb\nprint(bomb.x)\n", folder=tmp_path).digest is not None
     assert "bomb" not in sys.modules
 
 
@@ -240,7 +274,7 @@ def test_other_pythons_give_the_same_digest(tmp_path):
     (tmp_path / "helper.py").write_text(HELPER)
     (tmp_path / "deep.py").write_text(DEEP)
     with neighbours(tmp_path):
-        code = own_code(tmp_path / "e.py", source.encode())
+        code = own_code(tmp_path / "e.py", source.encode(), folder=tmp_path)
     assert code.digest == "6393a4835afc3c33707bfd85761527284c84e1dbe55eaab1dc6eca14421afa48"
 
 
@@ -258,7 +292,7 @@ def test_the_digest_does_not_depend_on_the_hash_seed(tmp_path):
     (tmp_path / "deep.py").write_text(DEEP)
     (tmp_path / "e.py").write_text(EXPERIMENT)
     program = "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from cnn_jax.code import own_code; "
-    program += "p = pathlib.Path(sys.argv[1]) / 'e.py'; print(own_code(p, p.read_bytes()).digest)"
+    program += "p = pathlib.Path(sys.argv[1]) / 'e.py'; print(own_code(p, p.read_bytes(), folder=p.parent).digest)"
     found = {
         subprocess.run(
             [sys.executable, "-c", program, str(tmp_path)],

@@ -1,8 +1,6 @@
 """The configuration: identity, difference, round trip, and errors that name the remedy."""
 
 import dataclasses
-import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -68,12 +66,6 @@ def test_identity_changes_with_what_changes_a_result(key, value):
     assert identity(changed(Config(), key, value)) != identity(Config())
 
 
-def test_runs_from_before_there_was_interpolation_keep_their_identity():
-    flat = flatten(Config(), identity_only=True)
-    assert flat.pop("data.interpolation") == "bilinear"
-    assert identity(Config()) == hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:16]
-
-
 @pytest.mark.parametrize(
     ("key", "value"), [("data.root", "/elsewhere"), ("train.log_every", 7), ("train.checkpoint_every", 7)]
 )
@@ -121,6 +113,10 @@ SIZES = {"num_examples": 1000, "num_classes": 10, "num_devices": 8}
         ("data.batch_size", 0, r"`data.batch_size` is 0: it must be positive"),
         ("model.num_classes", 5, r"`model.num_classes` is 5, but `digits` has 10 classes"),
         ("train.epochs", 0.0, r"`train.epochs` is 0.0"),
+        ("train.epochs", float("inf"), r"`train.epochs` is inf: it must be positive and finite"),
+        ("train.epochs", 1e30, r"`train.epochs` is 1e\+30: that is 7.8.*e\+30 steps, and at most 2147483647"),
+        ("train.steps", 2**31, r"`train.steps` is .*at most 2147483647"),
+        ("model.weights_sha256", "ab", r"`model.weights_sha256` is ab: without `model.weights`"),
         ("train.steps", 0, r"`train.steps` is 0"),
         ("optim.beta1", 0.8, r"`optim.beta1` is 0.8: sgd has no use for it; set it to None"),
         ("optim.warmup_fraction", 1.0, r"`optim.warmup_fraction` is 1.0"),
@@ -139,6 +135,8 @@ def test_derived_values_follow_the_overrides():
     assert derived.learning_rate == pytest.approx(0.1 * 64 / 256)
     assert derived.steps == round(10 * 1000 / 64)
     assert derive(Config(train=TrainConfig(steps=7)), **SIZES).steps == 7
+    assert derive(Config(train=TrainConfig(epochs=60, steps=7)), **SIZES).steps == 7
+    assert derive(Config(train=TrainConfig(epochs=10)), **SIZES) == derive(Config(), **SIZES)
 
 
 def test_device_layout_is_no_part_of_the_identity():

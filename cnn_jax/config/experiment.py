@@ -37,12 +37,12 @@ def load_experiment(path: Path | str) -> Config:
     """
     path = local_path(path, "EXPERIMENT", utf8=False)
     content = _read(path)
-    folder = path.parent.absolute()
+    folder = path.resolve().parent  # a link's target's folder, as Python takes it
     _NEIGHBOURS.pop(folder, None)  # they may have changed since
     # A real module, as dataclasses need, under a name that no other file has.
     name = f"cnn_jax_experiment_{hashlib.sha256(bytes(path.absolute()) + content).hexdigest()[:16]}"
     module = types.ModuleType(name)
-    module.__file__ = str(path)
+    module.__file__ = str(path.absolute())
     sys.modules[name] = module
     with neighbours(folder):
         before = set(sys.modules)
@@ -54,7 +54,7 @@ def load_experiment(path: Path | str) -> Config:
         except Exception as error:
             raise ConfigError(f"`{path}`: {_place(error, path)}.{_remedy(error)}") from error
         loaded = [name for name in sys.modules if name not in before and find_own(name)]
-        code = own_code(path.absolute(), content, loaded=loaded)
+        code = own_code(path, content, folder=folder, loaded=loaded)
     if not callable(getattr(module, "config", None)):
         raise ConfigError(
             f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."

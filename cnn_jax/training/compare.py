@@ -21,10 +21,8 @@ def differences(there: Run, here: Run) -> list[str]:
     keys = configuration.key_differences(there.config, here.config)
     rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]
     if there.schema == SCHEMA:
-        contents = configuration.difference(there.content.flat(), here.content.flat())
+        contents = there.content.difference(here.content)
         rows += [f"  {name} {_how(a, b)}" for name, (a, b) in contents.items()]
-        if not rows and there.identity != here.identity:
-            rows.append(f"  code: {there.content.code} there, {here.content.code} now")
     return rows
 
 
@@ -38,11 +36,12 @@ def check_data(run: Run) -> None:
     Raises:
       RunError: when it is another one.
     """
-    now = data_now(run.config)
-    if now is None or (run.content.data is None and run.schema == SCHEMA):
-        return
     if run.content.data is None:
-        warnings.warn(f"`{run.directory}` does not say what its data held: it is taken as it is now", stacklevel=3)
+        if run.schema != SCHEMA:
+            warnings.warn(f"`{run.directory}` does not say what its data held: it is taken as it is now", stacklevel=3)
+        return
+    now = data_now(run.config)
+    if now is None:
         return
     changed = configuration.difference(run.content.data, now)
     if changed:

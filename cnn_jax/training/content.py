@@ -1,6 +1,6 @@
 """What an experiment holds beside its keys, by content: its own code, its data set, its starting weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnn_jax import config as configuration
@@ -24,6 +24,12 @@ class Content:
         """The name of the experiment with this content."""
         code = None if self.code is None else self.code["digest"]
         return configuration.identity(config, code=code, data=self.data, weights=self.weights)
+
+    def difference(self, here: "Content") -> dict[str, list[str | None]]:
+        """What differs, `{name: [there, here]}`, by the names of `flat`. A file with another name is the same code."""
+        if self.code and here.code and self.code["digest"] == here.code["digest"]:
+            here = replace(here, code=self.code)
+        return configuration.difference(self.flat(), here.flat())
 
     def flat(self) -> dict[str, str]:
         """Every digest by a name to show: `code: file lion.py`, `data: train`, `weights`."""

@@ -13,6 +13,9 @@ REFERENCE_BATCH = 256
 # Where neither epochs nor steps are given. Untuned.
 EPOCHS = 10.0
 
+# The step is an int32.
+MOST_STEPS = 2**31 - 1
+
 # Steps: on small sets an epoch takes less time than an evaluation and a checkpoint.
 SHORTEST_INTERVAL = 100
 

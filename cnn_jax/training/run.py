@@ -176,6 +176,7 @@ def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
 
     def flat(run: Run) -> dict[str, Any]:
         environment = {f"environment.{k}": v for k, v in flat_environment(run.environment).items()}
-        return configuration.flatten(run.config) | run.content.flat() | environment
+        return configuration.flatten(run.config) | environment
 
-    return configuration.difference(flat(read_run(left)), flat(read_run(right)))
+    there, here = read_run(left), read_run(right)
+    return configuration.difference(flat(there), flat(here)) | there.content.difference(here.content)

@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def settle_weights(config: Config) -> Config:
-    """The configuration with the checksum of `model.weights`: a run's identity holds what is in the file, not its path.
+    """The configuration with the checksum of the file of `model.weights`, as the run's folder records it.
+
+    The identity holds what is in the file: its arrays, where they are known (`content_of`), else this checksum.
 
     Raises:
       ConfigError: when there is no such file, or the checksum that the configuration gives is another.

@@ -75,6 +75,12 @@ def test_another_content_is_another_experiment(tmp_path, experiment, change, row
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+def test_an_experiment_file_may_be_renamed(tmp_path, experiment):
+    open_and_close(tmp_path, experiment, CONTENT)
+    renamed = {"digest": "ab", "files": {"tiger.py": "a1", "helper.py": "b1"}}
+    open_and_close(tmp_path, experiment, dataclasses.replace(CONTENT, code=renamed))
+
+
 def test_other_keys_are_another_experiment(tmp_path, experiment):
     open_and_close(tmp_path, experiment, CONTENT)
     with pytest.raises(ConfigError, match=r"\n  seed: 0 there, 3 now$"):
