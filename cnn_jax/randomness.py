@@ -16,15 +16,20 @@ def random_key(seed: int, purpose: str, *indices: int | Int[Array, ""]) -> Key[A
     """The key of one draw.
 
     Args:
-      seed: of the run.
+      seed: of the run, 0 to 2³² − 1.
       purpose: what the draw is for, e.g. "dropout"; different purposes never share numbers.
       indices: where the draw belongs, e.g. the step, or the epoch and the example; they may be traced.
+
+    Raises:
+      ValueError: for a seed beyond 0 … 2³² − 1, which JAX would cut to one that lies there.
 
     Example:
       >>> from jax import random
       >>> bool((random_key(0, "dropout", 7) == random_key(0, "dropout", 7)).all())
       True
     """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed` must lie from 0 to 4294967295 (2**32 - 1), got {seed}.")
     key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(purpose.encode()))
     for index in indices:
         key = jax.random.fold_in(key, index)

@@ -6,6 +6,7 @@ import doctest
 import functools
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,12 @@ import pytest
 import cnn_jax.cli
 import cnn_jax.data
 import cnn_jax.training
+from cnn_jax.models import MODELS
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "models"))
+from test_counts import TWINS  # noqa: E402
+
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.py"))
 
@@ -71,6 +76,24 @@ def test_a_mistaken_command_would_be_noticed(capsys):
 
 def test_the_tables_name_commands_that_exist():
     assert set(re.findall(r"`cnn-jax (\w+)", TEXT)) <= set(cnn_jax.cli.COMMANDS)
+
+
+def test_the_table_of_rooms_has_every_room():
+    table = TEXT.partition("| room |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)(?:/|\.py)`", table))
+    package = ROOT / "cnn_jax"
+    rooms = {p.stem for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert rooms - {"__init__", "__main__"} <= named
+
+
+def test_the_first_screen_says_where_nothing_was_run():
+    assert "Not yet run on an accelerator" in "\n".join(TEXT.splitlines()[:25])
+
+
+def test_the_numbers_of_networks_are_those_of_the_tests():
+    numbers = re.search(r"Of the (\d+) networks, (\d+) have their published parameter count", TEXT)
+    twins_and_timm = {*TWINS, "resnet50_v2"}
+    assert [int(n) for n in numbers.groups()] == [len(MODELS), len(MODELS) - len(twins_and_timm)]
 
 
 def test_links_lead_to_files():

@@ -3,7 +3,7 @@
 Nothing heavy is imported before the command that needs it, so that `--help` answers at once.
 """
 
-import functools
+import contextlib
 import os
 import sys
 import traceback
@@ -15,13 +15,15 @@ from typing import Any
 import tyro
 
 from cnn_jax.cli.allocation import keep_memory
+from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
 from cnn_jax.cli.jobs import launch, shield
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
+from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise
 from cnn_jax.cli.runs import diff, evaluate, predict, train
 from cnn_jax.cli.weights import weights
-from cnn_jax.config import ConfigError, load_experiment
+from cnn_jax.config import ConfigError
 
 _DESCRIPTION = "The classic convolutional networks in JAX, exactly as published, with runs that repeat to the bit."
 
@@ -53,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv[:1] == ["launch"]:
         argv = shield(argv)
     try:
-        commands = COMMANDS | {"train": _with_defaults_of(argv)}
+        commands = COMMANDS | ({"train": bind(train, argv[1:])} if argv[:1] == ["train"] else {})
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=argv)
@@ -61,24 +63,29 @@ def main(argv: list[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        drop_output()
+        return READER_GONE
     except Exception as error:
         if "--debug" in argv:
             traceback.print_exc()
         else:
-            print(f"cnn-jax: {error or type(error).__name__}", file=sys.stderr)
+            _say(explain(error))
             if not isinstance(error, (ValueError, OSError, RuntimeError)) and not hasattr(error, "exit_status"):
-                print("cnn-jax: --debug shows where.", file=sys.stderr)
+                _say("--debug shows where.")
         return getattr(error, "exit_status", 2 if isinstance(error, ConfigError) else 1)
 
 
 def entry_point() -> None:
     """The console script: `main` in a process of its own, with its allocator, and compiled programs on disk."""
+    never_raise()
     keep_memory(sys.argv[1:])
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnn_jax" / "xla"
-    # Through the environment, because a command such as --help must not import JAX to say where its cache is.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    with contextlib.suppress(RuntimeError):  # a user without a home has no cache
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnn_jax" / "xla"
+        # Through the environment, because a command such as --help must not import JAX to say where its cache is.
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     status = main()
     if "jax" in sys.modules:
         from cnn_jax.parallel import leave
@@ -87,12 +94,10 @@ def entry_point() -> None:
     sys.exit(status)
 
 
-def _with_defaults_of(argv: list[str]) -> Callable[..., int]:
-    """`train`, with the values of the experiment file as the defaults of its flags."""
-    if len(argv) < 2 or argv[0] != "train" or argv[1].startswith("-"):
-        return train
-    return functools.partial(train, config=load_experiment(argv[1]), words=tuple(argv[1:]))
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # standard error may be closed, or full
+        print(f"cnn-jax: {text}", file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    print(f"cnn-jax: warning: {message}", file=sys.stderr)
+    _say(f"warning: {message}")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg, subcommand
 
-from cnn_jax.cli.flags import Debug, Json, print_figures
+from cnn_jax.cli.flags import Debug, Json, check_range, print_figures
+from cnn_jax.cli.output import console
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -29,7 +30,6 @@ def list_(root: Root = None, json: Json = False, debug: Debug = False) -> int:
 
 
 def _print_sets(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("name", "prepared", "image", "classes", "examples", "mean", "std", box=None)
@@ -40,8 +40,9 @@ def _print_sets(rows: list[dict[str, Any]]) -> None:
         height, width, channels = row["image_shape"]
         shape = f"{height}×{width}×{channels}" if height else "files"
         table.add_row(row["name"], row["version"] or "no", shape, str(row["num_classes"]), splits, mean, std)
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else 140).print(table)  # a file has room
+    out = console()
+    out.width = out.width if sys.stdout.isatty() else 140  # a file has room
+    out.print(table)
 
 
 def prepare(
@@ -85,6 +86,7 @@ def show(
     """Draw labelled examples, before and after augmentation."""
     from cnn_jax.data import draw_examples, draw_gallery, load_dataset
 
+    check_range("--columns", columns, 1, most=100)
     dataset = load_dataset(name, split, root=root, folder=folder, augment=("resize(128)",), on_error="skip")
     if augment:
         draw_examples(dataset, out, augment=augment, columns=columns)
@@ -107,9 +109,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # Not the console's own question: it takes FORCE_COLOR for a terminal.
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         tasks: dict[str, TaskID] = {}
 
         def report(split: str, done: int, total: int) -> None:

@@ -1,12 +1,16 @@
 """Flags that several commands share, and how figures are printed."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from tyro.conf import arg
+
+from cnn_jax.cli.output import drop_output
+from cnn_jax.config import ConfigError
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Json = Annotated[Flag, arg(help="Print the figures as one JSON object, the last line of standard output.")]
@@ -18,10 +22,24 @@ RunFolder = Annotated[Path, arg(metavar="RUN", help="A run folder that `train` o
 Step = Annotated[str, arg(help="latest, best (on the validation split) or the number of a saved step.")]
 
 
+def check_range(flag: str, value: int | None, least: int, most: int = 2**31 - 1) -> None:
+    """Refuses a number that is out of range; None, a flag that was not given, is in it.
+
+    Raises:
+      ConfigError: naming the flag and its range.
+    """
+    if value is not None and not least <= value <= most:
+        raise ConfigError(f"`{flag}` is {value}: it must be from {least} to {most}.")
+
+
 def print_figures(figures: Any, as_json: bool, show: Callable[[], None]) -> int:
     """Prints one JSON object, or whatever `show` prints for people; returns the exit status 0."""
-    if as_json:
-        print(json.dumps(figures))
-    else:
-        show()
+    try:
+        if as_json:
+            print(json.dumps(figures))
+        else:
+            show()
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `| head`: the work is done, and its reader has seen enough
+        drop_output()
     return 0

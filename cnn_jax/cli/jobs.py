@@ -1,5 +1,7 @@
 """Trainings elsewhere: the command launch, several processes on this machine, and train --executor, a cluster's job."""
 
+import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, print_figures
+from cnn_jax.cli.binding import given
+from cnn_jax.cli.flags import Debug, check_range, print_figures
 from cnn_jax.config import ConfigError
 from cnn_jax.parallel import JobSize, submit
 
@@ -26,12 +29,44 @@ def launch(
     from cnn_jax.parallel import launch
 
     words = command[1:] if command[:1] == ("train",) else command
-    if processes < 1 or restarts < 0 or not words:
+    if not words:
         raise ConfigError(
-            "launch needs a positive number of processes and a training command, "
-            "e.g. `cnn-jax launch --processes 2 train experiments/digits_lenet.py`."
+            "launch needs a training command, e.g. `cnn-jax launch --processes 2 train experiments/digits_lenet.py`."
         )
+    check_range("--processes", processes, 1, _PROCESSES_PER_CORE * (os.cpu_count() or 1))
+    check_range("--restarts", restarts, 0)
+    for flag in sorted(given(words)):
+        if flag == "--executor" or flag.startswith("--job."):
+            raise ConfigError(f"`{flag}` sends a training elsewhere, and launch keeps it here; give one of the two.")
+        if flag in _PROCESS_FLAGS:
+            raise ConfigError(f"`{flag}` is set by launch; leave it out.")
     return launch([sys.executable, "-m", "cnn_jax", "train", *words], processes=processes, restarts=restarts)
+
+
+# More than that and the processes take longer to meet than to train: it is surely a slip.
+_PROCESSES_PER_CORE = 16
+
+_PROCESS_FLAGS = tuple(
+    f"--parallel.{key}" for key in ("distributed", "no-distributed", "coordinator", "num-processes", "process-id")
+)
+
+
+def check_job(executor: Literal["slurm", "local"] | None, size: JobSize) -> None:
+    """Refuses a size that no job has, and what the executor has no use for.
+
+    Raises:
+      ConfigError: naming the flag.
+    """
+    for field in dataclasses.fields(JobSize):
+        flag, value = f"--job.{field.name.replace('_', '-')}", getattr(size, field.name)
+        if isinstance(value, int):
+            check_range(flag, value, 0 if field.name == "gpus_per_node" else 1)
+        if value == field.default:
+            continue
+        if executor is None:
+            raise ConfigError(f"`{flag}` has no effect without a job; add `--executor slurm`, or leave it out.")
+        if executor == "local" and field.name not in ("processes_per_node", "minutes"):
+            raise ConfigError(f"`{flag}` has no effect with `--executor local`, which stays here; leave it out.")
 
 
 def send(words: Sequence[str], executor: Literal["slurm", "local"], size: JobSize, as_json: bool) -> int:

@@ -1,12 +1,18 @@
 """The commands about networks: models, summary, bench."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, Json, ReturnMemory, print_figures
+from cnn_jax.cli.flags import Debug, Json, ReturnMemory, check_range, print_figures
+from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
+
+# Pixels a side; the pixels of an image are counted in 32 bits.
+LARGEST_IMAGE = 2**15
 
 
 def models(json: Json = False, debug: Debug = False) -> int:
@@ -30,15 +36,16 @@ def summary(
 
     if not models:
         raise ConfigError("summary needs the name of at least one network; `cnn-jax models` lists them.")
-    summaries = [summarize(name, image_size, classes) for name in models]
+    check_range("--image-size", image_size, 1, LARGEST_IMAGE)
+    check_range("--classes", classes, 1)
+    with _usage():
+        summaries = [summarize(name, image_size, classes) for name in models]
     figures = summaries[0].as_dict() if len(summaries) == 1 else {"models": [s.as_dict() for s in summaries]}
 
     def show() -> None:
-        from rich.console import Console
-
-        console = Console()
-        console.width = max(console.width, 120)  # a table with its columns cut off says nothing
-        console.print(layer_table(summaries[0]) if len(summaries) == 1 else comparison_table(summaries))
+        out = console()
+        out.width = max(out.width, 120)  # a table with its columns cut off says nothing
+        out.print(layer_table(summaries[0]) if len(summaries) == 1 else comparison_table(summaries))
 
     return print_figures(figures, json, show)
 
@@ -58,5 +65,18 @@ def bench(
     """Time one training step: forward, backward, SGD with Nesterov momentum, BatchNorm statistics and dropout."""
     from cnn_jax.training.bench import time_steps
 
-    times = asdict(time_steps(model, batch=batch, image_size=image_size, dtype=dtype, conv=conv, steps=steps))
+    check_range("--batch", batch, 1)
+    check_range("--image-size", image_size, 1, LARGEST_IMAGE)
+    check_range("--steps", steps, 1)
+    with _usage():
+        times = asdict(time_steps(model, batch=batch, image_size=image_size, dtype=dtype, conv=conv, steps=steps))
     return print_figures(times, json, lambda: print("\n".join(f"{k:16} {v}" for k, v in times.items())))
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """A network that does not exist, or that does not take these images, is a mistaken command line."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

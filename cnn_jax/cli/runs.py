@@ -1,14 +1,17 @@
 """The commands about runs: train, eval, predict, diff."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, Flag, Json, ReturnMemory, RunFolder, Step, print_figures
-from cnn_jax.cli.jobs import send
-from cnn_jax.config import Config
+from cnn_jax.cli.binding import check_length
+from cnn_jax.cli.flags import Debug, Flag, Json, ReturnMemory, RunFolder, Step, check_range, print_figures
+from cnn_jax.cli.jobs import check_job, send
+from cnn_jax.cli.output import console
+from cnn_jax.config import Config, ConfigError
 from cnn_jax.parallel import JobSize
 
 Experiment = Annotated[
@@ -36,6 +39,8 @@ def train(
     debug: Debug = False,
 ) -> int:
     """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
+    check_length(config, words)
+    check_job(executor, job)
     if executor is not None:
         return send(words, executor, job, json)
 
@@ -75,9 +80,16 @@ def predict(
     debug: Debug = False,
 ) -> int:
     """Classify image files: the most probable classes of each."""
-    from cnn_jax.training import predict
+    from cnn_jax.training import UnreadableImages, predict
 
-    predictions = predict(run, images, top=top, step=step)
+    check_range("--top", top, 1, most=sys.maxsize)
+    if not images:
+        raise ConfigError("predict needs at least one image file, after the run folder.")
+    fault = None
+    try:
+        predictions = predict(run, images, top=top, step=step)
+    except UnreadableImages as error:
+        predictions, fault = error.predictions, error
 
     def show() -> None:
         for p in predictions:
@@ -85,7 +97,10 @@ def predict(
             for name, probability in zip(p["classes"], p["probabilities"], strict=True):
                 print(f"  {probability:7.2%}  {name}")
 
-    return print_figures({"predictions": predictions}, json, show)
+    status = print_figures({"predictions": predictions}, json, show)
+    if fault is not None:
+        raise fault
+    return status
 
 
 def diff(left: RunFolder, right: RunFolder, /, json: Json = False, debug: Debug = False) -> int:
@@ -104,15 +119,11 @@ def diff(left: RunFolder, right: RunFolder, /, json: Json = False, debug: Debug 
 
 
 def _print_evaluation(figures: dict[str, Any], title: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    console.print(
-        f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}", soft_wrap=True
-    )
+    print(f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}")
     if left_out := figures.get("skipped_files"):
-        console.print(f"files of the data set left out, which could not be decoded: {left_out}", soft_wrap=True)
+        print(f"files of the data set left out, which could not be decoded: {left_out}")
     table = Table("measure", "value")
     table.columns[1].justify = "right"
     for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
@@ -121,4 +132,4 @@ def _print_evaluation(figures: dict[str, Any], title: str) -> None:
         table.add_row(name, f"{figures[key]:.4f}")
     for name, value in figures["per_class"].items():
         table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
-    console.print(table)
+    console().print(table)

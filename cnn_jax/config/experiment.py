@@ -18,6 +18,7 @@ from cnn_jax.config.flat import check_types, nearest
 from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
 from cnn_jax.models.options import ModelOptions
 from cnn_jax.own_modules import find_own
+from cnn_jax.paths import local_path
 
 # The modules beside an experiment file that were imported from there, by its folder.
 _NEIGHBOURS: dict[Path, dict[str, types.ModuleType]] = {}
@@ -34,7 +35,7 @@ def load_experiment(path: Path | str) -> Config:
       ConfigError: when the file is missing or cannot be read, has no `config()`, or `config()` does not make a valid
         Config.
     """
-    path = Path(path)
+    path = local_path(path, "EXPERIMENT", utf8=False)
     content = _read(path)
     folder = path.parent.absolute()
     _NEIGHBOURS.pop(folder, None)  # they may have changed since

@@ -111,7 +111,8 @@ class OptimConfig:
     label_smoothing: float = 0.0
     """The part of the target spread evenly over all classes (Szegedy et al. 2016, section 7)."""
     ema_decay: float | None = None
-    """Evaluate an exponential moving average of the parameters with this decay; None evaluates the last ones."""
+    """Evaluate an exponential moving average of the parameters and BatchNorm's statistics with this decay; in the first
+    steps, t of them made, with (1 + t) / (10 + t) if that is less. None evaluates the last ones."""
     freeze: str | None = None
     """Parameters that stay as they start: a regular expression for the beginning of their names, e.g. "stem|stage1", or
     "(?!head)" for all but the classifier. A frozen BatchNorm keeps its running averages; None trains everything."""

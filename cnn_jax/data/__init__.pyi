@@ -15,6 +15,7 @@ from .dataset import DatasetInfo as DatasetInfo
 from .decoding.images import fit_image as fit_image
 from .decoding.images import read_image as read_image
 from .describe import describe_dataset as describe_dataset
+from .errors import ChoiceError as ChoiceError
 from .errors import DataError as DataError
 from .errors import UnpreparedError as UnpreparedError
 from .gallery import draw_examples as draw_examples

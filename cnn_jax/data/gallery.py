@@ -7,6 +7,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from ..paths import local_path
 from .augmentation.augment import apply_augment, parse_augment
 from .augmentation.mix import apply_mix, parse_mix
 from .dataset import Dataset
@@ -116,7 +117,7 @@ def _draw(rows: list[tuple[str, np.ndarray]], titles: list[str], out: str | os.P
                 place.set_title(titles[column], fontsize=8)
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     figure.suptitle(heading, fontsize=10)
-    path = Path(out)
+    path = local_path(out, "--out", utf8=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return path

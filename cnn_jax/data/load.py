@@ -11,11 +11,12 @@ import numpy as np
 from .dataset import ArrayDataset, Dataset, DatasetInfo
 from .decoding.encoded import EncodedDataset
 from .decoding.host_crop import parse_host_crop
-from .errors import DataError
+from .errors import ChoiceError, DataError
 from .interpolation import Interpolation
-from .order import stratified_hold_out
+from .order import hold_out_part
 from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
 from .store.arrays import load_arrays
+from .store.checksums import find_damage
 from .store.fingerprint import Report, stored_fingerprint
 from .store.prepare import prepare_set, skipped_files, unprepared
 from .store.root import data_root, find_prepared
@@ -61,13 +62,17 @@ def load_dataset(
 
     Raises:
         UnpreparedError: where the set must be prepared first; the message is the command.
-        DataError: for an unknown name or split, an empty split, or a fraction for a set that needs none.
+        ChoiceError: for an unknown name or split, an empty split, or a fraction for a set that needs none.
     """
     if name == "folder" and folder is None:
-        raise DataError("the data set `folder` needs to know which; name it with `data.folder`.")
+        raise ChoiceError("the data set `folder` needs to know which; name it with `data.folder`.")
+    if name != "folder" and folder is not None:
+        raise ChoiceError(f"a folder has no effect with the data set {name}; name `folder`, or leave {folder} out.")
     known = known_set(name) if folder is None else folder_set(folder)
     stored = _stored_split(known, split, validation_fraction)
     prepared = _find(known, root, on_error)
+    if damaged := find_damage(prepared):
+        raise DataError(f"{damaged} is not as it was written; remove {prepared} and prepare the set again.")
     skipped = skipped_files(prepared)
     if skipped and on_error == "fail":
         raise DataError(
@@ -75,6 +80,11 @@ def load_dataset(
             "mend them, or accept it with on_error=skip."
         )
     images, labels, about = load_arrays(prepared, stored)
+    if len(about.class_names) < 2:
+        raise DataError(
+            f"{folder or name} has one class, {about.class_names[0]}; a classifier needs two or more: an image lies in "
+            "CLASS/IMAGE below it, with a folder for each class."
+        )
     rows = None
     if stored == "train":
         rows = _fold(prepared, name) if "/fold" in name else None
@@ -95,7 +105,7 @@ def load_dataset(
         interpolation=interpolation,
     )
     if not info.num_examples:
-        raise DataError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
+        raise ChoiceError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
     if images is not None:
         return ArrayDataset(images, labels, info, rows=rows)
     return EncodedDataset(
@@ -153,14 +163,14 @@ def _stored_split(known: KnownSet, split: str, validation_fraction: float | None
     """Which stored split holds the examples of `split`."""
     extra = [other for other in known.splits if other not in SPLITS and other != known.test]
     if split not in SPLITS and split not in extra:
-        raise DataError(f"unknown split {split!r}; {known.name} has {', '.join((*SPLITS, *extra))}.")
+        raise ChoiceError(f"unknown split {split!r}; {known.name} has {', '.join((*SPLITS, *extra))}.")
     if known.has_validation and validation_fraction is not None:
-        raise DataError(
+        raise ChoiceError(
             f"{known.name} has a validation split of its own; "
             f"leave `validation_fraction` unset, got {validation_fraction}."
         )
     if validation_fraction is not None and not 0 <= validation_fraction < 1:
-        raise DataError(f"`validation_fraction` must be in [0, 1), got {validation_fraction}.")
+        raise ChoiceError(f"`validation_fraction` must be in [0, 1), got {validation_fraction}.")
     if split == "test":
         return known.test
     return "train" if split == "validation" and not known.has_validation else split
@@ -171,7 +181,7 @@ def _fold(prepared: Path, name: str) -> np.ndarray:
     folds = json.loads((prepared / FOLDS).read_text()) if (prepared / FOLDS).exists() else {}
     fold = name.rpartition("/")[2]
     if fold not in folds:
-        raise DataError(
+        raise ChoiceError(
             f"{name.rpartition('/')[0]} has {'the folds ' + ', '.join(folds) if folds else 'no folds'}, not {fold}."
         )
     return np.asarray(folds[fold])
@@ -180,5 +190,5 @@ def _fold(prepared: Path, name: str) -> np.ndarray:
 def _share(split: str, labels: np.ndarray, rows: np.ndarray | None, fraction: float) -> np.ndarray | None:
     """The rows of the stored training split (of `rows`, where given) that `split`, train or validation, is made of."""
     rows = np.arange(len(labels)) if rows is None else rows
-    held_out = stratified_hold_out(labels[rows], round(fraction * len(rows)))
+    held_out = hold_out_part(labels[rows], fraction)
     return rows[held_out] if split == "validation" else np.delete(rows, held_out)

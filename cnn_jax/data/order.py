@@ -26,10 +26,15 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int
     Args:
         first: the place of the first word in the stream, a multiple of 4.
 
+    Raises:
+        ValueError: for a seed beyond 0 … 2⁶⁴ − 1, which another would repeat.
+
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
+    if not 0 <= seed < _WORD:
+        raise ValueError(f"`seed` must lie from 0 to 2**64 - 1, got {seed}.")
     generator = np.random.Philox(
-        key=np.array([seed % _WORD, stream % _WORD], np.uint64),
+        key=np.array([seed, stream % _WORD], np.uint64),
         counter=np.array([first // 4, 0, 0, purpose], np.uint64),
     )
     return generator.random_raw(count)
@@ -89,3 +94,16 @@ def stratified_hold_out(
     starts = np.cumsum(sizes) - sizes
     chosen = [by_class[start : start + n] for start, n in zip(starts, quota, strict=True)]
     return np.sort(np.concatenate(chosen)) if len(classes) else np.zeros(0, int)
+
+
+def hold_out_part(labels: Int[np.ndarray, " n"], fraction: float) -> Int[np.ndarray, " m"]:
+    """`stratified_hold_out` of a fraction, in [0, 1), that leaves every class an example to be trained on.
+
+    So a class of one example is not held out at all, and there may be fewer than the fraction.
+    """
+    chosen = stratified_hold_out(labels, round(fraction * len(labels)))
+    sizes = np.bincount(labels, minlength=1)
+    taken = np.bincount(labels[chosen], minlength=len(sizes))
+    emptied = np.flatnonzero((taken == sizes) & (sizes > 0))
+    back = [np.flatnonzero(labels[chosen] == label)[-1] for label in emptied]
+    return np.delete(chosen, back)

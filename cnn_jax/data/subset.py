@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from .dataset import Dataset, DatasetInfo
-from .errors import DataError
+from .errors import ChoiceError
 from .order import LABEL_NOISE, SUBSET, random_words
 
 
@@ -53,22 +53,22 @@ def take_subset(
 ) -> Dataset:
     """The data set changed as asked, or itself where nothing is asked.
 
-    Smaller subsets of one seed lie within larger ones, and noise of a lower rate within noise of a higher rate (those
-    labels are equally wrong), so a sweep changes one thing at a time.
+    Smaller subsets of one seed lie within larger ones, and on one subset noise of a lower rate lies within noise of a
+    higher rate (those labels are equally wrong), so a sweep changes one thing at a time.
 
     Args:
         examples_per_class: keeps that many of each class.
         class_fractions: keeps this part of each class, in label order, rounded to whole examples; empty keeps all.
-        label_noise: the part of the examples, over all classes, whose label becomes one of the others, uniformly.
+        label_noise: the part of the kept examples, over all classes, whose label becomes one of the others, uniformly.
 
     Raises:
-        DataError: where a class has fewer examples than asked for, or a fraction or rate is not in 0..1.
+        ChoiceError: where a class has fewer examples than asked for, or a fraction or rate is not in 0..1.
     """
     if examples_per_class is None and not class_fractions and label_noise == 0:
         return dataset
     num_classes, labels = dataset.info.num_classes, dataset.labels
     rows = _keep(labels, _quotas(labels, num_classes, examples_per_class, class_fractions), seed)
-    return Subset(dataset, rows, noisy_labels(labels, num_classes, label_noise, seed)[rows])
+    return Subset(dataset, rows, noisy_labels(labels, num_classes, label_noise, seed, rows=rows)[rows])
 
 
 def _quotas(
@@ -79,19 +79,19 @@ def _quotas(
     quotas = sizes
     if examples_per_class is not None:
         if not 1 <= examples_per_class <= sizes.min():
-            raise DataError(
+            raise ChoiceError(
                 f"`examples_per_class` must be from 1 to {sizes.min()}, the size of the smallest class, "
                 f"got {examples_per_class}."
             )
         quotas = np.full(num_classes, examples_per_class)
     if class_fractions:
         if len(class_fractions) != num_classes or not all(0 <= fraction <= 1 for fraction in class_fractions):
-            raise DataError(
+            raise ChoiceError(
                 f"`class_fractions` must be {num_classes} numbers from 0 to 1, got {tuple(class_fractions)}."
             )
         quotas = np.rint(quotas * np.asarray(class_fractions)).astype(int)
     if not quotas.sum():
-        raise DataError(f"`class_fractions` {tuple(class_fractions)} leave no example.")
+        raise ChoiceError(f"`class_fractions` {tuple(class_fractions)} leave no example.")
     return quotas
 
 
@@ -104,12 +104,21 @@ def _keep(labels: np.ndarray, quotas: np.ndarray, seed: int) -> np.ndarray:
     return np.sort(by_class[rank < quotas[ordered]])
 
 
-def noisy_labels(labels: Int[np.ndarray, " n"], num_classes: int, rate: float, seed: int) -> Int[np.ndarray, " n"]:
-    """Change round(rate · n) labels to another class, each other class equally likely."""
+def noisy_labels(
+    labels: Int[np.ndarray, " n"],
+    num_classes: int,
+    rate: float,
+    seed: int,
+    *,
+    rows: Int[np.ndarray, " m"] | None = None,
+) -> Int[np.ndarray, " n"]:
+    """Change round(rate · m) of the labels at `rows` (None: all) to another class, each other class equally likely."""
     if not 0 <= rate <= 1:
-        raise DataError(f"`label_noise` must be from 0 to 1, got {rate}.")
+        raise ChoiceError(f"`label_noise` must be from 0 to 1, got {rate}.")
     order = np.argsort(random_words(seed, 0, len(labels), purpose=LABEL_NOISE), kind="stable")
-    chosen = order[: round(rate * len(labels))]
+    if rows is not None:
+        order = order[np.isin(order, rows)]
+    chosen = order[: round(rate * len(order))]
     steps = random_words(seed, 1, len(labels), purpose=LABEL_NOISE)[chosen] % np.uint64(max(num_classes - 1, 1))
     changed = labels.copy()
     changed[chosen] = (labels[chosen] + 1 + steps.astype(np.int64)) % num_classes

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions
 from cnn_jax.modules import ConvUnit, Dropout, Inception
-from cnn_jax.ops import adaptive_avg_pool, avg_pool, local_response_norm, max_pool
+from cnn_jax.ops import adaptive_avg_pool, avg_pool, global_avg_pool, local_response_norm, max_pool
 
 PUBLISHED = ModelOptions(
     activation="relu",
@@ -74,7 +74,7 @@ class GoogLeNet(Network):
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
-        """Logits of images of any size."""
+        """Logits of images of at least 15×15, or 31×31 where the fourth pooling takes 3×3 windows."""
         options, layers = self.options, self.layers(epsilon=1e-3)
         pool = max_pool if options.pool == "max" else avg_pool
         damp = local_response_norm if self.response_norm else (lambda x: x)
@@ -82,7 +82,8 @@ class GoogLeNet(Network):
         def unit(name: str, features: int, window: int, x: Array, strides: int = 1) -> Array:
             return ConvUnit(layers, self.scaled(features), window, strides, window // 2, name=name)(x, train)
 
-        x = damp(pool(unit("conv1", 64, 7, self.take(images), strides=2), 3, 2, ceil_mode=True))
+        x = self.take(images, minimum_size=15 if self.last_window == 2 else 31)
+        x = damp(pool(unit("conv1", 64, 7, x, strides=2), 3, 2, ceil_mode=True))
         x = damp(unit("conv3", 192, 3, unit("conv2", 64, 1, x)))
         x = self.expose("stem", pool(x, 3, 2, ceil_mode=True))
         for name, channels in BLOCKS.items():
@@ -102,7 +103,7 @@ class GoogLeNet(Network):
                 x = pool(x, 3, 2, ceil_mode=True)
             if name == "4e":
                 x = pool(x, self.last_window, 2, ceil_mode=True)
-        x = self.expose("pool", x.mean((1, 2)))
+        x = self.expose("pool", global_avg_pool(x))
         return self.classify(self.dropout("dropout", x, train))
 
     def auxiliary(self, name: str, x: Array, train: bool) -> None:

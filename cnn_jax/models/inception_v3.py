@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions
 from cnn_jax.modules import ConvUnit, Layers
-from cnn_jax.ops import avg_pool, max_pool
+from cnn_jax.ops import avg_pool, global_avg_pool, max_pool
 
 PUBLISHED = ModelOptions(
     activation="relu", norm="batch", init="he", width=1.0, dropout=0.5, variant="published", aux=False, remat=False
@@ -149,7 +149,7 @@ class InceptionV3(Network):
                 self.expose(f"stage{int(name[0]) - 4}", x)
             if name == "6e" and self.aux_weight and (train or self.is_initializing()):
                 self.auxiliary(x, train)
-        x = self.expose("pool", x.mean((1, 2)))
+        x = self.expose("pool", global_avg_pool(x))
         return self.classify(self.dropout("dropout", x, train))
 
     def auxiliary(self, x: Array, train: bool) -> None:
@@ -161,4 +161,4 @@ class InceptionV3(Network):
             )
         x = ConvUnit(layers, self.scaled(128), 1, name="aux1_conv0")(avg_pool(x, 5, 3), train)
         x = ConvUnit(layers, self.scaled(768), 5, padding="VALID", name="aux1_conv1")(x, train)
-        self.expose("aux1", layers.head(self.num_classes, name="aux1_head")(x.mean((1, 2))))
+        self.expose("aux1", layers.head(self.num_classes, name="aux1_head")(global_avg_pool(x)))

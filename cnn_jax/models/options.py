@@ -5,7 +5,7 @@ import difflib
 from typing import Any, Literal, get_args, get_type_hints
 
 # How BatchNorm takes its statistics is no matter of the architecture, so every model accepts these fields.
-_EVERYWHERE = ("axis_name", "ghost_batch", "frozen_norm")
+_EVERYWHERE = ("axis_name", "ghost_batch", "frozen_norm", "unbiased_running_var")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,8 @@ class ModelOptions:
     """BatchNorm statistics over groups of so many examples."""
     frozen_norm: bool | None = None
     """BatchNorm uses its running averages in training too, and leaves them alone."""
+    unbiased_running_var: bool | None = None
+    """BatchNorm's running variance is divided by n − 1, as PyTorch's, and not by n."""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(ModelOptions).items():

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions
 from cnn_jax.modules import BasicBlock, Bottleneck
-from cnn_jax.ops import avg_pool, max_pool
+from cnn_jax.ops import avg_pool, global_avg_pool, max_pool
 
 PUBLISHED = ModelOptions(
     activation="relu",
@@ -54,7 +54,7 @@ class ResNet(Network):
             for block in range(1, depth + 1):
                 x = self.block(stage, block, x, train)
             self.expose(f"stage{stage}", x)
-        x = self.expose("pool", x.mean((1, 2)))
+        x = self.expose("pool", global_avg_pool(x))
         return self.classify(self.dropout("dropout", x, train))
 
     def stem(self, x: Array, train: bool) -> Array:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from cnn_jax.models.network import Network
 from cnn_jax.models.options import ModelOptions
 from cnn_jax.modules import PreActivationBlock
-from cnn_jax.ops import avg_pool, max_pool
+from cnn_jax.ops import avg_pool, global_avg_pool, max_pool
 
 PUBLISHED = ModelOptions(
     activation="relu",
@@ -59,7 +59,7 @@ class ResNetV2(Network):
                 x = self.block(stage, block, x, train)
             self.expose(f"stage{stage}", x)
         x = layers.activate(layers.normalize("last_norm", x, train=train))
-        x = self.expose("pool", x.mean((1, 2)))
+        x = self.expose("pool", global_avg_pool(x))
         return self.classify(x if self.dropout_in_blocks else self.dropout("dropout", x, train))
 
     def stem(self, x: Array) -> Array:

@@ -3,13 +3,20 @@
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+
+def _in_full_precision(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """The function in float32 or wider, rounded once: half precision would round its constants, such as a slope."""
+    return lambda x: function(x.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
+
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
-    "leaky_relu": nn.leaky_relu,  # slope 0.01
+    "leaky_relu": _in_full_precision(nn.leaky_relu),  # slope 0.01
     "elu": nn.elu,
-    "gelu": nn.gelu,  # the tanh approximation
+    "gelu": _in_full_precision(nn.gelu),  # the tanh approximation
     "silu": nn.silu,
     "tanh": nn.tanh,
     "sigmoid": nn.sigmoid,

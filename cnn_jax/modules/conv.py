@@ -8,7 +8,7 @@ from flax.typing import Initializer
 from jaxtyping import Array, Float
 
 from cnn_jax.modules.initializers import INITIALIZERS
-from cnn_jax.ops import conv2d
+from cnn_jax.ops import add_bias, conv2d
 
 Pair = int | tuple[int, int]
 Padding = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -71,5 +71,5 @@ class Conv(nn.Module):
         )
         if self.use_bias:
             bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
-            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+            y = add_bias(y, bias)
         return y

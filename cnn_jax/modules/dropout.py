@@ -28,7 +28,9 @@ class Dropout(nn.Module):
         if not train or self.rate == 0.0:
             return x
         kept = bernoulli_rows(self.make_rng("dropout"), 1.0 - self.rate, self.dropped(x))
-        return jnp.where(kept, x / (1.0 - self.rate), jnp.zeros_like(x))
+        # 0.9 is no number of half precision: there the scaled values would all be 0.2 % too large.
+        scaled = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) / (1.0 - self.rate)).astype(x.dtype)
+        return jnp.where(kept, scaled, jnp.zeros_like(x))
 
 
 class DropPath(Dropout):

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from cnn_jax.modules.activations import activate
 from cnn_jax.modules.conv import Conv, Padding, Pair
+from cnn_jax.modules.dense import Dense
 from cnn_jax.modules.initializers import initializer
 from cnn_jax.modules.norm import BatchNorm, GroupNorm
 
@@ -27,7 +28,7 @@ class Layers:
       activation: a key of `ACTIVATIONS`.
       norm: "batch", "group" (32 groups), "layer" (one group) or "none" (then the convolutions have biases instead).
       init: a key of `INITIALIZERS`.
-      epsilon, axis_name, ghost_batch, frozen: as in `BatchNorm`.
+      epsilon, unbiased_running_var, axis_name, ghost_batch, frozen: as in `BatchNorm`.
       remat: whether blocks forget their activations in the forward pass and compute them again in the backward pass.
     """
 
@@ -36,6 +37,7 @@ class Layers:
     norm: str = "batch"
     init: str = "he"
     epsilon: float = 1e-5
+    unbiased_running_var: bool = False
     axis_name: str | None = None
     ghost_batch: int | None = None
     frozen: bool = False
@@ -68,17 +70,17 @@ class Layers:
             name=name,
         )
 
-    def dense(self, name: str, features: int, *, bias_value: float = 0.0) -> nn.Dense:
+    def dense(self, name: str, features: int, *, bias_value: float = 0.0) -> Dense:
         """A fully connected layer called `name`."""
         return self._dense(name, features, self.dtype, self.init, bias_value)
 
-    def head(self, num_classes: int, name: str = "head") -> nn.Dense:
+    def head(self, num_classes: int, name: str = "head") -> Dense:
         """The classifier, in the parameters' dtype. No ReLU follows it, so He's factor of two goes."""
         init = "lecun" if self.init == "he" else self.init
         return self._dense(name, num_classes, parameter_dtype(self.dtype), init)
 
-    def _dense(self, name: str, features: int, dtype: Any, init: str, bias_value: float = 0.0) -> nn.Dense:
-        return nn.Dense(
+    def _dense(self, name: str, features: int, dtype: Any, init: str, bias_value: float = 0.0) -> Dense:
+        return Dense(
             features,
             dtype=dtype,
             param_dtype=parameter_dtype(self.dtype),
@@ -97,6 +99,7 @@ class Layers:
             case "batch":
                 return BatchNorm(
                     epsilon=self.epsilon,
+                    unbiased_running_var=self.unbiased_running_var,
                     axis_name=self.axis_name,
                     ghost_batch=self.ghost_batch,
                     frozen=self.frozen,

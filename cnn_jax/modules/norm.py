@@ -42,7 +42,11 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *spatial c"], *, train: bool) -> Float[Array, "n *spatial c"]:
-        """Normalises `x`, keeping its dtype; raises ValueError when `ghost_batch` does not divide the batch."""
+        """Normalises `x`, keeping its dtype.
+
+        Raises:
+          ValueError: when `ghost_batch` does not divide the batch, or a channel has one value to learn statistics from.
+        """
         shape = (x.shape[-1],)
         scale = self.param("scale", self.scale_init, shape, self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), shape, self.param_dtype)
@@ -99,6 +103,11 @@ class GroupNorm(nn.Module):
         """Normalises images `x`; the arithmetic is in the parameters' dtype, the result in that of `x`."""
         channels = x.shape[-1]
         groups = math.gcd(self.groups, channels)
+        if x.shape[1:3] == (1, 1) and groups == channels:
+            raise ValueError(
+                f"`GroupNorm` needs more than one value a group, got maps of 1×1 with {channels} channels in {groups} "
+                "groups: each value is its own mean. Use fewer groups or larger images."
+            )
         scale = self.param("scale", self.scale_init, (channels,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), self.param_dtype)
         grouped = x.astype(self.param_dtype).reshape(*x.shape[:3], groups, channels // groups)

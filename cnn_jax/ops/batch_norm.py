@@ -46,8 +46,8 @@ def batch_norm(
         The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.
 
     Raises:
-        ValueError: when parameters and activations disagree about the channels, or one value a channel is all there
-            is for an unbiased variance.
+        ValueError: when parameters and activations disagree about the channels, or a channel has one value, or none,
+            to take statistics of: one value is its own mean, whatever the image.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1.
 
@@ -63,6 +63,13 @@ def batch_norm(
             raise ValueError(f"`batch_norm.{name}` must be {x.shape[-1:]}, one value a channel, got {value.shape}.")
     if not train:
         return normalize(x, running_mean, running_var, scale, bias, epsilon), (running_mean, running_var)
+    count = x.size // x.shape[-1] * (1 if axis_name is None else lax.axis_size(axis_name))
+    if isinstance(count, int) and count < 2:  # and no symbol of `jax.export`
+        raise ValueError(
+            f"`batch_norm` in training needs more than one value a channel, got activations {x.shape}: statistics of "
+            f"{'one value' if count else 'no value'} say nothing. Use a larger batch, micro-batch or ghost batch, "
+            "larger images, or frozen statistics."
+        )
     if axis_name is None and current_implementation() == "auto":
         one, zero = jnp.ones(x.shape[-1:], sum_dtype(x)), jnp.zeros(x.shape[-1:], sum_dtype(x))
         y, mean, var = batch_norm_with_own_gradient(
@@ -72,9 +79,6 @@ def batch_norm(
         mean, var = batch_statistics(x, axis_name)
         y = normalize(x, mean, var, scale, bias, epsilon)
     if unbiased_running_var:
-        count = x.size // x.shape[-1] * (1 if axis_name is None else lax.axis_size(axis_name))
-        if count < 2:
-            raise ValueError("`batch_norm`: an unbiased variance needs at least two values a channel, got one.")
         var = var * (count / (count - 1))
     new_mean, new_var = (
         momentum * old + (1 - momentum) * new.astype(old.dtype)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from .forward_mode import reverse_mode_only
 from .materialize import materialize_on_cpu
 from .normalize import as_row, batch_statistics, normalize
 from .precision import sum_dtype
@@ -14,7 +15,7 @@ from .varying import sum_to_vary_as
 type Saved = tuple[Array, Array, Array, Array, Array]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@reverse_mode_only
 def batch_norm_with_own_gradient(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
     """Return the normalised activations and the batch's mean and biased variance.
 
@@ -22,14 +23,20 @@ def batch_norm_with_own_gradient(x: Array, scale: Array, bias: Array, epsilon: f
 
         dbias = sum g,   dscale = r sum g z,   dx = scale r (g - dbias / N - z r dscale / N),
 
-    and those of the statistics themselves add dmean / N and 2 z dvar / N to dx.
+    and those of the statistics themselves add dmean / N and 2 z dvar / N to dx. Forward mode needs
+    `implementation("xla")`.
     """
+    return _batch_norm(x, scale, bias, epsilon)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _batch_norm(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
     mean, var = batch_statistics(x)
     return normalize(x, mean, var, scale, bias, epsilon), mean, var
 
 
 def _forward(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[tuple[Array, Array, Array], Saved]:
-    y, mean, var = batch_norm_with_own_gradient(x, scale, bias, epsilon)
+    y, mean, var = _batch_norm(x, scale, bias, epsilon)
     return (y, mean, var), (x, scale, bias, mean, var)
 
 
@@ -49,4 +56,4 @@ def _backward(epsilon: float, saved: Saved, cotangents: tuple[Array, Array, Arra
     return sum_to_vary_as(dx.astype(x.dtype), x), sum_to_vary_as(dscale, scale), sum_to_vary_as(dbias, bias)
 
 
-batch_norm_with_own_gradient.defvjp(_forward, _backward)
+_batch_norm.defvjp(_forward, _backward)

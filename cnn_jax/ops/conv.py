@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .conv_cpu import conv_with_own_gradients, xla_conv
+from .conv_cpu import conv_with_own_gradients
 from .conv_products import im2col_conv, matmul_conv
 from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
 from .implementation import current_implementation
+from .xla_conv import settled, xla_conv
 
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
     "auto": conv_with_own_gradients,
@@ -46,7 +48,7 @@ def conv2d(
 
     Raises:
         ValueError: for sizes that do not belong together.
-        TypeError: when the dtypes differ.
+        TypeError: when the dtypes differ; in forward mode (`jax.jvp`), which needs `implementation("xla")`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -57,8 +59,12 @@ def conv2d(
     strides, dilation = pair(strides, "conv2d.strides"), pair(dilation, "conv2d.dilation")
     window, size = (kernel.shape[0], kernel.shape[1]), x.shape[1:3]
     pads = explicit_padding(padding, size, window, strides, dilation, "conv2d.padding")
-    positions(size, window, strides, pads, dilation, "conv2d")
-    return _FORMS[current_implementation()](x, kernel, ConvGeometry(strides, pads, dilation, groups))
+    out = positions(size, window, strides, pads, dilation, "conv2d")
+    plain = settled(x, kernel, ConvGeometry(strides, pads, dilation, groups))
+    if plain is None:
+        return jnp.zeros((x.shape[0], *out, kernel.shape[3]), x.dtype)
+    x, geometry = plain
+    return _FORMS[current_implementation()](x, kernel, geometry)
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:

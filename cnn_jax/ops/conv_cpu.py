@@ -18,32 +18,26 @@ from functools import partial
 import jax
 from jax import Array, lax
 
+from .forward_mode import reverse_mode_only
 from .geometry import ConvGeometry
 from .input_gradient import strided_input_gradient
 from .materialize import materialize_on_cpu
 from .varying import sum_to_vary_as, vary_alike
 from .weight_gradient import FOLDED_CHANNELS, weight_gradient
+from .xla_conv import transposed_conv, xla_conv
 
 
-def xla_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
-    """XLA's convolution, differentiated by XLA."""
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        geometry.strides,
-        geometry.pads,
-        rhs_dilation=geometry.dilation,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=geometry.groups,
-    )
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@reverse_mode_only
 def conv_with_own_gradients(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
     """XLA's convolution, with the gradients that suit the platform it is lowered for.
 
     Reverse mode over reverse mode works; forward mode (`jax.jvp`) needs `implementation("xla")`.
     """
+    return _conv(x, kernel, geometry)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
     return xla_conv(x, kernel, geometry)
 
 
@@ -61,11 +55,11 @@ def _backward(geometry: ConvGeometry, saved: tuple[Array, Array], g: Array) -> t
     return sum_to_vary_as(dx, saved[0]), sum_to_vary_as(dkernel, saved[1])
 
 
-conv_with_own_gradients.defvjp(_forward, _backward)
+_conv.defvjp(_forward, _backward)
 
 
 def _xla_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
-    return jax.linear_transpose(lambda x: xla_conv(x, kernel, geometry), x)(g)[0]
+    return transposed_conv(g, kernel, (x.shape[1], x.shape[2]), geometry)
 
 
 def _xla_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:

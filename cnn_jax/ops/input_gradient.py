@@ -3,10 +3,11 @@
 import itertools
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from .geometry import ConvGeometry, Pair
 from .phases import Phase, interleave, phases
+from .xla_conv import transposed_conv
 
 
 def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry) -> Array:
@@ -27,7 +28,7 @@ def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGe
     ]
     if not axes[0] or not axes[1]:  # every tap stays in the padding
         return jnp.zeros((g.shape[0], *size, kernel.shape[2]), g.dtype)
-    places = [-(-size[i] // geometry.strides[i]) for i in range(2)]
+    places = (-(-size[0] // geometry.strides[0]), -(-size[1] // geometry.strides[1]))
     blocks = {
         (row.remainder, column.remainder): _phase_gradient(g, kernel, row, column, places)
         for row, column in itertools.product(*axes)
@@ -35,16 +36,10 @@ def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGe
     return interleave(blocks, geometry.strides, size)
 
 
-def _phase_gradient(g: Array, kernel: Array, rows: Phase, columns: Phase, places: list[int]) -> Array:
-    """The pixels of one remainder: sum over its taps of g[q - lift] kernel[tap]^T, a convolution with stride 1."""
+def _phase_gradient(g: Array, kernel: Array, rows: Phase, columns: Phase, places: Pair) -> Array:
+    """The pixels of one remainder: sum over its taps of g[q - lift] kernel[tap]^T, the gradient of stride 1."""
     part = kernel[jnp.array(rows.taps)][:, jnp.array(columns.taps)]
-    pads, dilations = [], []
-    for phase, count, available in zip((rows, columns), places, g.shape[1:3], strict=True):
-        # Taps of one remainder are evenly spaced, so their lifts are, too.
-        step = phase.lifts[1] - phase.lifts[0] if len(phase.lifts) > 1 else 1
-        dilations.append(step)
-        pads.append((phase.lifts[-1], count - phase.lifts[0] - available))
-    flipped = part[::-1, ::-1]
-    return lax.conv_general_dilated(
-        g, flipped, (1, 1), pads, rhs_dilation=dilations, dimension_numbers=("NHWC", "HWOI", "NHWC")
-    )
+    # Taps of one remainder are evenly spaced, so their lifts are, too.
+    down, right = (p.lifts[1] - p.lifts[0] if len(p.lifts) > 1 else 1 for p in (rows, columns))
+    pads = ((-rows.lifts[0], 0), (-columns.lifts[0], 0))
+    return transposed_conv(g, part, places, ConvGeometry((1, 1), pads, (down, right)))

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array, lax
 
 from .columns import tap
+from .forward_mode import reverse_mode_only
 from .geometry import Pair, PoolGeometry
 from .phases import interleave, phases
 from .precision import sum_dtype
@@ -22,22 +23,29 @@ MOST_TAPS = 25
 
 
 def xla_max_pool(x: Array, geometry: PoolGeometry) -> Array:
-    """XLA's max pooling, differentiated by XLA."""
+    """XLA's max pooling, differentiated by XLA; widened, so that the gradients of overlapping windows add up wide."""
     (kh, kw), (sh, sw) = geometry.window, geometry.strides
-    lowest = np.array(-np.inf, x.dtype)
-    return lax.reduce_window(x, lowest, lax.max, (1, kh, kw, 1), (1, sh, sw, 1), ((0, 0), *geometry.pads, (0, 0)))
+    wide = x.astype(sum_dtype(x))
+    lowest = np.array(-np.inf, wide.dtype)
+    window, strides, pads = (1, kh, kw, 1), (1, sh, sw, 1), ((0, 0), *geometry.pads, (0, 0))
+    return lax.reduce_window(wide, lowest, lax.max, window, strides, pads).astype(x.dtype)
+
+
+@reverse_mode_only
+def max_pool_with_own_gradient(x: Array, geometry: PoolGeometry) -> Array:
+    """Max pooling in the form that suits the platform it is lowered for; forward mode needs `implementation("xla")`."""
+    return _max_pool(x, geometry)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def max_pool_with_own_gradient(x: Array, geometry: PoolGeometry) -> Array:
-    """Max pooling in the form that suits the platform it is lowered for."""
+def _max_pool(x: Array, geometry: PoolGeometry) -> Array:
     return lax.platform_dependent(
         x, cpu=partial(_cpu_max_pool, geometry=geometry), default=partial(xla_max_pool, geometry=geometry)
     )
 
 
 def _forward(x: Array, geometry: PoolGeometry) -> tuple[Array, Array]:
-    return max_pool_with_own_gradient(x, geometry), x
+    return _max_pool(x, geometry), x
 
 
 def _backward(geometry: PoolGeometry, x: Array, g: Array) -> tuple[Array]:
@@ -45,7 +53,7 @@ def _backward(geometry: PoolGeometry, x: Array, g: Array) -> tuple[Array]:
     return (lax.platform_dependent(x, g, cpu=cpu, default=xla),)
 
 
-max_pool_with_own_gradient.defvjp(_forward, _backward)
+_max_pool.defvjp(_forward, _backward)
 
 
 def _xla_gradient(geometry: PoolGeometry, x: Array, g: Array) -> Array:
@@ -86,16 +94,17 @@ def _cpu_gradient(geometry: PoolGeometry, x: Array, g: Array) -> Array:
     winner = lax.optimization_barrier(_winners(x, geometry))
     axes = [list(phases(size[i], geometry.window[i], geometry.strides[i], 1, geometry.pads[i][0])) for i in range(2)]
     places = [-(-size[i] // geometry.strides[i]) for i in range(2)]
-    nothing = jnp.zeros((), g.dtype)
+    wide = sum_dtype(g)
+    nothing = jnp.zeros((), wide)
     blocks: dict[Pair, Array] = {}
     for row, column in itertools.product(*axes):
-        total = jnp.zeros((x.shape[0], *places, x.shape[3]), g.dtype)
+        total = jnp.zeros((x.shape[0], *places, x.shape[3]), wide)
         for (a, up), (b, left) in itertools.product(
             zip(row.taps, row.lifts, strict=True), zip(column.taps, column.lifts, strict=True)
         ):
-            won = jnp.where(winner == a * geometry.window[1] + b, g, nothing)
+            won = jnp.where(winner == a * geometry.window[1] + b, g.astype(wide), nothing)
             # Place q of the phase reads the output at q - lift; a pad moves it there and cuts what is outside.
             moves = [(up, places[0] - rows - up, 0), (left, places[1] - columns - left, 0)]
             total = total + lax.pad(won, nothing, ((0, 0, 0), *moves, (0, 0, 0)))
-        blocks[row.remainder, column.remainder] = total
+        blocks[row.remainder, column.remainder] = total.astype(g.dtype)
     return interleave(lax.optimization_barrier(blocks), geometry.strides, size)

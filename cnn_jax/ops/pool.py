@@ -10,6 +10,7 @@ from jaxtyping import Float
 from .geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
 from .implementation import current_implementation
 from .max_pool_cpu import MOST_TAPS, max_pool_with_own_gradient, xla_max_pool
+from .precision import widened
 
 
 def max_pool(
@@ -66,7 +67,7 @@ def avg_pool(
             by the number of image pixels in the window (TensorFlow's SAME). The overhang of `ceil_mode` never counts.
 
     Returns:
-        The pooled maps, in the images' dtype.
+        The pooled maps, summed in float32 or wider, in the images' dtype.
 
     Raises:
         ValueError: when a window does not fit or would see nothing but padding.
@@ -77,15 +78,16 @@ def avg_pool(
         Array([0.25, 0.5 , 0.25], dtype=float32)
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "avg_pool")
-    zero = np.array(0, x.dtype)
-    total = _reduce(x, zero, lax.add, window, strides, _extend(pads, overhang))
+    wide = widened(x)
+    zero = np.array(0, wide.dtype)
+    total = _reduce(wide, zero, lax.add, window, strides, _extend(pads, overhang))
     rows, columns = (
         _counts(x.shape[1 + i], window[i], strides[i], pads[i], total.shape[1 + i], count_include_pad) for i in range(2)
     )
     counts = rows[:, None] * columns
     if np.all(counts == counts[0, 0]):
-        return total / jnp.array(counts[0, 0], x.dtype)
-    return total / jnp.asarray(counts[None, :, :, None], x.dtype)
+        return (total / jnp.array(counts[0, 0], wide.dtype)).astype(x.dtype)
+    return (total / jnp.asarray(counts[None, :, :, None], wide.dtype)).astype(x.dtype)
 
 
 def adaptive_avg_pool(x: Float[Array, "n h w c"], output_size: int | Sequence[int]) -> Float[Array, "n h_out w_out c"]:
@@ -96,7 +98,7 @@ def adaptive_avg_pool(x: Float[Array, "n h w c"], output_size: int | Sequence[in
         output_size: one number or (height, width); 1 is global average pooling.
 
     Returns:
-        The bins' averages, in the images' dtype.
+        The bins' averages, summed in float32 or wider, in the images' dtype.
 
     Raises:
         ValueError: for sizes that are not positive.
@@ -113,8 +115,22 @@ def adaptive_avg_pool(x: Float[Array, "n h w c"], output_size: int | Sequence[in
     bins = pair(output_size, "adaptive_avg_pool.output_size")
     if bins == x.shape[1:3]:
         return x
-    rows, columns = (jnp.asarray(_bins(x.shape[1 + i], bins[i]), x.dtype) for i in range(2))
-    return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, x, precision=lax.Precision.HIGHEST)
+    wide = widened(x)
+    rows, columns = (jnp.asarray(_bins(x.shape[1 + i], bins[i]), wide.dtype) for i in range(2))
+    return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, wide, precision=lax.Precision.HIGHEST).astype(x.dtype)
+
+
+def global_avg_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
+    """The mean of each map over all its pixels, summed in float32 or wider, in the images' dtype.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> global_avg_pool(jnp.ones((1, 64, 64, 2), jnp.bfloat16))
+        Array([[1, 1]], dtype=bfloat16)
+    """
+    if x.ndim != 4:
+        raise ValueError(f"`global_avg_pool` needs images [n, h, w, c], got {x.shape}; one image is x[None].")
+    return widened(x).mean((1, 2)).astype(x.dtype)
 
 
 def _frame(

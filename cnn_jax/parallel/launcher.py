@@ -25,7 +25,8 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
     """Runs a training command in several processes, each with its share of the cores, and waits for them.
 
     Every line of their output goes to standard error after `[process]`, but for the standard output of process 0,
-    which is passed on as it is.  SIGTERM and SIGINT are passed on to all.  When one dies, all are ended.
+    which is passed on as it is.  SIGTERM, SIGINT, SIGHUP and SIGUSR1 are passed on to all, as SIGTERM.
+    When one dies, all are ended.
 
     Args:
       command: of one process; the flags that make it one of several are added.
@@ -45,7 +46,8 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"launch: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        print(f"launch: {text}", file=sys.stderr, flush=True)
 
 
 def _flags(processes: int) -> list[list[str]]:
@@ -72,7 +74,10 @@ class _Processes:
 
     def __enter__(self) -> "_Processes":
         main = threading.current_thread() is threading.main_thread()
-        numbers = (signal.SIGTERM, signal.SIGINT) if main else ()
+        # What a terminal sends that is closed, and a scheduler before it takes the node back, ask for the same; under
+        # nohup the former is ignored, and stays so.
+        asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+        numbers = [n for n in asked if main and signal.getsignal(n) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
         return self
 
@@ -148,5 +153,6 @@ def _confined_to(cores: set[int]) -> Iterator[None]:
 def _forward(pipe: IO[bytes], prefix: str) -> None:
     target = sys.stderr if prefix else sys.stdout
     for line in pipe:
-        target.write(prefix + line.decode(errors="replace"))
-        target.flush()
+        with contextlib.suppress(OSError, ValueError):  # read on when nobody listens, or the process would wait for us
+            target.write(prefix + line.decode(errors="replace"))
+            target.flush()

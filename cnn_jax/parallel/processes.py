@@ -37,7 +37,7 @@ class PeerError(RuntimeError):
 
 
 class ClusterError(ValueError):
-    """The other processes of a run are neither given nor found in the environment."""
+    """The other processes of a run are neither given nor found in the environment, or given in a way that cannot be."""
 
     exit_status = 2
 
@@ -56,13 +56,16 @@ def joined(
         environment of Slurm, Open MPI, Kubernetes or a TPU pod.
 
     Raises:
-      ClusterError: when it finds nothing there.
+      ClusterError: when it finds nothing there, or what is given is no place or number of a process.
       PeerError: when one of the others dies within the context.
     """
+    _check(distributed, coordinator, num_processes, process_id)
     if not distributed:
         yield
         return
     if not jax.distributed.is_initialized():
+        # Empty means none: the processes reach each other directly, and a proxy for the web knows nothing of them.
+        os.environ["grpc_proxy"] = ""  # noqa: SIM112, gRPC's own spelling
         try:
             jax.distributed.initialize(
                 coordinator,
@@ -92,6 +95,29 @@ def joined(
             f"{this} lost another one ({reason}). Start all of them again: the run continues from its newest "
             "checkpoint."
         ) from error
+
+
+def _check(distributed: bool, coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Refuses numbers that name no process, and any of them where they would have no effect."""
+    given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
+    for key, value in given.items():
+        if value is not None and not distributed:
+            raise ClusterError(
+                f"`parallel.{key}` is {value}, and has no effect without `parallel.distributed`; set that as well, or "
+                "leave it out."
+            )
+    if coordinator is not None:
+        host, _, port = coordinator.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+            raise ClusterError(
+                f"`parallel.coordinator` is {coordinator}: it must be HOST:PORT of process 0, such as localhost:12345."
+            )
+    if num_processes is not None and not 1 <= num_processes < 2**31:
+        raise ClusterError(f"`parallel.num_processes` is {num_processes}: it must be positive, and below 2^31.")
+    if process_id is not None and not 0 <= process_id < (num_processes or 2**31):
+        raise ClusterError(
+            f"`parallel.process_id` is {process_id}: it must be from 0 to below `parallel.num_processes`."
+        )
 
 
 def _may_be_a_peers(error: Exception) -> bool:

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-GRACE_SECONDS = 10
+GRACE_SECONDS = 5
 
 
 def end_with_main_thread() -> None:

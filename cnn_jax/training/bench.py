@@ -89,7 +89,9 @@ def _time_steps(
     labels = jnp.arange(batch) % model.num_classes
 
     if conv == "auto":
-        compiler_options()  # its check of the compiler is once a process, and no part of compiling a step
+        compiler_options(
+            "float32", dtype
+        )  # its check of the compiler is once a process, and no part of compiling a step
     start = time.perf_counter()
     with ops.implementation(conv), without_cache():
         lowered = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels)

@@ -1,6 +1,5 @@
 """Checkpoints with Orbax: written in the background, verified when read, the newest and the best kept."""
 
-import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from cnn_jax.training.manifest import (
     read_manifest,
     stored_leaves,
 )
+from cnn_jax.training.orbax_logs import OrbaxLogs
 from cnn_jax.training.paths import check_path
 from cnn_jax.training.together import together
 
@@ -38,7 +38,7 @@ class Checkpoints:
           keep: how many of the newest stay, beside the one of the best validation top-1.
           identity: of the experiment: saved with each checkpoint, and another one is refused; None compares nothing.
         """
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every save at length
+        self._logs = OrbaxLogs()
         self.directory = Path(directory).absolute()
         self._identity, self._kept = identity, NewestAndBest(self.directory, keep)
         self._under_way: int | None = None
@@ -232,3 +232,4 @@ class Checkpoints:
             return
         self.wait()
         self._manager.close()
+        self._logs.close()

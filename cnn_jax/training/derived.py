@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from cnn_jax.config import Config, ConfigError, flatten
 
@@ -14,6 +15,11 @@ EPOCHS = 10.0
 
 # Steps: on small sets an epoch takes less time than an evaluation and a checkpoint.
 SHORTEST_INTERVAL = 100
+
+# Steps are counted, and the rows of a batch numbered, in 32 bits.
+MOST_STEPS = MOST_ROWS = 2**31 - 1
+
+_BETAS = ("beta1", "beta2")
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,13 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
     Raises:
       ConfigError: on a value out of range, or values that contradict each other or the devices.
     """
-    _check(config, num_devices)
+    check(config, num_devices)
     batch = config.data.batch_size
     steps_per_epoch = num_examples / batch
     epochs = EPOCHS if config.train.epochs is None else config.train.epochs
     steps = config.train.steps or max(1, round(epochs * steps_per_epoch))
+    if steps > MOST_STEPS:
+        raise ConfigError(f"`train.epochs` is {epochs}, which makes {steps:,} steps; it must make fewer than 2^31.")
     often = max(round(steps_per_epoch), SHORTEST_INTERVAL)
     classes = config.model.num_classes or num_classes
     if classes < num_classes:
@@ -96,20 +104,36 @@ def settle_classes(config: Config, num_classes: int) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, num_classes=None))
 
 
-def _check(config: Config, num_devices: int) -> None:
-    optim, values = config.optim, flatten(config)
+def check(config: Config, num_devices: int) -> None:
+    """Refuses a configuration with a value out of range, or with one that could have no effect whatever the data.
+
+    Raises:
+      ConfigError: naming the key and the remedy.
+    """
+    optim, data, values = config.optim, config.data, flatten(config)
     batch, drops = config.data.batch_size, list(optim.step_fractions)
     parts = num_devices * max(1, config.parallel.accumulate)
     fitting = max(1, round(batch / parts)) * parts
     # The rows that BatchNorm sees at once; under pmap a device's own.
     rows = batch // (parts if config.parallel.strategy == "pmap" else max(1, config.parallel.accumulate))
-    unused = ("beta1", "beta2") if optim.name == "sgd" else ("momentum", "nesterov")
+    unused = _BETAS if optim.name == "sgd" else ("momentum", "nesterov")
 
     def unset_or_positive(key: str) -> bool:
         return values[key] is None or 0 < values[key] < math.inf
 
+    def used_if(condition: bool, key: str, unset: Any = None) -> bool:
+        return condition or values[key] == unset
+
     rules = [
-        ("data.batch_size", batch > 0, "it must be positive"),
+        *(
+            (key, all(math.isfinite(v) for v in (value if isinstance(value, list) else [value])), "it must be finite")
+            for key, value in values.items()
+            if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float))
+        ),
+        ("seed", 0 <= config.seed < 2**32, "it must be from 0 to below 2^32"),
+        ("data.batch_size", 0 < batch <= MOST_ROWS, "it must be positive, and below 2^31"),
+        ("parallel.accumulate", config.parallel.accumulate > 0, "it must be positive; 1 takes the batch at once"),
+        ("parallel.accumulate", config.parallel.accumulate <= batch, "a micro-batch holds at least one example"),
         (
             "data.batch_size",
             batch % parts == 0,
@@ -117,7 +141,6 @@ def _check(config: Config, num_devices: int) -> None:
             + (f" and {config.parallel.accumulate} micro-batches" if config.parallel.accumulate > 1 else "")
             + f"; the nearest that does is {fitting}",
         ),
-        ("parallel.accumulate", config.parallel.accumulate > 0, "it must be positive; 1 takes the batch at once"),
         (
             "model.options.ghost_batch",
             rows % (config.model.options.ghost_batch or 1) == 0,
@@ -126,13 +149,44 @@ def _check(config: Config, num_devices: int) -> None:
         ("model.options.axis_name", config.model.options.axis_name is None, "parallel.strategy sets it; leave it out"),
         (
             "model.num_classes",
-            unset_or_positive("model.num_classes"),
-            "it must be positive, or None for the data set's",
+            config.model.num_classes is None or 0 < config.model.num_classes <= MOST_ROWS,
+            "it must be positive and below 2^31, or None for the data set's",
+        ),
+        (
+            "model.weights_sha256",
+            used_if(config.model.weights is not None, "model.weights_sha256"),
+            "it has no effect without `model.weights`; leave it out",
         ),
         (
             "model.new_head",
             config.model.weights is not None or not config.model.new_head,
             "without `model.weights` the whole network is new; leave it out",
+        ),
+        (
+            "data.folder",
+            used_if(data.name == "folder", "data.folder"),
+            f"it has no effect with `data.name` {data.name}; set that to folder, or leave this out",
+        ),
+        (
+            "data.validation_fraction",
+            0 <= (data.validation_fraction or 0) < 1,
+            "it is a part of the training images, from 0 to below 1",
+        ),
+        (
+            "data.examples_per_class",
+            unset_or_positive("data.examples_per_class"),
+            "it must be positive, or None for all of them",
+        ),
+        ("data.class_fractions", all(0 <= f <= 1 for f in data.class_fractions), "they must lie from 0 to 1"),
+        ("data.label_noise", 0 <= data.label_noise <= 1, "it must lie from 0 to 1"),
+        ("data.std", all(d > 0 for d in data.std), "images are divided by it, so it must be positive"),
+        ("data.mix", used_if(batch > 1, "data.mix", []), "a batch of one image has nothing to be mixed with"),
+        ("train.epochs", unset_or_positive("train.epochs"), "it must be positive, or None for 10"),
+        ("train.steps", (config.train.steps or 1) <= MOST_STEPS, "it must be below 2^31"),
+        (
+            "train.eval_every",
+            used_if(data.validation_fraction != 0, "train.eval_every"),
+            "it has no effect where `data.validation_fraction` 0 leaves nothing to evaluate on; leave it out",
         ),
         *(
             (key, unset_or_positive(key), "it must be positive and finite, or None for the default")
@@ -150,6 +204,29 @@ def _check(config: Config, num_devices: int) -> None:
             drops == sorted(set(drops)) and all(0 < f < 1 for f in drops),
             "they must rise, each between 0 and 1",
         ),
+        *(
+            (
+                key,
+                used_if(optim.schedule == "step", key, unset),
+                f"it has no effect on the {optim.schedule} schedule; leave it at {unset}, or set `optim.schedule` "
+                "to step",
+            )
+            for key, unset in (("optim.step_fractions", [0.5, 0.75]), ("optim.step_factor", 0.1))
+        ),
+        ("optim.step_fractions", optim.schedule != "step" or bool(drops), "without any drop the rate is constant"),
+        ("optim.step_factor", optim.step_factor > 0, "the rate is multiplied by it, so it must be positive"),
+        ("optim.step_factor", optim.step_factor != 1, "the rate is multiplied by it, so 1 has no effect"),
+        (
+            "optim.momentum",
+            0 <= (optim.momentum or 0) < 1,
+            "it must lie from 0, for none, to below 1",
+        ),
+        (
+            "optim.nesterov",
+            not (optim.nesterov and optim.momentum == 0),
+            "it has no effect where `optim.momentum` is 0; set it to None",
+        ),
+        *((f"optim.{k}", 0 <= (getattr(optim, k) or 0) < 1, "it must lie from 0 to below 1") for k in _BETAS),
         *((f"optim.{k}", getattr(optim, k) is None, f"{optim.name} has no use for it; set it to None") for k in unused),
     ]
     for key, holds, remedy in rules:

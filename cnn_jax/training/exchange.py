@@ -1,20 +1,31 @@
 """Weights of elsewhere as a run, and a run's weights for elsewhere."""
 
 import contextlib
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
 from cnn_jax.models import ModelOptions, architecture
+from cnn_jax.paths import local_path
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.content import Content
 from cnn_jax.training.derived import derive
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.run import RunError, open_run, read_run
-from cnn_jax.training.session import load_or_describe, open_session, precision
+from cnn_jax.training.session import Session, load_or_describe, open_session, precision
 from cnn_jax.training.start import with_weights
-from cnn_jax.weights import input_convention, load_weights, save_weights, weights_digest
+from cnn_jax.weights import (
+    InputConvention,
+    WeightsError,
+    input_convention,
+    load_weights,
+    save_weights,
+    stated_input,
+    weights_digest,
+)
+from cnn_jax.weights.description import read_description
 
 
 def import_weights(
@@ -47,16 +58,17 @@ def import_weights(
       RunError: when the folder exists.
       WeightsError: when the file does not hold the network's weights. Nothing is left behind.
     """
-    out = Path(out)
+    out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
     entry, convention = architecture(model), input_convention(model, file)
     if eval_augment is None:
-        eval_augment = (f"resize_shorter({convention.resize})", f"center_crop({convention.crop})")
+        eval_augment = convention.eval_augment
     options = ModelOptions()
     if str(file).endswith(".h5") and entry.published.variant is not None:
         options = ModelOptions(variant="keras")
-    travelled = entry.num_classes == 1000  # the small networks are no one's but ours, and see the data set's own mean
+    # The small networks are no one's but ours, and see the data set's own mean, if the file does not say another.
+    travelled = entry.num_classes == 1000 or stated_input(file) is not None
     config = Config(
         model=ModelConfig(name=model, options=options),
         data=DataConfig(
@@ -75,6 +87,8 @@ def import_weights(
         derived = derive(config, num_examples=info.num_examples, num_classes=info.num_classes, num_devices=1)
         session = open_session(config, derived)
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
+        if head:
+            _check_classes(file, session.info.class_names)
         tree = with_weights(session.fresh_tree(), variables)
         content = Content(weights=weights_digest(file))
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -99,11 +113,31 @@ def export_weights(run: Path | str, file: Path | str, *, step: int | str = "late
       file: as `save_weights` takes it.
       step: "latest", "best" or the number of a saved step.
     """
-    opened = read_run(run)
-    if Path(file).suffix != ".safetensors":
+    opened, file = read_run(run), local_path(file, "FILE", utf8=False)
+    if file.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         _, variables = load_variables(opened, session, step)
-        save_weights(file, session.model, variables)
-    return Path(file)
+        save_weights(file, session.model, variables, class_names=session.info.class_names, images=_images_of(session))
+    return file
+
+
+def _images_of(session: Session) -> InputConvention:
+    """How a run prepares the images that its network sees."""
+    info, data, side = session.info, session.config.data, session.image_shape[0]
+    return InputConvention(
+        info.mean, info.std, side, side, data.interpolation, source="a run", operations=data.eval_augment
+    )
+
+
+def _check_classes(file: Path | str, ours: tuple[str, ...]) -> None:
+    """Refuse a classifier whose outputs mean other classes than the data set's."""
+    stated = read_description(file)
+    theirs = stated.class_names if stated else ()
+    if theirs and theirs != ours:
+        left, right = next((a, b) for a, b in itertools.zip_longest(theirs, ours) if a != b)
+        raise WeightsError(
+            f"`{file}` is for other classes than the data set's: {left!r} stands in the place of {right!r}; name the "
+            "data set of its classes (`--data`), or leave its classifier out (`--no-head`)."
+        )

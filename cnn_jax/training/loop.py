@@ -11,6 +11,7 @@ import jax
 from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
 from cnn_jax.data import Prefetch, train_batches
 from cnn_jax.parallel import Agreement, is_writer, joined, peak_bytes
+from cnn_jax.paths import local_path
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.compare import default_directory
 from cnn_jax.training.content import content_of
@@ -65,8 +66,8 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
       Stopped: on SIGTERM, SIGINT, SIGHUP or SIGUSR1, to this process or to another of the run, after a checkpoint.
       PeerError: when another process of the run dies.
     """
-    config = check_types(config)
-    parallel = config.parallel
+    config, parallel = check_types(config), config.parallel
+    workdir = None if workdir is None else local_path(workdir, "--workdir")
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
     with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
@@ -79,7 +80,7 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
         content = content_of(config)
         if workdir is None:
             workdir = default_directory(Run(Path("runs"), config, session.derived, {}, content), old_name)
-        with contextlib.closing(open_run(Path(workdir), config, session.derived, content)) as writer:
+        with contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
             return _run(session, writer, profile)
 
 
@@ -92,9 +93,9 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
         step = restored[0] if restored else 0
         test = writer.start(step, checkpoints.manifest(step) if restored else None)
         with TrainProgress(last, step, quiet=not is_writer()) as progress:
-            progress.say(
-                f"{directory}: " + ", ".join(f"{k} {v:g}" for k, v in dataclasses.asdict(session.derived).items())
-            )
+            numbers = dataclasses.asdict(session.derived)
+            shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+            progress.say(f"{directory}: {', '.join(shown)}")
             if test is not None and is_drawn(directory):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 return Result(directory, last, test)

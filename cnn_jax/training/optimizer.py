@@ -22,7 +22,11 @@ def make_schedule(optim: OptimConfig, derived: Derived) -> optax.Schedule:
             after = optax.cosine_decay_schedule(peak, max(1, rest))
         case "step":
             # join_schedules counts from the end of the warm-up; the fractions are of the whole run.
-            drops = {round(f * derived.steps) - warmup: optim.step_factor for f in optim.step_fractions}
+            # In a short run several may fall on one step, where their factors multiply.
+            drops: dict[int, float] = {}
+            for fraction in optim.step_fractions:
+                step = round(fraction * derived.steps) - warmup
+                drops[step] = drops.get(step, 1.0) * optim.step_factor
             after = optax.piecewise_constant_schedule(peak, drops)
     if not warmup:
         return after

@@ -7,12 +7,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.data import read_image
+from cnn_jax.data import DataError, read_image
 from cnn_jax.training.compare import check_data
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.pictures import class_name
 from cnn_jax.training.run import read_run
 from cnn_jax.training.session import open_session, precision
+
+
+class UnreadableImages(DataError):
+    """Some of the images could not be read: the message names each; `predictions` holds those of the others."""
+
+    def __init__(self, faults: Sequence[DataError], predictions: list[dict[str, Any]]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.predictions = predictions
 
 
 def predict(
@@ -33,22 +41,33 @@ def predict(
 
     Raises:
       RunError, CheckpointError: as `evaluate`.
-      DataError: for a file that is not an image that can be read, naming it.
+      UnreadableImages: after all images, for those that could not be read.
     """
     opened = read_run(run)
     check_data(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
-        pixels = [session.fit(read_image(Path(path))) for path in images]
+        pixels: dict[str, np.ndarray] = {}
+        faults: list[DataError] = []
+        for path in map(str, images):
+            try:
+                pixels[path] = session.fit(read_image(path))
+            except DataError as error:
+                faults.append(error)
         _, variables = load_variables(opened, session, step)
         logits = jax.jit(session.logits)
         # One image at a time: a batch would compile anew for every number of images.
-        rows = [np.asarray(jax.nn.softmax(logits(variables, image[None])[0])) for image in pixels]
+        rows = {k: np.asarray(jax.nn.softmax(logits(variables, x[None])[0])) for k, x in pixels.items()}
     predictions = []
-    for path, probabilities in zip(images, rows, strict=True):
+    for path in map(str, images):
+        if path not in rows:
+            continue
+        probabilities = rows[path]
         order = np.argsort(-probabilities, kind="stable")[:top]
         classes = [class_name(session.info, int(k)) for k in order]
         predictions.append(
-            {"image": str(path), "classes": classes, "probabilities": [float(probabilities[k]) for k in order]}
+            {"image": path, "classes": classes, "probabilities": [float(probabilities[k]) for k in order]}
         )
+    if faults:
+        raise UnreadableImages(faults, predictions)
     return predictions

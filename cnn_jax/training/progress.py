@@ -10,6 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+class _Console(Console):
+    """Falls silent where rich's own ends the process, and takes standard output with it."""
+
+    def on_broken_pipe(self) -> None:
+        """Called instead of raising BrokenPipeError."""
+        self.quiet = True
+
+
 class TrainProgress:
     """The step, the newest metrics, images a second and the time left.
 
@@ -18,7 +26,9 @@ class TrainProgress:
     """
 
     def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
-        self._console = Console(file=sys.stderr, quiet=quiet)
+        self._console = _Console(file=sys.stderr, quiet=quiet, markup=False, emoji=False)
+        # Not the console's own question: it takes FORCE_COLOR, which asks for colour, for a terminal.
+        self._live = sys.stderr.isatty() and not self._console.is_dumb_terminal
         self._total, self._start = total_steps, start
         self._bar = Progress(
             TextColumn("step"),
@@ -27,7 +37,7 @@ class TrainProgress:
             TextColumn("{task.fields[metrics]}"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not self._live,
             transient=False,
         )
         self._task = self._bar.add_task("train", total=total_steps, completed=start, metrics="compiling…")
@@ -49,8 +59,7 @@ class TrainProgress:
     def report(self, step: int, split: str, values: dict[str, float]) -> None:
         """Shows metrics: beside the bar on a terminal (evaluations above it), else as a line of their own."""
         shown = "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
-        live = self._console.is_terminal
-        if split == "train" and live:
+        if split == "train" and self._live:
             self._show(self._bar.update, self._task, completed=step, metrics=shown)
             return
         left = ""
@@ -69,7 +78,7 @@ class TrainProgress:
     def _show(self, draw: Callable[..., None], *args: Any, **options: Any) -> None:
         try:
             draw(*args, **options)
-        except (OSError, ValueError):  # ValueError: a closed file
+        except Exception:  # of a closed file or terminal, and of rich, which is then half started
             self._console.quiet = True
 
 

@@ -37,7 +37,12 @@ def open_run(directory: Path, config: Config, derived: Derived, content: Content
       RunError: when another process writes there, or its `config.json` was changed.
       ConfigError: when the folder holds another experiment (naming the difference).
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"`{directory}` cannot be made a run folder ({error.strerror or error}); give another --workdir."
+        ) from error
     folder = None if config.code is None else config.code.folder
     run = Run(directory, config, derived, environment(folder), content)
     lock = FolderLock(directory) if is_writer() else None

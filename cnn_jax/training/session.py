@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import (
+    ChoiceError,
     Dataset,
     DatasetInfo,
     UnpreparedError,
@@ -25,9 +26,10 @@ from cnn_jax.data import (
     take_subset,
 )
 from cnn_jax.data.augmentation.views import Views
-from cnn_jax.models import ModelOptions, Network, abstract_variables, create_model
+from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
 from cnn_jax.parallel import Layout, create_layout
-from cnn_jax.training.derived import Derived, derive
+from cnn_jax.training.data_ranges import check_data
+from cnn_jax.training.derived import Derived, check, derive
 from cnn_jax.training.freeze import check_freeze
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
@@ -125,9 +127,14 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
+    check_data(config.data)
     layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
+    if derived is None:
+        check(config, layout.num_devices)
     split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)
+    if derived is None and config.data.on_error == "skip" and not split.num_host_specs:
+        raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     info = _with_convention(split.info, config)
     if derived is None:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
@@ -142,6 +149,8 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         rest = config.data.eval_augment[split.num_host_specs :]
         eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
     dtype = jnp.dtype(config.model.dtype)
+    with _named("model.name"):
+        architecture(config.model.name)
     with _named("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
     with _named("data.eval_views"):
@@ -174,16 +183,19 @@ def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
 
 def _load(config: Config, split: str) -> Dataset:
     data = config.data
-    return load_dataset(
-        data.name,
-        split,
-        root=data.root,
-        validation_fraction=data.validation_fraction,
-        folder=data.folder,
-        augment=data.eval_augment,
-        interpolation=data.interpolation,
-        on_error=data.on_error,
-    )
+    try:
+        return load_dataset(
+            data.name,
+            split,
+            root=data.root,
+            validation_fraction=data.validation_fraction,
+            folder=data.folder,
+            augment=data.eval_augment,
+            interpolation=data.interpolation,
+            on_error=data.on_error,
+        )
+    except ChoiceError as error:
+        raise ConfigError(f"`data.name` {data.name}: {error}") from error
 
 
 def load_or_describe(config: Config, split: str) -> Dataset:

@@ -2,16 +2,22 @@
 
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from cnn_jax.config import Config, ConfigError
+from cnn_jax.paths import local_path
 from cnn_jax.randomness import random_key
 from cnn_jax.training.session import Session
-from cnn_jax.weights import load_weights
+from cnn_jax.training.state import start_average
+from cnn_jax.weights import load_weights, stated_input
+
+logger = logging.getLogger(__name__)
 
 
 def settle_weights(config: Config) -> Config:
@@ -23,7 +29,7 @@ def settle_weights(config: Config) -> Config:
     model = config.model
     if model.weights is None:
         return config
-    path = Path(model.weights)
+    path = local_path(model.weights, "model.weights", utf8=False)
     if path.is_dir():
         remedy = f"write a run's weights to a file first: `cnn-jax weights export {path} FILE.safetensors`"
         raise ConfigError(f"`model.weights` is {path}, a folder: {remedy}.")
@@ -54,7 +60,25 @@ def first_tree(session: Session) -> dict[str, Any]:
         key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
         channels=session.image_shape[-1],
     )
+    _note_other_images(session, config.model.weights)
     return with_weights(tree, variables)
+
+
+def _note_other_images(session: Session, file: str) -> None:
+    """Say in the log where the file knows its images otherwise than this run prepares them, and how to follow it."""
+    stated = stated_input(file)
+    if stated is None:
+        return
+    theirs = {"mean": stated.mean, "std": stated.std, "interpolation": stated.interpolation}
+    ours = {"mean": session.info.mean, "std": session.info.std, "interpolation": session.config.data.interpolation}
+    differing = [key for key in theirs if not np.array_equal(theirs[key], ours[key])]
+    if differing:
+        flags = {key: v if isinstance(v, str) else " ".join(f"{x:g}" for x in v) for key, v in theirs.items()}
+        logger.warning(
+            "note: `model.weights` knows images otherwise than this run prepares them (%s); take it over by %s",
+            stated.source,
+            " ".join(f"--data.{key} {flags[key]}" for key in differing),
+        )
 
 
 def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +88,5 @@ def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str
         jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), variables.get(name, {}), drawn)
         for name, drawn in (("params", state.params), ("batch_stats", state.batch_stats))
     )
-    # A copy for the average: both are donated to the step, and one buffer cannot be donated twice.
-    ema = None if state.ema is None else jax.tree.map(jax.numpy.copy, params)
-    return tree | {"state": state.replace(params=params, batch_stats=batch_stats, ema=ema)}
+    state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
+    return tree | {"state": state if state.ema is None else start_average(state)}

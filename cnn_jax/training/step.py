@@ -16,6 +16,7 @@ from cnn_jax.config import Config
 from cnn_jax.data import Augment, DatasetInfo, Mix, apply_augment, apply_mix, average_views, normalize
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.parallel import Layout
+from cnn_jax.training.average import average_into
 from cnn_jax.training.gradients import make_gradients
 from cnn_jax.training.loss_scale import all_finite, keep_unless
 from cnn_jax.training.metrics import EvalMetrics, TrainMetrics, in_top_k, losses
@@ -58,10 +59,9 @@ def make_train_step(
             batch_stats = layout.mean(batch_stats)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        ema = state.ema
+        new = TrainState(state.step + 1, params, batch_stats, opt_state, ema=None)
         if config.optim.ema_decay is not None:
-            ema = optax.incremental_update(params, ema, 1 - config.optim.ema_decay)
-        new = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
+            new = average_into(new, state, decay=config.optim.ema_decay)
         taken: ArrayLike = True
         if state.loss_scale is not None:
             taken = all_finite(gradients)

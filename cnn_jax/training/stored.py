@@ -7,6 +7,7 @@ from typing import Any
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
+from cnn_jax.paths import local_path
 from cnn_jax.training.content import NOTHING, Content
 from cnn_jax.training.derived import Derived
 
@@ -47,7 +48,7 @@ def read_run(directory: Path | str) -> Run:
     Raises:
       RunError: when there is none, it is not one that cnn_jax wrote, or it was changed since.
     """
-    directory = Path(directory)
+    directory = local_path(directory, "RUN")
     path = directory / "config.json"
     if not path.is_file():
         raise RunError(f"`{directory}` is not a run folder: it has no config.json. `cnn-jax train` makes one.")

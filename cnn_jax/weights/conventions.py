@@ -1,12 +1,14 @@
 """What the images looked like that published weights were trained on."""
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any, Literal
 
+from cnn_jax.paths import local_path
+from cnn_jax.weights.description import read_description
 from cnn_jax.weights.files import WeightsError
+from cnn_jax.weights.timm_config import read_timm_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +21,8 @@ class InputConvention:
       crop: side of the central square that the network sees.
       interpolation: of the resizing.
       source: where the numbers come from.
+      test_resize, test_crop: the same at evaluation, where the published accuracy is for another size; None: the same.
+      operations: what brings an image to the network's size, as `DataConfig.eval_augment`; empty: resize and crop.
     """
 
     mean: tuple[float, ...]
@@ -27,6 +31,20 @@ class InputConvention:
     crop: int
     interpolation: Literal["bilinear", "bicubic"]
     source: str
+    test_resize: int | None = None
+    test_crop: int | None = None
+    operations: tuple[str, ...] = ()
+
+    @property
+    def eval_augment(self) -> tuple[str, ...]:
+        """What brings an image of evaluation to the network's size."""
+        sizes = self.test_resize or self.resize, self.test_crop or self.crop
+        return self.operations or (f"resize_shorter({sizes[0]})", f"center_crop({sizes[1]})")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a weights file says of it."""
+        values = {"mean": self.mean, "std": self.std, "interpolation": self.interpolation}
+        return {**values, "eval_augment": self.eval_augment, "size": self.crop}
 
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -41,8 +59,9 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
 
     Args:
       name: of the network.
-      path: of the file. `.h5` means Keras. A `config.json` beside it, as timm publishes with its weights, says it all;
-        timm's interpolation is often bicubic. Everything else is torchvision's first weights of that name.
+      path: of the file. `.h5` means Keras. A file that `cnn-jax weights export` wrote says it itself; a `config.json`
+        beside it, as timm publishes with its weights, says it all; timm's interpolation is often bicubic. Everything
+        else is torchvision's first weights of that name.
 
     torchvision's `transform_input` of GoogLeNet and Inception v3 undoes the usual normalisation and takes halves
     instead: here they simply take halves.
@@ -62,33 +81,56 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
         mean, std = _HALVES if halves else _CAFFE
         # Keras publishes no resizing; its networks are customarily evaluated as torchvision's.
         return InputConvention(mean, std, resize, crop, "bilinear", "keras, " + ("tf" if halves else "caffe") + " mode")
-    if timm := _timm_config(Path(path)):
-        return timm
+    if stated := stated_input(local_path(path, "FILE", utf8=False)):
+        return stated
     transform_input = name in ("googlenet", "inception_v3")
     mean, std = _HALVES if transform_input else _IMAGENET
     return InputConvention(mean, std, resize, crop, "bilinear", "torchvision, IMAGENET1K_V1")
 
 
-def _timm_config(path: Path) -> InputConvention | None:
-    """What the `config.json` beside a file of timm's says; None where there is none, or it is not timm's."""
-    beside = path.parent / "config.json"
-    if not beside.is_file():
-        return None
+def stated_input(path: Path | str) -> InputConvention | None:
+    """What the file itself, or timm's `config.json` beside it, says of its images; None where nothing is said.
+
+    Raises:
+      WeightsError: as `input_convention`.
+    """
+    description = read_description(path)
+    if description is None or not description.input:
+        return _timm_input(Path(path))
     try:
-        config: Any = json.loads(beside.read_text(encoding="utf-8"))
-        if "pretrained_cfg" not in config:
-            return None
-        values = config["pretrained_cfg"]
-        crop = int(values["input_size"][-1])
+        values = description.input
+        return InputConvention(
+            mean=tuple(map(float, values["mean"])),
+            std=tuple(map(float, values["std"])),
+            resize=int(values["size"]),
+            crop=int(values["size"]),
+            interpolation=values["interpolation"],
+            source=f"cnn-jax, {description}",
+            operations=tuple(map(str, values["eval_augment"])),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"`{path}`: what it says of its images cannot be read ({error!r}).") from error
+
+
+def _timm_input(path: Path) -> InputConvention | None:
+    config = read_timm_config(path)
+    if config is None:
+        return None
+    values, beside = config["pretrained_cfg"], path.parent / "config.json"
+    try:
+        crop, test_crop = (int(values.get(key, values["input_size"])[-1]) for key in ("input_size", "test_input_size"))
+        part = values["crop_pct"]
         convention = InputConvention(
             mean=tuple(map(float, values["mean"])),
             std=tuple(map(float, values["std"])),
-            resize=math.floor(crop / values["crop_pct"]),
+            resize=math.floor(crop / part),
             crop=crop,
             interpolation=values["interpolation"],
             source=f"timm, {config['architecture']}.{values.get('tag', '')}".rstrip("."),
+            test_resize=math.floor(test_crop / values.get("test_crop_pct", part)),
+            test_crop=test_crop,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ZeroDivisionError, IndexError) as error:
         raise WeightsError(f"`{beside}` is no configuration of timm's: {error!r}; move it away.") from error
     if convention.interpolation not in ("bilinear", "bicubic"):
         raise WeightsError(

@@ -1,8 +1,10 @@
 """Reading and writing a network's variables: every name and shape checked, nothing left over in silence."""
 
+import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,8 +15,13 @@ from cnn_jax.models import MODELS, Network, abstract_variables, initialize
 from cnn_jax.models.alexnet import AlexNet
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.models.vgg import VGG
-from cnn_jax.weights.files import Tensors, WeightsError, read_torch, write_safetensors
+from cnn_jax.weights.conventions import InputConvention
+from cnn_jax.weights.description import Description, describe, read_description, to_metadata
+from cnn_jax.weights.files import WeightsError, read_torch, write_safetensors
 from cnn_jax.weights.keras import read_keras_variables
+from cnn_jax.weights.mismatch import FIRST, explain
+from cnn_jax.weights.prefix import without_prefix
+from cnn_jax.weights.timm_config import timm_description
 from cnn_jax.weights.timm_names import timm_name
 from cnn_jax.weights.torch_names import torch_name
 
@@ -29,8 +36,6 @@ _FLATTENED: dict[tuple[type[Network], str], int] = {
     (GoogLeNet, "aux1_fc"): 4,
     (GoogLeNet, "aux2_fc"): 4,
 }
-# The layer that sees the image, whose kernel tells the channels.
-_FIRST = ("stem_conv", "conv1", "conv1_1", "conv1a", "c1", "c1_a")
 # Counters of steps, and auxiliary classifiers that the model does not have.
 _IGNORED = re.compile(r"num_batches_tracked$|^aux\d\.|^AuxLogits\.")
 
@@ -54,16 +59,21 @@ def load_weights(
       the running variance, its BGR order of channels into the first kernel, and a missing scale is one.
 
     Raises:
-      WeightsError: for a file that cannot be read, or whose names and shapes are not the model's; it lists what is
-        missing, left over and mis-shaped.
+      WeightsError: for a file that cannot be read, whose names and shapes are not the model's (it lists what is
+        missing, left over and mis-shaped), that says that it is for another network, or that holds other things than
+        finite floating-point numbers.
+      TypeError: when `model` is no network.
     """
     shape = _image_shape(model, channels)
     expected: Flat = flatten_dict(abstract_variables(model, shape))
     wanted = {p: leaf for p, leaf in expected.items() if head or not _is_head(p)}
-    read = read_keras_variables if str(path).endswith(".h5") else _read_torch_variables
-    found, names, left_over = read(Path(path), model, wanted)
-    _compare(path, wanted, found, names, left_over)
-    variables = {p: jax.numpy.asarray(found[p].astype(leaf.dtype)) for p, leaf in wanted.items()}
+    found, names, left_over, in_file = _read(Path(path), model, wanted)
+    stated = read_description(path) or timm_description(Path(path))
+    problems = explain(wanted, in_file, names, left_over, torch=not str(path).endswith(".h5"))
+    problems += _another_network(stated, describe(model))
+    if problems:
+        raise WeightsError(f"`{path}` does not hold this network's weights.\n" + "\n".join(problems))
+    variables = {p: _numbers(path, names[p], found[p], p[-1], leaf.dtype) for p, leaf in wanted.items()}
     if not head:
         key = jax.random.key(0) if key is None else key
         drawn = flatten_dict(initialize(model, {"params": key, "dropout": key}, shape))
@@ -71,29 +81,72 @@ def load_weights(
     return unflatten_dict(variables)
 
 
-def save_weights(path: Path | str, model: Network, variables: dict[str, Any]) -> None:
+def _another_network(stated: Description | None, ours: Description | None) -> list[str]:
+    if stated is None or ours is None or stated.same_network(ours):
+        return []
+    return [f"  It is for {stated}, and this is {ours}: even where names and shapes agree, they compute other things."]
+
+
+def _numbers(path: Path | str, name: str, array: np.ndarray, kind: str, dtype: Any) -> Array:
+    """The array in the model's precision, refused where no training can have left such numbers."""
+    if array.dtype.kind != "f":
+        raise WeightsError(f"`{path}`: {name} holds {array.dtype} numbers; weights are floating-point, not quantised.")
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if not np.isfinite(cast).all():
+        raise WeightsError(f"`{path}`: {name} holds numbers that are not finite; the file is damaged, or its training.")
+    if kind == "var" and (cast < 0).any():
+        raise WeightsError(f"`{path}`: {name} holds a negative variance; the file is damaged.")
+    return jax.numpy.asarray(cast)
+
+
+def save_weights(
+    path: Path | str,
+    model: Network,
+    variables: dict[str, Any],
+    *,
+    class_names: Sequence[str] = (),
+    images: InputConvention | None = None,
+) -> None:
     """Writes a network's variables as `.safetensors` under torchvision's names, for its `load_state_dict`.
+
+    The file says for which network, options and number of classes it is, and `load_weights` compares.
 
     Args:
       path: of the file; an older one is replaced in one piece.
       model: whose family decides the names; families that torchvision does not have keep ours, joined by dots.
       variables: "params", and "batch_stats" where there are any.
+      class_names, images: what the outputs mean, and how images were prepared, to be written as well.
 
     Raises:
       WeightsError: when the variables are not the model's.
+      TypeError: when `model` is no network.
     """
     kernels = {p: leaf for p, leaf in flatten_dict(variables["params"]).items() if leaf.ndim == 4}
-    channels = next((leaf.shape[2] for p, leaf in kernels.items() if p[0] in _FIRST), None)
+    channels = next((leaf.shape[2] for p, leaf in kernels.items() if p[0] in FIRST), None)
     expected = flatten_dict(abstract_variables(model, _image_shape(model, channels)))
     flat = {p: np.asarray(leaf) for p, leaf in flatten_dict(dict(variables)).items()}
     names = {p: torch_name(model, p) for p in expected}
-    _compare(path, expected, flat, names, [".".join(p) for p in flat.keys() - expected.keys()])
-    write_safetensors(path, {names[p]: _to_torch(model, p, leaf) for p, leaf in flat.items()})
+    shapes = {p: leaf.shape for p, leaf in flat.items()}
+    left_over = [".".join(p) for p in flat.keys() - expected.keys()]
+    if problems := explain(expected, shapes, names, left_over, torch=False):
+        raise WeightsError("these are not this network's variables.\n" + "\n".join(problems))
+    description = describe(model)
+    if description is not None:
+        stated = images.as_dict() if images else {}
+        description = dataclasses.replace(description, class_names=tuple(class_names), input=stated)
+    tensors = {names[p]: _to_torch(model, p, leaf) for p, leaf in flat.items()}
+    write_safetensors(path, tensors, to_metadata(description) if description else None)
 
 
 def _image_shape(model: Network, channels: int | None) -> tuple[int, int, int]:
     """A size that the model takes; its parameters depend on the channels only."""
-    entry = next(e for e in MODELS.values() if e.family is type(model))
+    entry = next((e for e in MODELS.values() if e.family is type(model)), None)
+    if entry is None:
+        raise TypeError(
+            f"`model` must be a network that create_model makes, got {model!r}; write "
+            "`create_model(NAME, num_classes=…)` in its place."
+        )
     height, width, published = entry.image_shape
     return height, width, channels or published
 
@@ -102,29 +155,60 @@ def _is_head(path: ParameterPath) -> bool:
     return path[1] == "head" or path[1].startswith("aux")
 
 
-def _read_torch_variables(path: Path, model: Network, wanted: Flat) -> tuple[Flat, Names, list[str]]:
-    tensors: Tensors = read_torch(path)
-    # torchvision's names, or timm's: those of which the file has more.
-    name_of = max((torch_name, timm_name), key=lambda rule: sum(rule(model, p) in tensors for p in wanted))
-    names = {p: name_of(model, p) for p in wanted}
-    found = {p: _from_torch(model, p, tensors[name], wanted[p].ndim) for p, name in names.items() if name in tensors}
+class _Found(NamedTuple):
+    """What a file holds for a model: arrays as ours, their names, the names left over, and the shapes in the file."""
+
+    arrays: Flat
+    names: Names
+    left_over: list[str]
+    shapes: dict[ParameterPath, tuple[int, ...]]
+
+
+def _read(path: Path, model: Network, wanted: Flat) -> _Found:
+    try:
+        if not str(path).endswith(".h5"):
+            return _read_torch_variables(path, model, wanted)
+        arrays, names, left_over = read_keras_variables(path, model, wanted)
+    except WeightsError:
+        raise
+    except (IndexError, ValueError, TypeError) as error:  # tensors of fewer axes than such a layer has
+        raise WeightsError(f"`{path}` holds tensors that no such network has ({error}).") from error
+    return _Found(arrays, names, left_over, {p: array.shape for p, array in arrays.items()})
+
+
+def _read_torch_variables(path: Path, model: Network, wanted: Flat) -> _Found:
+    tensors = read_torch(path)
+    # torchvision's names, or timm's: those of which the file has more, whatever stands before all of them.
+    rules = [{p: rule(model, p) for p in wanted} for rule in (torch_name, timm_name)]
+    bare = [without_prefix(tensors, set(rule.values())) for rule in rules]
+    best = max((0, 1), key=lambda i: sum(name in bare[i] for name in rules[i].values()))
+    names, tensors, name_of = rules[best], bare[best], (torch_name, timm_name)[best]
+    present = {p: tensors[name] for p, name in names.items() if name in tensors}
+    arrays = {p: _from_torch(model, p, tensor, wanted[p].ndim) for p, tensor in present.items()}
     used = set(names.values())
     classifier = () if ("params", "head", "kernel") in wanted else ("kernel", "bias")
     passed_over = {name_of(model, ("params", "head", leaf)) for leaf in classifier}
     left_over = [n for n in tensors if n not in used and n not in passed_over and not _IGNORED.search(n)]
-    return found, names, left_over
+    shapes = {p: _plain(tensor, wanted[p].ndim) for p, tensor in present.items()}
+    return _Found(arrays, names, left_over, shapes)
+
+
+def _plain(tensor: np.ndarray, ndim: int) -> tuple[int, ...]:
+    """The shape; of a convolution that is a dense layer of ours, as that layer's."""
+    dense = tensor.ndim == 4 and ndim == 2 and tensor.size
+    return (len(tensor), tensor.size // len(tensor)) if dense else tensor.shape
 
 
 def _from_torch(model: Network, path: ParameterPath, tensor: np.ndarray, ndim: int) -> np.ndarray:
     """OIHW to HWIO, [out, in] to [in, out]; a convolution that is a dense layer of ours (timm's VGG) is flattened."""
     if path[-1] != "kernel":
         return tensor
-    if tensor.ndim == 4 and ndim == 2:
+    if tensor.ndim == 4 and ndim == 2 and tensor.size:
         tensor = tensor.reshape(len(tensor), -1)
     if tensor.ndim == 4:
         return tensor.transpose(2, 3, 1, 0)
     side = _FLATTENED.get((type(model), path[1]))
-    if side and tensor.shape[1] % side**2 == 0:
+    if side and tensor.ndim == 2 and tensor.shape[1] % side**2 == 0:
         out, into = tensor.shape
         tensor = tensor.reshape(out, into // side**2, side, side).transpose(0, 2, 3, 1).reshape(out, into)
     return tensor.T
@@ -142,27 +226,3 @@ def _to_torch(model: Network, path: ParameterPath, array: np.ndarray) -> np.ndar
         out, into = tensor.shape
         tensor = tensor.reshape(out, side, side, into // side**2).transpose(0, 3, 1, 2).reshape(out, into)
     return tensor
-
-
-def _compare(
-    path: Path | str, wanted: Flat, found: Flat, names: dict[ParameterPath, str], left_over: list[str]
-) -> None:
-    """Raises WeightsError unless every name is there, no other, and every shape fits."""
-    missing = [names.get(p, ".".join(p)) for p in wanted if p not in found]
-    misfits = [p for p, leaf in wanted.items() if p in found and tuple(found[p].shape) != tuple(leaf.shape)]
-    shapes = [
-        f"{names[p]} is {'×'.join(map(str, found[p].shape))}, not {'×'.join(map(str, wanted[p].shape))}"
-        for p in misfits
-    ]
-    problems = {"missing": missing, "left over": sorted(left_over), "of another shape": shapes}
-    lines = [f"  {len(rows)} {kind}: {_some(rows)}" for kind, rows in problems.items() if rows]
-    if lines:
-        if not missing and not left_over and all(_is_head(p) for p in misfits):
-            lines.append(
-                "  Only the classifier differs: leave it out (`--no-head`, or `head=False`), or take as many classes."
-            )
-        raise WeightsError(f"`{path}` does not hold this network's weights.\n" + "\n".join(lines))
-
-
-def _some(rows: list[str]) -> str:
-    return ", ".join(rows[:8]) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")

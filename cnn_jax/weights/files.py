@@ -1,14 +1,21 @@
 """Files of named tensors, read and written without any framework but for `.pth`."""
 
-import json
 import os
 import pickle
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from cnn_jax.paths import local_path
+
 Tensors = dict[str, np.ndarray]
+
+# What safetensors calls the kinds of numbers that NumPy has.
+_DTYPES = {f"{letter}{8 * size}": f"<{letter.lower()}{size}" for letter in "IU" for size in (1, 2, 4, 8)}
+_DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?"}
 
 
 class WeightsError(ValueError):
@@ -24,15 +31,10 @@ def read_torch(path: Path | str) -> Tensors:
     Raises:
       WeightsError: for another kind of file, or one that is damaged.
     """
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     _check(path)
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError, numpy
-
-        try:
-            return numpy.load_file(path)
-        except (SafetensorError, json.JSONDecodeError) as error:
-            raise WeightsError(f"`{path}` is no complete safetensors file: {error}.") from error
+        return _read_safetensors(path)
     if path.suffix not in (".pth", ".pt"):
         raise WeightsError(f"`{path}`: weights are read from .safetensors, .pth, .pt and .h5 files only.")
     try:
@@ -52,10 +54,68 @@ def read_torch(path: Path | str) -> Tensors:
     except Exception as error:  # damage shows as every kind of exception
         reason = str(error).split(". ")[0]
         raise WeightsError(f"`{path}` is no complete file of PyTorch's: {reason}.") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"`{path}` holds no state dict; save `model.state_dict()`.")
+    tensors = _state_dict(state, torch.Tensor, path)
     # NumPy has no bfloat16 of its own; float32 holds all of its values.
-    return {name: (t.float() if t.is_floating_point() else t).detach().numpy() for name, t in state.items()}
+    return {name: (t.float() if t.is_floating_point() else t).detach().numpy() for name, t in tensors.items()}
+
+
+def _read_safetensors(path: Path) -> Tensors:
+    from safetensors import deserialize
+
+    tensors = {}
+    try:
+        for name, about in deserialize(path.read_bytes()):
+            data, shape = bytes(about["data"]), about["shape"]
+            if about["dtype"] == "BF16":  # the upper half of a float32
+                wide = np.frombuffer(data, "<u2").astype(np.uint32) << 16
+                tensors[name] = wide.view(np.float32).reshape(shape)
+            else:
+                tensors[name] = np.frombuffer(data, _DTYPES[about["dtype"]]).reshape(shape)
+    except KeyError as error:
+        raise WeightsError(f"`{path}` holds numbers of the kind {error}; save it with float32 or bfloat16.") from error
+    except Exception as error:  # a strange header shows as every kind of exception
+        raise WeightsError(f"`{path}` is no complete safetensors file: {error}.") from error
+    return tensors
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """The texts that a `.safetensors` file carries beside its tensors; none for other files.
+
+    Raises:
+      WeightsError: for a damaged file.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except Exception as error:
+        raise WeightsError(f"`{path}` is no complete safetensors file: {error}.") from error
+
+
+def _state_dict(state: Any, tensor: type, path: Path) -> dict[str, Any]:
+    """The tensors by name, of a state dict or of the training checkpoint that holds one."""
+
+    def is_state_dict(value: Any) -> bool:
+        return isinstance(value, Mapping) and len(value) > 0 and all(isinstance(v, tensor) for v in value.values())
+
+    if is_state_dict(state):
+        return dict(state)
+    if isinstance(state, Mapping):
+        inner = [key for key, value in state.items() if is_state_dict(value)]
+        if len(inner) == 1:
+            return dict(state[inner[0]])
+        if inner:
+            raise WeightsError(
+                f"`{path}` is a training checkpoint with more than one state dict, `{'`, `'.join(map(str, inner))}`; "
+                "save the one that you mean by itself."
+            )
+        if keys := ", ".join(str(key) for key in list(state)[:8]):
+            raise WeightsError(f"`{path}` holds no state dict; save `model.state_dict()`. Its keys are {keys}.")
+    raise WeightsError(f"`{path}` holds no state dict; save `model.state_dict()`.")
 
 
 def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
@@ -66,10 +126,13 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
     """
     import h5py
 
-    path = Path(path)
+    from cnn_jax.weights.hdf5 import check_self_contained
+
+    path = local_path(path, "FILE", utf8=False)
     _check(path)
     try:
         with h5py.File(path) as file:
+            check_self_contained(file, path)
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 names = [_text(name) for name in root.attrs["layer_names"]]
@@ -79,20 +142,25 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
                 found = {_text(v.attrs["name"]): [v[str(i)][()] for i in range(len(v))] for v in variables if len(v)}
             else:
                 raise WeightsError(f"`{path}` is an HDF5 file, but none that Keras wrote.")
-    except (OSError, KeyError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # damage shows as every kind of exception
         raise WeightsError(f"`{path}` is no complete Keras file: {error}") from error
     return {name: tensors for name, tensors in found.items() if tensors}
 
 
-def write_safetensors(path: Path | str, tensors: Tensors) -> None:
+def write_safetensors(path: Path | str, tensors: Tensors, metadata: Mapping[str, str] | None = None) -> None:
     """Writes a `.safetensors` file in one piece: under another name first, so that no half-written file is left.
+
+    Args:
+      metadata: texts that go with the tensors.
 
     Raises:
       WeightsError: for another suffix, or a folder that does not exist.
     """
     from safetensors.numpy import save_file
 
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     if path.suffix != ".safetensors":
         raise WeightsError(f"weights are written as .safetensors, got `{path}`.")
     if not path.parent.is_dir():
@@ -100,7 +168,8 @@ def write_safetensors(path: Path | str, tensors: Tensors) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, temporary, {"format": "pt"})
+        arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        save_file(arrays, temporary, {"format": "pt", **(metadata or {})})
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     finally:

@@ -5,7 +5,6 @@
 The step is compiled for that many fake CPU devices, under jit and fsdp, and its collective operations are counted and
 added up.  Bytes on the wire are of ring algorithms: a device sends 2 (n − 1) / n of what it reduces, and (n − 1) / n of
 what is gathered or scattered.  Memory is the compiler's plan on a CPU in float32; an accelerator's will differ.
-From these follows an estimate for 256 accelerators.
 
 Columns: how many all-reduces of gradients, and their bytes; BatchNorm's gathers of moments and small all-reduces, the
 metrics' among them; other messages (fsdp gathers parameters); what a device sends in a step; the state that lies on it;
@@ -25,13 +24,6 @@ _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 
 # Between the largest message of BatchNorm or the classifier's bias, and the gradients that the compiler joined.
 LARGE_BYTES = 1_000_000
-
-# NVIDIA's "DGX A100" data sheet: eight ConnectX-6 of 200 Gbit/s for eight GPUs, so 25 GB/s between nodes for each.
-LINK_BYTES_PER_SECOND = 25e9
-# NVIDIA's DeepLearningExamples, PyTorch ResNet-50 v1.5: one A100 (80 GB) in mixed precision, trained alone.
-IMAGES_PER_SECOND = 2470
-# Assumed, not published: what a message of some kilobytes over 256 GPUs takes, beside its bytes.
-LATENCY_SECONDS = 30e-6
 
 
 class Message(NamedTuple):
@@ -107,7 +99,7 @@ def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
 
 
 def main() -> None:
-    """Prints the table, and the estimate from jit's row."""
+    """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--per-device", type=int, default=32)
@@ -128,28 +120,6 @@ def main() -> None:
         sent = sum(message.sent(options.devices) for message in found)
         sizes = [f"{sent / 1e6:.0f} MB", f"{state_bytes / 1e6:.0f} MB", f"{peak_bytes(compiled) / 1e9:.2f} GB"]
         print("| " + " | ".join([strategy, str(options.devices), *counts, *sizes]) + " |", flush=True)
-        if strategy == "jit":
-            estimate = describe_estimate(found, options.devices, options.per_device)
-    print("\n" + estimate)
-
-
-def describe_estimate(messages: list[Message], devices: int, per_device: int) -> str:
-    """A step on as many accelerators: computation, the gradients by bandwidth, BatchNorm by latency and bandwidth."""
-    compute = per_device / IMAGES_PER_SECOND
-    gradients = [m.sent(devices) for m in messages if m.purpose == "gradients"]
-    statistics = [m.sent(devices) for m in messages if m.purpose == "BatchNorm"]
-    reducing = sum(gradients) / LINK_BYTES_PER_SECOND
-    meeting = len(statistics) * LATENCY_SECONDS + sum(statistics) / LINK_BYTES_PER_SECOND
-    best, batch_size = compute + meeting, devices * per_device
-    step = best + reducing
-    return (
-        f"On {devices} accelerators at batch {batch_size}: computing {per_device} images {compute * 1e3:.1f} ms; "
-        f"sending {sum(gradients) / 1e6:.0f} MB of gradients {reducing * 1e3:.1f} ms; {len(statistics)} messages of "
-        f"BatchNorm, {sum(statistics) / 1e6:.1f} MB, {meeting * 1e3:.1f} ms. A step takes {step * 1e3:.1f} ms when "
-        f"nothing overlaps ({compute / step:.0%} of linear, {batch_size / step:,.0f} images/s), and "
-        f"{best * 1e3:.1f} ms when the gradients hide behind the backward pass ({compute / best:.0%}, "
-        f"{batch_size / best:,.0f} images/s)."
-    )
 
 
 if __name__ == "__main__":

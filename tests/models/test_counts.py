@@ -28,6 +28,8 @@ PARAMETERS = {
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
     "resnet50_v1": 25_557_032,
+    # As timm's `resnetv2_50`, whose names and shapes are compared in tests/parity.
+    "resnet50_v2": 25_549_352,
     "resnext50_32x4d": 25_028_904,
     "resnext101_32x8d": 88_791_336,
     "wide_resnet50_2": 68_883_240,
@@ -46,6 +48,13 @@ MILLIONS = {
     "resnet56_cifar": 0.85,
     "resnet110_cifar": 1.7,
     "resnet164_v2_cifar": 1.7,
+}
+# No residual network has more parameters than its plain twin where the shortcuts have none (He et al. 2015, §4.2), and
+# what He et al. 2016 change in a block is the order of its layers.
+TWINS = {
+    "plain34": ("resnet34", {"shortcut": "A"}),
+    **{f"plain{depth}_cifar": (f"resnet{depth}_cifar", {}) for depth in (20, 32, 44, 56)},
+    **{f"resnet{depth}_v2_cifar": (f"resnet{depth}_cifar", {}) for depth in (20, 32, 44, 56, 110)},
 }
 
 
@@ -68,3 +77,13 @@ def test_parameters_with_auxiliary_heads_equal_the_published_count(name):
 def test_parameters_round_to_the_published_millions(name):
     digits = len(str(MILLIONS[name]).split(".")[1])
     assert round(count(name) / 1e6, digits) == MILLIONS[name]
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_twins_have_equally_many_parameters(name):
+    twin, options = TWINS[name]
+    assert count(name) == count(twin, **options)
+
+
+def test_every_network_is_counted():
+    assert {*PARAMETERS, *MILLIONS, *TWINS} == set(MODELS)

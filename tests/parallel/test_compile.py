@@ -5,21 +5,39 @@ import pytest
 from cnn_jax.parallel import compile as compiling
 from cnn_jax.parallel import create_layout
 
+DTYPES = ("float32", "bfloat16", "float16")
 
-def test_compiler_options_are_those_of_onednn_and_compile_here():
-    options = compiling.compiler_options()
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_compiler_options_are_those_of_onednn_and_compile_here(dtype):
+    options = compiling.compiler_options(dtype)
     assert options in (None, compiling.ONEDNN)
-    assert jax.jit(lambda x: x + 1, compiler_options=options)(jnp.ones(1)) == 2
+    assert jax.jit(lambda x: x + 1, compiler_options=options)(jnp.ones(1, dtype)) == 2
 
 
 @pytest.mark.parametrize(("stock", "options"), [(True, [{}]), (False, [{"compiler_options": {"wanted": True}}])])
 def test_a_layout_compiles_with_the_options_unless_it_is_to_be_stock(monkeypatch, stock, options):
     given = []
-    monkeypatch.setattr(compiling, "compiler_options", lambda: {"wanted": True})
+    monkeypatch.setattr(compiling, "compiler_options", lambda *dtypes: {"wanted": True})
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, **keywords: given.append(keywords))
     layout = create_layout("jit", stock=stock)
     layout.compile(jax.jit(lambda x: x + 1).lower(jnp.ones(1)))
     assert given == options
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_is_compiled_with_the_options_that_hold_in_its_dtypes(monkeypatch, dtype):
+    asked = []
+    monkeypatch.setattr(compiling, "compiler_options", lambda *dtypes: asked.extend(dtypes))
+    compiling.compile_step(jax.jit(lambda x: (x.astype(dtype) @ x.astype(dtype)).sum()).lower(jnp.ones((2, 2))))
+    assert asked == sorted({"float32", dtype}, key=DTYPES.index)
+
+
+def test_options_that_fail_in_one_dtype_are_kept_for_the_others(monkeypatch):
+    monkeypatch.setattr(compiling.jax, "default_backend", lambda: "cpu")
+    monkeypatch.setattr(compiling, "_holds", lambda dtype: dtype != "bfloat16")
+    assert compiling.compiler_options("float32", "float16") is compiling.ONEDNN
+    assert compiling.compiler_options("float32", "bfloat16") is None
 
 
 def test_an_unknown_option_is_left_out_with_a_warning():
@@ -27,11 +45,23 @@ def test_an_unknown_option_is_left_out_with_a_warning():
         assert compiling.checked({"xla_cpu_of_tomorrow": True}) is None
 
 
-def test_options_that_give_a_wrong_convolution_are_left_out_with_a_warning(monkeypatch):
-    monkeypatch.setattr(compiling.lax, "conv_general_dilated", lambda x, kernel, *_, **__: jnp.zeros((2, 4, 4, 8)))
-    with pytest.warns(UserWarning, match="a convolution came out wrong"):
-        assert compiling.checked({}) is None
+@pytest.mark.parametrize(
+    ("dtype", "wrong"), [("float32", "value"), ("bfloat16", "gradient"), ("float16", "gradient"), ("bfloat16", "mean")]
+)
+def test_options_that_give_a_wrong_convolution_are_left_out_with_a_warning(monkeypatch, dtype, wrong):
+    conv2d, mean = compiling.ops.conv2d, compiling.ops.global_avg_pool
+    garbage = {
+        "value": lambda x, kernel, **how: conv2d(x, kernel, **how).at[:, 1:].set(0),
+        "gradient": lambda x, kernel, **how: conv2d(jax.lax.stop_gradient(x), kernel, **how),
+    }
+    if wrong == "mean":
+        monkeypatch.setattr(compiling.ops, "global_avg_pool", lambda x: mean(x) * jnp.nan)
+    else:
+        monkeypatch.setattr(compiling.ops, "conv2d", garbage[wrong])
+    with pytest.warns(UserWarning, match=rf"convolutions came out wrong \({dtype}; .*plain"):
+        assert compiling.checked({}, dtype) is None
 
 
-def test_right_options_are_kept():
-    assert compiling.checked({}) == {}
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_right_options_are_kept(dtype):
+    assert compiling.checked({}, dtype) == {}

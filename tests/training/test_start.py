@@ -45,9 +45,10 @@ def test_a_run_starts_with_the_file_s_weights_and_the_seed_s_head(file):
                 np.testing.assert_allclose(here, drawn.params["head"][path[-1]], atol=1e-6)
             else:
                 np.testing.assert_array_equal(here, leaf, err_msg=str(path))
-    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(state.ema), strict=True):
-        assert a is not b  # both are donated to the step
-        np.testing.assert_array_equal(a, b)
+    for part, average in ((state.params, state.ema), (state.batch_stats, state.ema_batch_stats)):
+        for a, b in zip(jax.tree.leaves(part), jax.tree.leaves(average), strict=True):
+            assert a is not b  # both are donated to the step
+            np.testing.assert_array_equal(a, b)
 
 
 def test_another_number_of_classes_needs_a_new_head(file):

@@ -1,6 +1,7 @@
 """The pure steps, against the same computation written out plainly."""
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -71,21 +72,28 @@ def test_images_held_as_arrays_are_scaled_in_the_steps_as_the_data_section_says(
     assert float(metrics.compute()["loss"]) == pytest.approx(float(loss), rel=1e-5)
 
 
-def test_train_step_moves_the_average_by_its_decay():
-    session = session_of(ema_decay=0.75)
-    state = session.make_state()
-    after, _ = jax.jit(session.train_step)(state, first_batch(session))
-    for old, new, ema in zip(*(jax.tree.leaves(t) for t in (state.ema, after.params, after.ema)), strict=True):
-        np.testing.assert_allclose(ema, 0.75 * old + 0.25 * new, atol=1e-7)
-    assert after.eval_variables["params"] is after.ema
+def assert_pure(step, state, batch):
+    """Traced twice it is the same program, which gives the same twice and leaves its arguments as they were."""
+    before = jax.tree.map(np.array, (state, batch))
+    # A function of its own each time: jax.jit traces one and the same function once.
+    traced = [jax.jit(lambda state, batch: step(state, batch)).lower(state, batch) for _ in range(2)]
+    assert traced[0].as_text() == traced[1].as_text()
+    compiled = traced[0].compile()
+    results = [compiled(state, batch) for _ in range(2)]
+    jax.tree.map(np.testing.assert_array_equal, *results)
+    jax.tree.map(np.testing.assert_array_equal, (state, batch), before)
 
 
 def test_train_step_is_pure():
     session = session_of()
-    state, batch = session.make_state(), first_batch(session)
-    step = jax.jit(session.train_step)
-    for a, b in zip(jax.tree.leaves(step(state, batch)), jax.tree.leaves(step(state, batch)), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_pure(session.train_step, session.make_state(), first_batch(session))
+
+
+def test_a_step_that_draws_or_counts_as_it_is_traced_is_not_pure():
+    calls, random = itertools.count(), np.random.default_rng()
+    for step in (lambda state, batch: state + next(calls), lambda state, batch: state + random.normal()):
+        with pytest.raises(AssertionError):
+            assert_pure(step, np.float32(1), np.float32(0))
 
 
 def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():

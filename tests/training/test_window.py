@@ -65,3 +65,34 @@ def test_a_window_saved_half_way_has_the_same_bits(cut):
     assert {k: v for k, v in found.items() if not k.startswith("time/")} == {
         k: v for k, v in expected.items() if not k.startswith("time/")
     }
+
+
+def test_the_times_of_all_lines_add_up_to_the_time_that_passed(monkeypatch):
+    """A device that takes 20 ms a step, and a host that is late with each line and does other things in between."""
+    clock, device = [100.0], [100.0]
+    monkeypatch.setattr("cnn_jax.training.window.time.perf_counter", lambda: clock[0])
+
+    def wait(what):
+        clock[0] = max(clock[0], device[0])
+        return what
+
+    monkeypatch.setattr("cnn_jax.training.window.jax.block_until_ready", wait)
+    monkeypatch.setattr("cnn_jax.training.window.jax.device_get", wait)
+    window, shown, due = MetricWindow(EMPTY, batch_size=8), 0.0, False
+    metrics = step_metrics(0)
+    for step in range(1, 25):
+        device_was = device[0]
+        device[0] = max(device[0], clock[0]) + 0.02
+        if due:
+            device[0], after = device_was, device[0]  # the line waits for the steps before this one
+            shown += 2 * 8 / window.take()["time/images_per_s"]
+            device[0] = after
+            clock[0] += 0.005  # writing it
+        window.add(metrics)
+        due = step % 2 == 0
+        if step % 8 == 5:
+            with window.paused():
+                clock[0] += 1.0  # an evaluation
+    shown += 2 * 8 / window.take()["time/images_per_s"]
+    assert shown == pytest.approx(clock[0] - 100.0 - 3.0, rel=1e-6)
+    assert shown == pytest.approx(24 * 0.02, rel=0.05)

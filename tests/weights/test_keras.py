@@ -12,6 +12,8 @@ from cnn_jax.weights import WeightsError, load_weights
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason="needs the dependency group tensorflow")
 
+pytestmark = pytest.mark.tensorflow
+
 # Our name, Keras's, options, two sizes, and Keras's layer for each feature.
 RESNET_V1 = {f"stage{i}": f"conv{i + 1}_block{n}_out" for i, n in enumerate((3, 4, 6, 3), start=1)}
 ROWS = [

@@ -68,5 +68,6 @@ def crop_box_host(
 
 def _central(height: int, width: int, ratio: tuple[float, float]) -> list[int]:
     aspect = min(max(width / height, ratio[0]), ratio[1])
-    rows, columns = min(height, round(width / aspect)), min(width, round(height * aspect))
+    sides = (height, width / aspect), (width, height * aspect)
+    rows, columns = (max(1, min(side, round(ideal))) for side, ideal in sides)
     return [(height - rows) // 2, (width - columns) // 2, rows, columns]

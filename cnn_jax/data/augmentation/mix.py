@@ -23,7 +23,7 @@ MixOp = Callable[[Key[Array, ""], Images, Targets], tuple[Images, Targets]]
 
 def mixup(alpha: float = 0.2) -> MixOp:
     """λ · batch + (1 − λ) · permuted batch, images and targets alike, with λ from Beta(α, α); the images become
-    float32.
+    float32, or float64 beside float64 targets.
 
     Source: Zhang et al. 2018 (α from 0.1 to 0.4 on ImageNet).
     """
@@ -33,8 +33,8 @@ def mixup(alpha: float = 0.2) -> MixOp:
         draw, pair = jax.random.split(key)
         share = jax.random.beta(draw, alpha, alpha, dtype=jnp.float32)
         other = jax.random.permutation(pair, images.shape[0])
-        images = images.astype(jnp.float32)
-        return tuple(share * x + (1 - share) * x[other] for x in (images, targets))  # type: ignore[return-value]
+        images = images.astype(_exact(images, targets))
+        return _blend(share, images, images[other]), _blend(share, targets, targets[other])
 
     return apply
 
@@ -59,8 +59,8 @@ def cutmix(alpha: float = 1.0) -> MixOp:
         rows_columns = (side * size).astype(jnp.int32)
         first = integers(place, 0, size, (2,)) - rows_columns // 2
         pasted = inside(height, width, first[0], first[1], rows_columns[0], rows_columns[1])
-        share = 1 - pasted.mean(dtype=jnp.float32)
-        return jnp.where(pasted, images[other], images), share * targets + (1 - share) * targets[other]
+        share = 1 - pasted.mean(dtype=_exact(targets))
+        return jnp.where(pasted, images[other], images), _blend(share, targets, targets[other])
 
     return apply
 
@@ -98,9 +98,21 @@ def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Nu
     key = random_key(seed, "mix", step)
     if len(mix.ops) == 1:
         return mix.ops[0](key, images, targets)
-    images = images.astype(jnp.float32)  # the branches of a switch must agree
+    images = images.astype(_exact(images, targets))  # the branches of a switch must agree
     chosen = integers(random_key(seed, "mix/choice", step), 0, len(mix.ops))
     return jax.lax.switch(chosen, mix.ops, key, images, targets)
+
+
+def _exact(*arrays: Array) -> jnp.dtype:
+    """The dtype to mix in: float32 or wider."""
+    return jnp.result_type(jnp.float32, *(array.dtype for array in arrays))
+
+
+def _blend(share: Array, x: Array, other: Array) -> Array:
+    """share · x + (1 − share) · other, in the dtype of `x`; half precision is rounded once, at the end."""
+    exact = _exact(x)
+    share = share.astype(exact)
+    return (share * x.astype(exact) + (1 - share) * other.astype(exact)).astype(x.dtype)
 
 
 def _check_alpha(name: str, alpha: float) -> None:

@@ -8,10 +8,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..augmentation.crop_box import TRIES, crop_box_host
+from ..errors import DataError
 from ..interpolation import Interpolation
 from ..order import DECODE_CROP, random_words
-from .images import check_size, decode_image, scale_bicubic
+from .images import check_size, decode_image, scale_picture
 from .jpeg import Box, decode_part, jpeg_size
+
+# Pixels. A line of 2 × 3000 would be scaled to 256 × 384,000 for a crop of its middle: beyond this size only what is
+# cut out is made, whose places Pillow then rounds to single precision.
+_MUCH = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class HostCrop:
         box: from (uniform numbers [10, 4], the image's height, its width) to the box.
         random: whether the numbers matter.
         num_specs: how many operations of the configuration's list this stands for.
-        interpolation: bilinear is OpenCV's, of as few pixels as will do; bicubic is Pillow's, to the bit.
+        interpolation: Pillow's, to the bit; but a random bilinear crop is OpenCV's, of as few pixels as will do.
         shorter: what the shorter side of the whole image is scaled to, where the crop is the centre of that; else None.
     """
 
@@ -47,17 +52,18 @@ def decode_crop(
 ) -> None:
     """Decode an image file, cut the box out and scale it, to RGB [crop.height, crop.width, 3] in `out`.
 
-    Of a JPEG only the box is decoded, and that at a half, a quarter or an eighth of its size where even then the box
-    has at least as many pixels as the result; so the bilinear scaling that follows (OpenCV's, with half-pixel centres)
-    shrinks less than twofold and need not average. Other formats are halved by averaging instead.
+    A crop that is not random is decoded and scaled by Pillow: what torchvision and timm give to a network, to the bit,
+    and what `crop_image` makes of the same file. So is a random bicubic one.
 
-    For bicubic scaling Pillow decodes and scales: what torchvision and timm give to a network, to the bit.
+    A random bilinear crop is made for speed. A JPEG is decoded at a half, a quarter or an eighth of its size where even
+    then the box has at least as many pixels as the result; so the bilinear scaling that follows (OpenCV's, with
+    half-pixel centres) shrinks less than twofold and need not average. Other formats are halved by averaging instead.
 
     Raises:
         DataError: as `decode_image`.
     """
-    if crop.interpolation == "bicubic":
-        out[:] = _bicubic(decode_image(content, name), name, crop, uniforms)
+    if not crop.random or crop.interpolation == "bicubic":
+        out[:] = _by_pillow(decode_image(content, name), name, crop, uniforms)
         return
     size, part = jpeg_size(content), None
     if size is not None:
@@ -66,9 +72,7 @@ def decode_crop(
         scale = max(s for s in (1, 2, 4, 8) if s == 1 or (box[2] >= s * crop.height and box[3] >= s * crop.width))
         with contextlib.suppress(ValueError):
             part = decode_part(content, size, _scaled(box, scale, size), scale)
-    if (
-        part is None
-    ):  # not a JPEG, or something is wrong: the careful way forgives trifles, and finds words for the rest
+    if part is None:  # no JPEG, or something is wrong: the careful way forgives trifles, and finds words for the rest
         image = decode_image(content, name)
         top, left, rows, columns = crop.box(uniforms, *image.shape[:2])
         part = image[top : top + rows, left : left + columns]
@@ -76,28 +80,41 @@ def decode_crop(
 
 
 def crop_image(image: UInt8[np.ndarray, "h w c"], crop: HostCrop) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """What `decode_crop` does, of an image that is decoded already, for a crop that is not random."""
-    out, uniforms = np.empty((crop.height, crop.width, 3), np.uint8), np.zeros((TRIES, 4))
-    if crop.interpolation == "bicubic":
-        out[:] = _bicubic(image, "an image", crop, uniforms)
-        return out
-    top, left, rows, columns = crop.box(uniforms, *image.shape[:2])
-    _resize(image[top : top + rows, left : left + columns], out)
+    """What `decode_crop` does, of an image that is decoded already, for a crop that is not random.
+
+    Raises:
+        DataError: for a random crop.
+    """
+    if crop.random:
+        raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
+    out = np.empty((crop.height, crop.width, 3), np.uint8)
+    out[:] = _by_pillow(image, "an image", crop, np.zeros((TRIES, 4)))
     return out
 
 
-def _bicubic(
+def _by_pillow(
     image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, uniforms: Float[np.ndarray, "10 4"]
 ) -> UInt8[np.ndarray, "h2 w2 c"]:
     """The crop as torchvision makes it, to the bit: a part is cut out before it is scaled, a centre afterwards."""
-    sides = image.shape[:2]
+    top, left, rows, columns = crop.box(uniforms, *image.shape[:2])
+    part = image[top : top + rows, left : left + columns]
     if crop.shorter is None:
-        top, left, rows, columns = crop.box(uniforms, *sides)
-        return scale_bicubic(image[top : top + rows, left : left + columns], crop.height, crop.width)
-    rows, columns = (int(crop.shorter * side / min(sides)) for side in sides)
-    check_size(columns, rows, f"{name}, scaled by {crop.shorter / min(sides):g},")
+        return scale_picture(part, crop.height, crop.width, crop.interpolation)
+    return _centre(part, name, crop, crop.shorter)
+
+
+def _centre(image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, shorter: int) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """The shorter side scaled to `shorter`, and the middle of that."""
+    sides = image.shape[:2]
+    rows, columns = (int(shorter * side / min(sides)) for side in sides)
+    check_size(columns, rows, f"{name}, scaled by {shorter / min(sides):g},")
     top, left = round((rows - crop.height) / 2), round((columns - crop.width) / 2)
-    return scale_bicubic(image, rows, columns)[top : top + crop.height, left : left + crop.width]
+    if rows * columns > _MUCH:
+        down, along = sides[0] / rows, sides[1] / columns
+        box = (left * along, top * down, (left + crop.width) * along, (top + crop.height) * down)
+        return scale_picture(image, crop.height, crop.width, crop.interpolation, box)
+    scaled = scale_picture(image, rows, columns, crop.interpolation)
+    return scaled[top : top + crop.height, left : left + crop.width]
 
 
 def _resize(part: UInt8[np.ndarray, "h w c"], out: UInt8[np.ndarray, "h2 w2 3"]) -> None:
@@ -133,16 +150,14 @@ def random_crop(height: int, width: int, scale: tuple[float, float], ratio: tupl
 
 
 def central_crop(shorter: int, height: int, width: int) -> HostCrop:
-    """Scale the shorter side to `shorter` and cut height × width out of the middle, in one step."""
-
-    def box(uniforms: np.ndarray, rows: int, columns: int) -> Box:
-        factor = min(rows, columns) / shorter
-        cut_rows, cut_columns = min(round(height * factor), rows), min(round(width * factor), columns)
-        return (rows - cut_rows) // 2, (columns - cut_columns) // 2, cut_rows, cut_columns
-
-    return HostCrop(height, width, box, random=False, num_specs=2, shorter=shorter)
+    """Scale the shorter side to `shorter`, then cut height × width out of the middle."""
+    return HostCrop(height, width, _everything, random=False, num_specs=2, shorter=shorter)
 
 
 def whole(height: int, width: int) -> HostCrop:
     """Scale the whole image to height × width, whatever its aspect."""
-    return HostCrop(height, width, lambda uniforms, rows, columns: (0, 0, rows, columns), random=False, num_specs=1)
+    return HostCrop(height, width, _everything, random=False, num_specs=1)
+
+
+def _everything(uniforms: np.ndarray, rows: int, columns: int) -> Box:
+    return 0, 0, rows, columns

@@ -14,6 +14,7 @@ from jaxtyping import Int, UInt8
 
 from ..dataset import DatasetInfo
 from ..errors import DataError
+from ..store.arrays import readable_records
 from .decode import HostCrop, crop_image, decode_crop, example_uniforms
 from .host_crop import parse_host_crop
 
@@ -42,7 +43,10 @@ class EncodedDataset:
             rows: which stored examples belong to this split, in order; None means all of them.
             num_threads: that decode; None takes one for each processor of this process.
         """
-        self._source = _open_records(folder, stored_split)
+        with readable_records(folder):
+            self._source = _open_records(folder, stored_split)
+            if len(self._source) != len(labels):
+                raise ValueError(f"{len(self._source)} in place of {len(labels)} examples of {stored_split}")
         self._rows = rows
         self._crop = crop
         self._folder = folder
@@ -68,9 +72,7 @@ class EncodedDataset:
         return other
 
     def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-        """An image from elsewhere, cropped and scaled as this split's."""
-        if self._crop.random:
-            raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
+        """An image from elsewhere, cropped and scaled as this split's; raises as `crop_image`."""
         return crop_image(image, self._crop)
 
     def images(
@@ -97,7 +99,8 @@ class EncodedDataset:
 
     def _decode(self, index: int, uniforms: np.ndarray, out: UInt8[np.ndarray, "h w 3"]) -> None:
         stored = index if self._rows is None else int(self._rows[index])
-        record = self._source[stored]
+        with readable_records(self._folder):
+            record = self._source[stored]
         name = record.get("file_name", b"")
         where = f"{name.decode() if isinstance(name, bytes) else name} (example {stored} of {self._folder})"
         decode_crop(record["image"], where, self._crop, uniforms, out)

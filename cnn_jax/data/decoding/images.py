@@ -1,17 +1,17 @@
-"""Image files: any still picture that Pillow knows becomes 8-bit gray or RGB, or a message that names the file."""
+"""Image files: any still picture of the usual formats becomes 8-bit gray or RGB, or a message that names the file."""
 
 import io
 import os
-import struct
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ...paths import local_path
 from ..errors import DataError
 from ..interpolation import Interpolation
+from .depth import eight_bit
+from .jpeg import ends_early
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,48 +19,69 @@ if TYPE_CHECKING:
 # A 100-megapixel image takes 300 MB unpacked. A few kilobytes of PNG can ask for far more, so the header is read first.
 MAX_PIXELS = 100_000_000
 
+# Formats that begin with a mark of their own. Pillow knows more; some of those start other programs (EPS).
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "DDS", "SGI", "QOI", "PSD")
+
 
 def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w c"]:
     """Read an image file: the format is told by the content, not by the name.
 
     Raises:
-        DataError: as `decode_image`, or where the file cannot be read.
+        DataError: as `decode_whole`, or where the file cannot be read.
     """
     try:
-        content = Path(path).read_bytes()
+        content = local_path(path, "IMAGE", utf8=False).read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    return decode_image(content, str(path))
+    return decode_whole(content, str(path))
+
+
+def decode_whole(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
+    """`decode_image`, of a file that has not been looked at before: a JPEG whose data stop early is refused.
+
+    Raises:
+        DataError: as `decode_image`.
+    """
+    image = decode_image(content, name)
+    if ends_early(content):
+        raise DataError(f"{name} is cut short: its data stop before its last pixel.")
+    return image
 
 
 def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
     """Decode a picture; gray gives one channel, everything else (palette, CMYK, transparency dropped) gives RGB.
 
-    16-bit gray is scaled to 8 bits. An orientation in the EXIF data is not applied, as torchvision and tf.data do not.
+    More than 8 bits are scaled to 8 by the depth that the file states. An orientation in the EXIF data is not applied,
+    as torchvision and tf.data do not.
 
     Args:
         name: of the file, for the messages.
 
     Raises:
-        DataError: for what is no image, is empty or cut short, has more than MAX_PIXELS pixels, moves, or holds floats.
+        DataError: for what is no image, is empty or cut short, has more than MAX_PIXELS pixels, moves, holds signed
+            numbers, floats or more than 16 bits, or is of one colour but for its transparency.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not content:
         raise DataError(f"{name} is empty (0 bytes).")
     try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image: Image.Image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content), formats=_FORMATS)
         check_size(image.width, image.height, name)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":  # a JPEG as cameras write it, with a preview behind the picture
-            raise DataError(f"{name} moves ({frames} frames); only still images are read.")
+        _check_still(image, name)
         image.load()
+        return eight_bit(image, name)
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} is refused: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise DataError(f"{name} is not an image that can be read, or is cut short ({error}).") from error
-    return _to_bytes(image, name)
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name} is not an image that can be read.") from error
+    except MemoryError as error:
+        raise DataError(f"{name} asks for more memory than there is; it is damaged, or too large.") from error
+    except Exception as error:  # damage shows as every kind of exception, by format
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{name} is not an image that can be read, or is cut short ({reason}).") from error
 
 
 def check_size(width: int, height: int, name: str) -> None:
@@ -71,14 +92,12 @@ def check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def _to_bytes(image: "Image.Image", name: str) -> UInt8[np.ndarray, "h w c"]:
-    if image.mode.startswith("I"):  # 16-bit gray, in one of several spellings
-        return np.rint(np.asarray(image).astype(np.float64) / 257).clip(0, 255).astype(np.uint8)[..., np.newaxis]
-    if image.mode == "F":
-        raise DataError(f"{name} holds floating-point values; save it with 8 or 16 bits per channel.")
-    if image.mode in ("1", "L", "LA", "La"):
-        return np.array(image.convert("L"))[..., np.newaxis]
-    return np.array(image.convert("RGB"))
+def _check_still(image: "Image.Image", name: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format in ("TIFF", "PSD"):
+        raise DataError(f"{name} holds {frames} pictures; only files of one are read.")
+    if frames > 1 and image.format != "MPO":  # a JPEG as cameras write it, with a preview behind the picture
+        raise DataError(f"{name} moves ({frames} frames); only still images are read.")
 
 
 def fit_image(
@@ -101,9 +120,16 @@ def fit_image(
     return _scaled(picture, height, width, interpolation, box)
 
 
-def scale_bicubic(image: UInt8[np.ndarray, "h w c"], height: int, width: int) -> UInt8[np.ndarray, "height width c"]:
-    """Scale a gray or RGB image to height × width by Pillow's bicubic filter, which averages where it shrinks."""
-    return _scaled(_to_picture(image), height, width, "bicubic")
+def scale_picture(
+    image: UInt8[np.ndarray, "h w c"],
+    height: int,
+    width: int,
+    interpolation: Interpolation,
+    box: tuple[float, float, float, float] | None = None,
+) -> UInt8[np.ndarray, "height width c"]:
+    """A gray or RGB image, or the box (left, top, right, bottom) of it, scaled to height × width by Pillow's filter,
+    which averages where it shrinks."""
+    return _scaled(_to_picture(image), height, width, interpolation, box)
 
 
 def _scaled(
@@ -111,9 +137,8 @@ def _scaled(
     height: int,
     width: int,
     interpolation: Interpolation,
-    box: tuple[float, float, float, float] | None = None,
+    box: tuple[float, float, float, float] | None,
 ) -> UInt8[np.ndarray, "height width c"]:
-    """A picture, or the box (left, top, right, bottom) of it, scaled by Pillow."""
     from PIL import Image
 
     scaled = picture.resize((width, height), Image.Resampling[interpolation.upper()], box=box)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import DataError
+from ..errors import ChoiceError
 from . import class_names as names
 from .checksums import official_archives
 from .cifar import read_cifar10, read_cifar100
@@ -41,6 +41,7 @@ class KnownSet:
         validation split).
         extras: reads the small text files that belong to the set, by name.
         faults: what is already known to be wrong, as pairs of a path and a sentence.
+        passed_over: what lies among the images and is none, as pairs of a path and the reason.
         version: of our array_record set; it is raised when the contents change.
     """
 
@@ -54,6 +55,7 @@ class KnownSet:
     test: str = "test"
     extras: Callable[[Path | None], Mapping[str, str]] = lambda source: {}
     faults: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
     version: str = "1.0.0"
 
     @property
@@ -159,6 +161,7 @@ def folder_set(folder: str | os.PathLike[str]) -> KnownSet:
         source="bundled",
         test=index.test,
         faults=index.faults,
+        passed_over=index.passed_over,
     )
 
 
@@ -166,7 +169,7 @@ def known_set(name: str) -> KnownSet:
     """The entry called `name`; a fold such as "stl10/fold3" has its set's.
 
     Raises:
-        DataError: for an unknown name, with the names that come close.
+        ChoiceError: for an unknown name, with the names that come close.
     """
     known = KNOWN_SETS.get(name.split("/fold")[0])
     if known is not None:
@@ -174,4 +177,4 @@ def known_set(name: str) -> KnownSet:
     close = [other for other in KNOWN_SETS if other.split("/")[0] == name]  # the ways to split EMNIST
     close = close or difflib.get_close_matches(name, KNOWN_SETS, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(KNOWN_SETS)}."
-    raise DataError(f"unknown data set {name!r}; {hint}")
+    raise ChoiceError(f"unknown data set {name!r}; {hint}")

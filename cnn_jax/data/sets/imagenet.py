@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from .archive import check_archive, find_archive, need_source, readable
 from .class_names import IMAGENETTE, imagenet_validation_ids, imagenet_wordnet_ids
-from .image_folder import scan_folder
+from .image_folder import note_passed_over, scan_folder
 from .raw import EncodedExample, EncodedSplit
 
 _TRAIN, _VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -37,6 +37,7 @@ def _unpacked(place: Path, wordnet_ids: tuple[str, ...]) -> Mapping[str, Encoded
     index = scan_folder(place, wordnet_ids)
     if index.faults:
         raise DataError(f"{index.faults[0][1]} Unpack the archive again.")
+    note_passed_over(index.passed_over)
     return index.read()
 
 

@@ -3,15 +3,21 @@ starts."""
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
+from .checksums import NOTE, find_damage, note_checksums
+from .names import stored_class_names
+
+logger = logging.getLogger(__name__)
 
 # Of the training images, per channel in 0..1: what everybody normalises large colour images by, and so what published
 # weights expect.
@@ -39,11 +45,14 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
     Sets of image files have no array of images, but None.
 
     The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Those that another version of
-    this file made, or a damaged description, are made anew. Where that folder cannot be written, the records are read
-    into memory at each start.
+    this file made are made anew, and so are damaged ones, with a note. Where that folder cannot be written, the records
+    are read into memory at each start.
+
+    Raises:
+        DataError: for a split that is not stored, records that cannot be read, or arrays that cannot be written.
     """
     arrays = folder / "arrays"
-    if read_arrays_info(folder) is None:
+    if not _usable(arrays, split):
         try:
             build = Path(tempfile.mkdtemp(prefix="arrays.", dir=folder))
             build.chmod(0o755)  # for the other users of a shared root
@@ -53,16 +62,51 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
                 return _map(Path(elsewhere), split)
         try:
             _unpack(folder, build)
-            if arrays.is_dir() and read_arrays_info(folder) is None:
+            if arrays.is_dir() and not _usable(arrays, split):
                 os.rename(arrays, build.with_suffix(".old"))
             os.rename(build, arrays)
         except OSError as error:
-            if read_arrays_info(folder) is None:  # not merely another process that was first
+            if not _usable(arrays, split):  # not merely another process that was first
                 raise DataError(f"the arrays of {folder} cannot be written: {error}; free some space.") from error
         finally:
             shutil.rmtree(build, ignore_errors=True)
             shutil.rmtree(build.with_suffix(".old"), ignore_errors=True)
     return _map(arrays, split)
+
+
+def _usable(arrays: Path, split: str) -> bool:
+    """Whether the arrays are there, in this version's layout, and as they were written; damage is noted in the log."""
+    if not arrays.is_dir():
+        return False
+    names = {"info.json", *(path.name for path in arrays.glob(f"{split}_*.npy"))}
+    try:
+        layout = json.loads((arrays / "info.json").read_text())["layout"]
+        if layout != _LAYOUT:
+            return False
+        known = _read_info(arrays).splits
+        damaged = find_damage(arrays, names) or _missing(arrays, split, known)
+    except (OSError, ValueError, KeyError, TypeError):
+        damaged = arrays / "info.json"
+    if damaged is None and not (arrays / NOTE).exists():  # of an earlier version: from now on they are compared
+        with contextlib.suppress(OSError):
+            note_checksums(arrays, (path.name for path in arrays.iterdir()))
+    if damaged is not None:
+        logger.warning("note: %s is damaged; the arrays are made anew from the records beside them", damaged)
+    return damaged is None
+
+
+def _missing(arrays: Path, split: str, counts: dict[str, int]) -> Path | None:
+    """The first of a split's arrays that is not there, or has not as many rows as were stored."""
+    for path in (arrays / f"{split}_labels.npy", arrays / f"{split}_images.npy"):
+        if path.exists():
+            rows = len(np.load(path, mmap_mode="r"))  # ValueError for a file cut short
+        elif path.name.endswith("labels.npy") or list(arrays.glob("*_images.npy")):
+            rows = -1
+        else:
+            continue
+        if split in counts and rows != counts[split]:
+            return path
+    return None
 
 
 def _map(arrays: Path, split: str) -> tuple[np.ndarray | None, np.ndarray, ArraysInfo]:
@@ -93,14 +137,15 @@ def _unpack(folder: Path, arrays: Path) -> None:
     """Copy every split of the records in `folder` to plain arrays, and take the statistics of the training images."""
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(folder)
-    shape, label = builder.info.features["image"].shape, builder.info.features["label"]
-    encoded = None in shape
+    with readable_records(folder):
+        builder = tfds.builder_from_directory(folder)
+        shape, label = builder.info.features["image"].shape, builder.info.features["label"]
+        class_names = stored_class_names(folder, label)
+        encoded = None in shape
+        sources = builder.as_data_source(decoders={"image": tfds.decode.SkipDecoding()} if encoded else None)
+        counts = {split: len(source) for split, source in sources.items()}
     statistics: Statistics = IMAGENET_STATISTICS
-    counts = {}
-    sources = builder.as_data_source(decoders={"image": tfds.decode.SkipDecoding()} if encoded else None)
     for split, source in sources.items():
-        counts[split] = len(source)
         labels = np.empty(len(source), np.int32)
         # Written, not mapped: on a full disk a write raises, while a mapped page kills the process.
         with contextlib.nullcontext() if encoded else (arrays / f"{split}_images.npy").open("wb") as images:
@@ -108,14 +153,27 @@ def _unpack(folder: Path, arrays: Path) -> None:
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(source), *shape)}
                 np.lib.format.write_array_header_1_0(images, header)
             for first in range(0, len(source), _CHUNK):
-                chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
+                with readable_records(folder):
+                    chunk = source.__getitems__(range(first, min(first + _CHUNK, len(source))))
                 labels[first : first + len(chunk)] = [example["label"] for example in chunk]
                 if images:
                     images.write(np.stack([example["image"] for example in chunk]).tobytes())
         np.save(arrays / f"{split}_labels.npy", labels)
         if split == "train" and not encoded:
             statistics = channel_statistics(np.load(arrays / f"{split}_images.npy", mmap_mode="r"))
-    _write_info(arrays, ArraysInfo(tuple(map(label.int2str, range(label.num_classes))), *statistics, counts))
+    _write_info(arrays, ArraysInfo(class_names, *statistics, counts))
+
+
+@contextlib.contextmanager
+def readable_records(folder: Path) -> Iterator[None]:
+    """Say which prepared set it is whose records or descriptions turn out to be damaged, and what to do."""
+    try:
+        yield
+    except Exception as error:  # TFDS and array_record raise every kind
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"the records of {folder} cannot be read ({reason}); remove that folder and prepare the set again."
+        ) from error
 
 
 def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, np.ndarray]) -> None:
@@ -131,6 +189,7 @@ def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, n
 
 def _write_info(arrays: Path, info: ArraysInfo) -> None:
     (arrays / "info.json").write_text(json.dumps({"layout": _LAYOUT, **asdict(info)}))
+    note_checksums(arrays, (path.name for path in arrays.iterdir() if path.name != NOTE))
 
 
 def channel_statistics(images: np.ndarray) -> Statistics:

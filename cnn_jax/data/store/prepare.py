@@ -4,13 +4,15 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ..errors import DataError, UnpreparedError
+from ...paths import local_path
+from ..errors import ChoiceError, DataError, UnpreparedError
 from ..sets.catalogue import ANY_SIZE, KnownSet, folder_set, known_set
 from ..sets.fetch import fetch_archives
-from ..sets.raw import EncodedSplit, Splits
+from ..sets.image_folder import note_passed_over
+from ..sets.raw import EncodedExample, EncodedSplit, Splits
 from .arrays import load_arrays
 from .fingerprint import stored_fingerprint
 from .root import data_root, find_prepared
@@ -18,6 +20,7 @@ from .verify import OnError, verified
 from .write import write_set
 
 SKIPPED = "skipped.json"  # the image files that were left out, and why
+PASSED_OVER = "passed_over.json"  # what lay among them and is no image, and why
 
 Report = Callable[[str, int, int], None]
 
@@ -47,10 +50,14 @@ def prepare(
     """
     if name == "folder":
         if source is None:
-            raise DataError("name the folder of images: `cnn-jax data prepare folder --source DIR`.")
+            raise ChoiceError("name the folder of images: `cnn-jax data prepare folder --source DIR`.")
         known, archives = folder_set(source), None
     else:
-        known, archives = known_set(name), Path(source).expanduser() if source else None
+        known, archives = known_set(name), local_path(source, "--source") if source else None
+        if known.source == "bundled" and archives is not None:
+            raise ChoiceError(f"--source has no effect: {name} comes with a package; leave it out.")
+        if known.image_shape != ANY_SIZE and on_error == "skip":
+            raise ChoiceError(f"--on-error skip has no effect on {name}, which holds no image files; leave it out.")
     return prepare_set(known, archives, data_root(root), on_error, report)
 
 
@@ -72,27 +79,67 @@ def prepare_set(
 
 def skipped_files(prepared: Path) -> tuple[str, ...]:
     """The image files that were left out when the set was prepared."""
-    path = prepared / SKIPPED
-    return tuple(row["file"] for row in json.loads(path.read_text())) if path.exists() else ()
+    return _files(prepared / SKIPPED)
+
+
+def passed_over_files(prepared: Path) -> tuple[str, ...]:
+    """What lay among the image files when the set was prepared, and is none: hidden files, texts, …"""
+    return _files(prepared / PASSED_OVER)
+
+
+def _files(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(row["file"] for row in json.loads(path.read_text())) if path.exists() else ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read ({error}); remove {path.parent} and prepare the set again.") from error
 
 
 def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError, report: Report | None) -> Path:
-    skipped = [{"file": file, "reason": reason} for file, reason in known.faults]
+    skipped = _rows(known.faults)
     if skipped and on_error == "fail":
         raise DataError(f"{skipped[0]['reason']} Remove it, or skip such with on_error=skip.")
     splits: Splits = known.read(archives)
+    classes: dict[str, set[int]] = {split: set() for split in splits}
     if known.image_shape == ANY_SIZE:
         splits = {
-            split: EncodedSplit(verified(examples, on_error, skipped), len(examples))  # type: ignore[arg-type]
+            split: EncodedSplit(
+                _noting(verified(examples, on_error, skipped), classes[split]),  # type: ignore[arg-type]
+                len(examples),
+            )
             for split, examples in splits.items()
         }
 
     def extras() -> dict[str, str]:
-        return {**known.extras(archives), SKIPPED: json.dumps(skipped, ensure_ascii=False)}
+        if known.family == "folder":
+            _check_trained(known, classes)
+        passed_over = _rows(note_passed_over(known.passed_over))
+        texts = {SKIPPED: json.dumps(skipped, ensure_ascii=False)}
+        if passed_over:
+            texts[PASSED_OVER] = json.dumps(passed_over, ensure_ascii=False)
+        return {**known.extras(archives), **texts}
 
     return write_set(
         root, known.name, known.version, splits, known.image_shape, known.class_names, extras=extras, report=report
     )
+
+
+def _rows(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"file": file, "reason": reason} for file, reason in pairs]
+
+
+def _noting(examples: Iterable[EncodedExample], labels: set[int]) -> Iterator[EncodedExample]:
+    for example in examples:
+        labels.add(example.label)
+        yield example
+
+
+def _check_trained(known: KnownSet, classes: Mapping[str, set[int]]) -> None:
+    """Refuse a class that would be tested and never trained on."""
+    for split, labels in classes.items():
+        untrained = sorted(labels - classes["train"])
+        if untrained:
+            names = ", ".join(known.class_names[label] for label in untrained)
+            raise DataError(f"{split} holds images of {names}, of which train holds none; add some, or remove those.")
 
 
 def prepare_command(name: str, root: str | os.PathLike[str] | None = None) -> str:

@@ -1,11 +1,13 @@
 """Where prepared sets lie: TFDS array_record folders below a root, complete or absent."""
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...paths import local_path
 from ..errors import DataError
 from .lock_file import lock, open_lock
 
@@ -13,10 +15,10 @@ from .lock_file import lock, open_lock
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
     """The folder of prepared sets: `root` where given, else $CNN_JAX_DATA, else the user's cache folder."""
     if root:
-        return Path(root).expanduser()
+        return local_path(root, "data.root")
     if from_environment := os.environ.get("CNN_JAX_DATA"):
-        return Path(from_environment).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cnn_jax"
+        return local_path(from_environment, "$CNN_JAX_DATA")
+    return local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "$XDG_CACHE_HOME") / "cnn_jax"
 
 
 def find_prepared(root: Path, name: str) -> Path | None:
@@ -51,8 +53,10 @@ def preparation(root: Path, name: str) -> Iterator[Path]:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise DataError(
-            f"cannot prepare {name} below {root}: {error}; free some space, or choose another folder with --root."
+            f"cannot prepare {name} below {root}: {error}; {'free some space, or ' if full else ''}"
+            "choose a folder that you can write to with $CNN_JAX_DATA, or with --root (of a training: --data.root)."
         ) from error
 
 

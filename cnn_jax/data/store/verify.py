@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 from ..decoding.encoded import available_processors
-from ..decoding.images import decode_image
+from ..decoding.images import decode_whole
 from ..errors import DataError
 from ..sets.raw import EncodedExample
 
@@ -49,7 +49,7 @@ def _fault(example: EncodedExample) -> str | None:
     if example.error:
         return example.error
     try:
-        decode_image(example.content, example.name)
+        decode_whole(example.content, example.name)
     except DataError as error:
         return str(error)
     return None

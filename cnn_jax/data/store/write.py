@@ -14,6 +14,8 @@ import numpy as np
 from ..errors import DataError
 from ..sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
 from .arrays import write_labels
+from .checksums import note_checksums
+from .names import CLASS_NAMES, class_names_text, survive_tfds
 from .root import preparation
 
 Report = Callable[[str, int, int], None]
@@ -64,8 +66,9 @@ def write_set(
         built = Path(builder.data_path)
         if image_shape[0] is None:  # so that no start has to read all files for their labels
             write_labels(built, class_names, {split: np.array(found, np.int32) for split, found in labels.items()})
-        for file, text in extras().items():
+        for file, text in {**extras(), CLASS_NAMES: class_names_text(class_names)}.items():
             (built / file).write_text(text)
+        note_checksums(built, (path.name for path in built.iterdir() if path.suffix in (".json", ".txt")))
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(built, folder)
@@ -110,6 +113,8 @@ def _records(
         yield key, record
         if report and key % 500 == 0:
             report(split, key + 1, total)
+    if not labels:
+        raise DataError(f"{name}: no image of {split} can be used; add images, or remove the folder of that split.")
     if report:
         report(split, total, total)
 
@@ -126,7 +131,9 @@ def _builder(
 
     features = {
         "image": tfds.features.Tensor(shape=image_shape, dtype=np.uint8),
-        "label": tfds.features.ClassLabel(names=list(class_names)),
+        "label": tfds.features.ClassLabel(
+            **({"names": list(class_names)} if survive_tfds(class_names) else {"num_classes": len(class_names)})
+        ),
     }
     if image_shape[0] is None:
         features["image"] = tfds.features.Image(shape=image_shape, encoding_format="jpeg")

@@ -1,0 +1,64 @@
+"""The experiment file of a training command, wherever it stands: its values are the defaults of the command's flags."""
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from cnn_jax.config import Config, ConfigError, load_experiment
+
+
+def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
+    """`train` for these words, which follow it on the command line.
+
+    The words are parsed twice: which of them is the file depends on the flags around it, not on their defaults.  Where
+    the first parse fails, `train` itself is returned, for the second to fail in the same way and say why.
+
+    Raises:
+      ConfigError: from the experiment file.
+    """
+    experiment = _experiment(train, words)
+    if experiment is None:
+        return train
+    return functools.partial(train, config=load_experiment(experiment), words=tuple(words))
+
+
+def given(words: Sequence[str]) -> set[str]:
+    """The flags among the words of a command, spelled with hyphens."""
+    return {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
+
+
+def _experiment(train: Callable[..., int], words: Sequence[str]) -> Path | None:
+    found: list[Path] = []
+
+    @functools.wraps(train)
+    def note(experiment: Path, /, **_: Any) -> int:
+        found.append(experiment)
+        return 0
+
+    asked = [word for word in words if word not in ("-h", "--help")]
+    unheard = io.StringIO()
+    with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard), contextlib.suppress(SystemExit):
+        tyro.cli(note, args=asked)
+    return found[0] if found else None
+
+
+def check_length(config: Config, words: Sequence[str]) -> None:
+    """Refuses a flag for the epochs that a number of steps replaces; steps over a file's epochs are as they should be.
+
+    Args:
+      config: with the values of the flags.
+    """
+    flags, steps = given(words), config.train.steps
+    if "--train.epochs" not in flags or steps is None:
+        return
+    if "--train.steps" in flags:
+        raise ConfigError("`train.epochs` has no effect beside `train.steps`, which replaces it; give one of the two.")
+    raise ConfigError(
+        f"`train.epochs` has no effect: the experiment sets `train.steps` to {steps}, which replaces it. "
+        "Unset that as well, with `--train.steps None`."
+    )

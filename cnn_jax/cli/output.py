@@ -1,0 +1,61 @@
+"""What commands print: plain text as it is, on any output, which never decides how a command ends."""
+
+import contextlib
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# The shell's status of a program that wrote to a reader that had gone (SIGPIPE).
+READER_GONE = 141
+
+
+def never_raise() -> None:
+    """Lets this process's outputs take every character, and makes up for those that are closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            # Names of files may hold bytes that are no UTF-8: they are shown. Elsewhere lines of tables go missing.
+            stream.reconfigure(errors="backslashreplace" if stream.encoding.lower().startswith("utf") else "replace")
+
+
+def drop_output() -> None:
+    """Sends what is still to be printed nowhere, after the reader of standard output has gone."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console() -> "Console":
+    """Standard output for tables, in which `[red]` and `:cat:` are what they are: names of classes or files."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def explain(error: Exception) -> str:
+    """A sentence for a person in place of an exception."""
+    if isinstance(error, (RuntimeError, AssertionError)) and (platform := _missing_platform()):
+        return platform
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"`{error.filename}`: {error.strerror}."
+    return str(error) or type(error).__name__
+
+
+def _missing_platform() -> str | None:
+    """What to do where JAX_PLATFORMS asks for what is not here; None where that is not what is wrong."""
+    wanted = os.environ.get("JAX_PLATFORMS")
+    if not wanted or "jax" not in sys.modules:
+        return None
+    try:
+        sys.modules["jax"].devices()
+        return None
+    except Exception:
+        return (
+            f"JAX_PLATFORMS is {wanted}, but JAX cannot start that platform here. Unset it to take what there is, or "
+            "install JAX's plugin for the platform, e.g. `pip install 'jax[cuda13]'`."
+        )

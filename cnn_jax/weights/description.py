@@ -1,0 +1,77 @@
+"""For which network, classes and images a weights file is: written into it, and compared when it is read."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.models import MODELS, Network
+from cnn_jax.weights.files import WeightsError, read_metadata
+
+_KEY = "cnn_jax"  # of safetensors' metadata
+
+# The options that change what is computed from the same numbers; how a network is trained or started does not.
+_COMPUTED = ("activation", "norm", "stem", "width", "shortcut", "pool", "five_by_five", "connections", "variant")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a file says of itself.
+
+    Args:
+      network: name in our registry, or timm's where that is no name of ours.
+      options: those that depart from the published network.
+      num_classes: of the classifier; None where it is not said.
+      class_names: in the order of the outputs; empty where they are not said.
+      input: how images are prepared, as `InputConvention.as_dict` gives it; empty where it is not said.
+    """
+
+    network: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    input: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def same_network(self, other: "Description") -> bool:
+        """Whether the same numbers compute the same."""
+        return self.network == other.network and dict(self.options) == dict(other.options)
+
+    def __str__(self) -> str:
+        choices = ", ".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.network} with {choices}" if choices else self.network
+
+
+def describe(model: Network) -> Description | None:
+    """The registry's name for a network, and its departures from the published one; None for one of your own."""
+    own = {field.name for field in dataclasses.fields(Network)}
+    fields = [field.name for field in dataclasses.fields(type(model)) if field.name not in own]
+    found = []
+    for name, entry in MODELS.items():
+        published = entry.family(model.num_classes, model.dtype, entry.published, **entry.fields)
+        if entry.family is type(model) and all(getattr(model, f) == getattr(published, f) for f in fields):
+            changes = {k: getattr(model.options, k) for k in _COMPUTED}
+            changes = {k: v for k, v in changes.items() if v != getattr(entry.published, k)}
+            found.append(Description(name, changes, model.num_classes))
+    return min(found, key=lambda description: len(description.options), default=None)
+
+
+def to_metadata(description: Description) -> dict[str, str]:
+    """As safetensors keeps it."""
+    return {_KEY: json.dumps(dataclasses.asdict(description), sort_keys=True)}
+
+
+def read_description(path: Path | str) -> Description | None:
+    """What our own metadata in a `.safetensors` file say; None where there are none.
+
+    Raises:
+      WeightsError: where they are damaged.
+    """
+    text = read_metadata(path).get(_KEY)
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+        return Description(**(values | {"class_names": tuple(values.get("class_names", ()))}))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(f"`{path}`: what it says of its network cannot be read ({error}).") from error

@@ -1,0 +1,82 @@
+"""The experiment file is found wherever it stands, and a flag that another one replaces is refused."""
+
+import json
+
+import pytest
+
+import cnn_jax.training
+from cnn_jax.cli import main
+from cnn_jax.cli.binding import given
+from cnn_jax.training import Result
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path):
+    """The configurations that `train` was called with."""
+    calls = []
+
+    def record(config, workdir, *, profile):
+        calls.append(config)
+        zeros = {k: 0.0 for k in ("loss", "nll", "ece", "top1", "top5")}
+        return Result(tmp_path, 1, {"num_examples": 1, **zeros, "per_class": {}})
+
+    monkeypatch.setattr(cnn_jax.training, "train", record)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "{} --seed 3 --json",
+        "--seed 3 {} --json",
+        "--seed=3 --json {}",
+        "--json {} --seed 3",
+        "--data.augment resize(28) pad_crop(3) --seed 3 {}",
+        "--seed 3 -- {}",
+    ],
+)
+def test_the_file_may_stand_anywhere(trained, experiment, capsys, words):
+    assert main(["train", *words.format(experiment).split()]) == 0
+    (config,) = trained
+    assert (config.seed, config.data.batch_size, config.train.eval_every) == (3, 64, 8)  # the file's, not the defaults
+
+
+def test_two_files_are_refused(trained, experiment, capsys):
+    assert main(["train", str(experiment), "--seed", "1", str(experiment)]) == 2
+    assert not trained
+    assert "small.py" in capsys.readouterr().err
+
+
+def test_a_value_that_looks_like_a_file_is_not_taken_for_it(trained, experiment, capsys):
+    assert main(["train", "--workdir", "other.py", str(experiment), "--json"]) == 0
+    assert trained[0].train.eval_every == 8
+    json.loads(capsys.readouterr().out)
+
+
+def test_help_before_the_file_shows_the_files_values(experiment, capsys):
+    assert main(["train", "--help", str(experiment)]) == 0
+    assert "(default: 64)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--train.epochs 3", "--train.steps None"),  # the file sets steps
+        ("--train.steps 3 --train.epochs 3", "give one of the two"),
+        ("--train.steps=3 --train.epochs=3", "give one of the two"),
+    ],
+)
+def test_epochs_that_steps_replace_are_refused(trained, experiment, capsys, flags, message):
+    assert main(["train", str(experiment), *flags.split()]) == 2
+    assert not trained
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", ["--train.steps None --train.epochs 3", "--train.steps 3"])
+def test_the_length_can_be_replaced(trained, experiment, flags):
+    assert main(["train", str(experiment), *flags.split()]) == 0
+    assert (trained[0].train.steps or trained[0].train.epochs) == 3
+
+
+def test_given_flags_are_spelled_with_hyphens():
+    assert given(["e.py", "--data.batch_size=3", "--seed", "1"]) == {"--data.batch-size", "--seed"}

@@ -1,0 +1,68 @@
+"""Outputs that are closed, full or narrow in what they can show, and names that look like markup."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cnn_jax.cli.output import console, explain
+
+
+def cli(*words, **environment):
+    """The command line in a process of its own, with these variables."""
+    env = {k: v for k, v in (os.environ | environment).items() if v is not None}
+    return subprocess.run([sys.executable, "-m", "cnn_jax", *words], capture_output=True, text=True, env=env)
+
+
+def test_help_prints_on_an_output_of_ascii():
+    done = cli("--help", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "train" in done.stdout
+
+
+def test_help_needs_no_home():
+    code = "import pwd\ndef none(_): raise KeyError\npwd.getpwuid = none\nfrom cnn_jax.cli import entry_point\n"
+    code += "import sys; sys.argv = ['cnn-jax', 'models']; entry_point()"
+    env = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "lenet5" in done.stdout
+
+
+def test_a_reader_that_leaves_decides_nothing():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        command = [sys.executable, "-m", "cnn_jax", "models"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert not done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux's")
+def test_figures_that_cannot_be_written_are_a_failure():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "cnn_jax", "models", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_platform_is_named_with_its_remedy():
+    done = cli("bench", "lenet5", "--steps", "1", JAX_PLATFORMS="cuda")
+    assert done.returncode == 1
+    assert "JAX_PLATFORMS is cuda" in done.stderr and "jax[cuda13]" in done.stderr
+
+
+def test_names_are_no_markup(capsys):
+    from rich.table import Table
+
+    table = Table("name")
+    table.add_row("[red] [bold]cat :cat:")
+    console().print(table)
+    assert "[red] [bold]cat :cat:" in capsys.readouterr().out
+
+
+def test_an_error_of_the_system_is_told_with_its_file():
+    assert explain(PermissionError(13, "Permission denied", "runs/a")) == "`runs/a`: Permission denied."

@@ -1,0 +1,40 @@
+"""Numbers that name no process, or that would have no effect, are refused before anything starts."""
+
+import os
+
+import jax
+import pytest
+
+from cnn_jax.parallel import joined
+from cnn_jax.parallel.processes import ClusterError
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((False, "localhost:1", None, None), "`parallel.coordinator` is localhost:1, and has no effect without"),
+        ((False, None, 2, None), "`parallel.num_processes` is 2, and has no effect without `parallel.distributed`"),
+        ((False, None, None, 0), "`parallel.process_id` is 0, and has no effect without `parallel.distributed`"),
+        ((True, "localhost", 1, 0), "`parallel.coordinator` is localhost: it must be HOST:PORT"),
+        ((True, "localhost:http", 1, 0), "`parallel.coordinator` is localhost:http"),
+        ((True, ":123", 1, 0), "`parallel.coordinator` is :123"),
+        ((True, "localhost:70000", 1, 0), "`parallel.coordinator` is localhost:70000"),
+        ((True, "localhost:1", 0, 0), "`parallel.num_processes` is 0"),
+        ((True, "localhost:1", 10**30, 0), "`parallel.num_processes` is 10"),
+        ((True, "localhost:1", 2, 2), "`parallel.process_id` is 2: it must be from 0 to below"),
+        ((True, "localhost:1", 2, -1), "`parallel.process_id` is -1"),
+    ],
+)
+def test_what_names_no_process_is_refused(given, message):
+    with pytest.raises(ClusterError, match=message), joined(*given):
+        pytest.fail("it joined")
+
+
+def test_processes_do_not_meet_through_a_proxy(monkeypatch):
+    seen = []
+    monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: False)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *_, **__: seen.append(os.environ["grpc_proxy"]))  # noqa: SIM112
+    with joined(True, "127.0.0.1:12345", 1, 0):
+        pass
+    assert seen == [""]

@@ -1,0 +1,89 @@
+"""What an installed wheel needs is declared, and the README's start is what the CI runs."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# What an extra of the project brings, or JAX where it has an accelerator.
+OPTIONAL = {"torch", "submitit", "optuna", "libtpu"}
+
+
+def imported_packages():
+    """The top-level names of other packages that any file of cnn_jax imports, with one file each."""
+    names = {}
+    for path in (ROOT / "cnn_jax").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found = [node.module]
+            else:
+                continue
+            names |= {name.partition(".")[0]: path.name for name in found}
+    own = {"cnn_jax", *sys.stdlib_module_names, *OPTIONAL}
+    return {name: path for name, path in names.items() if name not in own}
+
+
+def test_every_package_imported_at_run_time_is_declared():
+    declared = {re.split(r"[ ;<>=!~\[]", line)[0].lower() for line in PROJECT["dependencies"]}
+    providers = importlib.metadata.packages_distributions()
+    strangers = {
+        name: path
+        for name, path in imported_packages().items()
+        if not declared & {re.sub("[-_.]+", "-", d).lower() for d in providers.get(name, [name])}
+    }
+    assert not strangers
+
+
+def test_the_walk_finds_packages():
+    assert {"jax", "flax", "PIL", "cv2", "lazy_loader"} <= set(imported_packages())
+
+
+def test_the_lists_of_lazy_names_lie_beside_their_packages():
+    """A wheel holds every file of the package: hatchling leaves out only what git ignores."""
+    stubs = [p.parent for p in (ROOT / "cnn_jax").rglob("__init__.pyi")]
+    users = [p.parent for p in (ROOT / "cnn_jax").rglob("__init__.py") if "attach_stub" in p.read_text()]
+    assert sorted(stubs) == sorted(users)
+    command = ["git", "-C", str(ROOT), "check-ignore", *(str(p / "__init__.pyi") for p in stubs)]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == ""
+
+
+def test_the_ci_runs_the_commands_of_the_start():
+    script = (ROOT / ".ci" / "run").read_text()
+    extraction = re.search(r"^start=\$\((.*)\)$", script, re.MULTILINE)[1]
+    start = subprocess.run(["bash", "-c", extraction], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert start.splitlines() == [
+        "pip install uv",
+        "uv run cnn-jax train experiments/digits_lenet.py",
+        "uv run pytest",
+    ]
+
+
+def test_what_imports_tensorflow_or_keras_in_the_tests_is_marked():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text()
+        if re.search(r"importorskip\(\"(keras|tensorflow)\"", text) and path != Path(__file__):
+            assert "mark.tensorflow" in text, path
+
+
+@pytest.mark.slow
+def test_the_wheel_starts(tmp_path):
+    subprocess.run(["uv", "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(ROOT)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); import cnn_jax; print(cnn_jax.__file__)"
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(tmp_path / "site")], check=True)
+    code = (
+        code.replace(str(wheel), str(tmp_path / "site")) + "; from cnn_jax.cli import main; sys.exit(main(['models']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "site") in done.stdout

@@ -1,0 +1,167 @@
+"""Every key of the configuration has its effect: `wiring_rows` says by what it shows, a key without a row fails.
+
+A setting that is read nowhere, multiplied by zero or dropped on the way passes every test of the part that it is
+meant for. So each row changes one key of an experiment and looks at what comes out at the other end.
+"""
+
+import hashlib
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from wiring_looks import forget
+from wiring_rows import ROWS, Changes, Close, Refused
+
+from cnn_jax.config import Config, ConfigError, flatten, from_flat
+from cnn_jax.data import take_subset
+from cnn_jax.models import abstract_variables, create_model
+from cnn_jax.models.googlenet import GoogLeNet
+from cnn_jax.modules import preactivation, residual
+from cnn_jax.modules.dropout import DropPath
+from cnn_jax.training import session as sessions
+from cnn_jax.training.session import open_session
+from cnn_jax.weights import save_weights
+
+# Of the largest number of an array. Two float32 programs of the same meaning differ by 1e-6 after two steps.
+VISIBLE = 1e-4
+KEYS = list(flatten(Config()))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """A folder with the weights and images that rows name, and the checksum of one.safetensors."""
+    folder = tmp_path_factory.mktemp("wiring")
+    (folder / "moved").mkdir()
+    random, model = np.random.default_rng(0), create_model("lenet5", 10)
+    for name in ("one", "other"):
+        variables = jax.tree.map(
+            lambda leaf: random.uniform(0.5, 1, leaf.shape).astype(np.float32), abstract_variables(model, (28, 28, 1))
+        )
+        save_weights(folder / f"{name}.safetensors", model, variables)
+    (folder / "moved" / "one.safetensors").write_bytes((folder / "one.safetensors").read_bytes())
+    for name in ("three", "four", "moved/three", "damaged"):
+        pixels = np.random.default_rng(4 if name == "four" else 3)
+        for split, count in (("train", 12), ("test", 2)):
+            for kind in ("cat", "dog"):
+                place = folder / name / split / kind
+                place.mkdir(parents=True)
+                for number in range(count):
+                    image = pixels.integers(0, 256, (8, 8, 3), np.uint8)
+                    Image.fromarray(image).save(place / f"{number}.png")
+    (folder / "damaged" / "train" / "cat" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    sha256 = hashlib.sha256((folder / "one.safetensors").read_bytes()).hexdigest()
+    return {"files": str(folder), "sha256": sha256}
+
+
+def configurations(key, row, files):
+    """One for each value of a row."""
+
+    def filled(value):
+        return value.format(**files) if isinstance(value, str) else value
+
+    for value in row.values:
+        flat = row.base | (value if isinstance(value, dict) else {key: value})
+        yield from_flat({k: filled(v) for k, v in flat.items()})
+
+
+def distance(a, b):
+    """The largest difference of the arrays that both have, of the largest number of each."""
+    both = [name for name in a if name in b and a[name].shape == b[name].shape]
+    assert both, "nothing to compare"
+    pairs = [(a[name].astype(np.float64), b[name].astype(np.float64)) for name in both]
+    return max(
+        (np.abs(x - y).max() / max(np.abs(x).max(), np.finfo(float).tiny) for x, y in pairs if x.size), default=0.0
+    )
+
+
+def check(key, row, files):
+    """Fails when a key does not do what its row says."""
+    if isinstance(row, Refused):
+        with pytest.raises(ConfigError, match=row.message):
+            open_session(from_flat(row.base | {key: row.value}))
+        return
+    configs = list(configurations(key, row, files))
+    for look in row.looks if isinstance(row, Changes) else [row.look]:
+        first, *others = look(configs)
+        for value, other in zip(row.values[1:], others, strict=True):
+            found = distance(first, other)
+            what = f"`{key}` {value!r} beside {row.values[0]!r}, {look.__name__}: {found:.1e} apart"
+            if isinstance(row, Changes):
+                shapes = {n: a.shape for n, a in first.items()} != {n: a.shape for n, a in other.items()}
+                assert found > VISIBLE or (look.__name__ == "stream" and shapes), what
+            elif isinstance(row, Close):
+                assert found < 1e-9, what
+            else:
+                assert found == 0, what
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_does_what_its_row_says(key, files):
+    assert key in ROWS, f"`{key}` has no row in wiring_rows.py: say by what its effect shows"
+    for row in ROWS[key]:
+        check(key, row, files)
+
+
+def test_no_row_stands_for_a_key_that_is_gone():
+    assert set(ROWS) <= set(KEYS)
+
+
+def test_a_key_without_a_row_fails(monkeypatch, files):
+    monkeypatch.delitem(ROWS, "seed")
+    with pytest.raises(AssertionError, match="`seed` has no row"):
+        test_every_key_does_what_its_row_says("seed", files)
+
+
+def test_rows_are_of_the_kind_of_their_key():
+    """A key of the identity changes something; one outside changes nothing, but by the content that it names."""
+    inside = flatten(Config(), identity_only=True)
+    changing = {key for key, rows in ROWS.items() if any(isinstance(row, Changes | Refused) for row in rows)}
+    # These paths count by what lies there, and per-device statistics become `model.options.ghost_batch`.
+    settled = {"model.weights", "data.folder", "parallel.batch_norm"}
+    # The checksum of weights is part of their content; both keys of rematerialisation mean the same.
+    settled |= {"model.weights_sha256", "model.options.remat"}
+    assert changing - settled == set(inside) - settled
+
+
+def without_auxiliary_losses(monkeypatch):
+    of_paper = GoogLeNet.aux_weight.fget
+    monkeypatch.setattr(GoogLeNet, "aux_weight", property(lambda model: dict.fromkeys(of_paper(model), 0.0)))
+
+
+def without_drop_path(module):
+    def put_in(monkeypatch):
+        monkeypatch.setattr(module, "DropPath", lambda rate, name: DropPath(0.0, name=name))
+
+    return put_in
+
+
+def without_argument_of_subset(argument, unset):
+    def put_in(monkeypatch):
+        monkeypatch.setattr(
+            sessions, "take_subset", lambda data, **given: take_subset(data, **given | {argument: unset})
+        )
+
+    return put_in
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("model.options.aux", without_auxiliary_losses),
+        ("model.options.drop_path", without_drop_path(residual)),
+        ("model.options.drop_path", without_drop_path(preactivation)),
+        ("data.label_noise", without_argument_of_subset("label_noise", 0.0)),
+        ("data.class_fractions", without_argument_of_subset("class_fractions", ())),
+    ],
+    ids=["auxiliary_losses_times_zero", "drop_path", "drop_path_before_activation", "label_noise", "class_fractions"],
+)
+def test_a_setting_lost_on_the_way_is_found(key, fault, monkeypatch, files):
+    fault(monkeypatch)
+    forget()
+    try:
+        with pytest.raises(AssertionError, match=f"`{key}`.* apart"):
+            for row in ROWS[key]:
+                check(key, row, files)
+    finally:
+        forget()

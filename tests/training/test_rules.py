@@ -1,0 +1,80 @@
+"""A key out of range, and one that could have no effect on any device, is refused by name, before any data is read."""
+
+import dataclasses
+
+import pytest
+
+from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.training.derived import check, derive
+
+NAN, INF = float("nan"), float("inf")
+
+
+def test_the_default_and_what_uses_every_key_pass():
+    check(Config(), 1)
+    optim = OptimConfig("sgd", schedule="step", step_fractions=(0.3,), step_factor=0.2, momentum=0.0, nesterov=False)
+    check(Config(optim=optim, data=DataConfig(batch_size=2, mix=("mixup(0.2)",), validation_fraction=0.0)), 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        ("model.weights_sha256", Config(model=ModelConfig(weights_sha256="0" * 64))),
+        ("model.new_head", Config(model=ModelConfig(new_head=True))),
+        ("data.folder", Config(data=DataConfig("digits", folder="images"))),
+        ("data.mix", Config(data=DataConfig(batch_size=1, mix=("mixup(0.2)",)))),
+        ("train.eval_every", Config(data=DataConfig(validation_fraction=0.0), train=TrainConfig(eval_every=5))),
+        ("optim.step_fractions", Config(optim=OptimConfig(step_fractions=(0.5,)))),
+        ("optim.step_fractions", Config(optim=OptimConfig(schedule="step", step_fractions=()))),
+        ("optim.step_factor", Config(optim=OptimConfig(schedule="constant", step_factor=0.2))),
+        ("optim.step_factor", Config(optim=OptimConfig(schedule="step", step_factor=1.0))),
+        ("optim.nesterov", Config(optim=OptimConfig(momentum=0.0, nesterov=True))),
+        ("optim.beta1", Config(optim=OptimConfig("sgd", beta1=0.9))),
+        ("optim.momentum", Config(optim=OptimConfig("adamw", momentum=0.9))),
+    ],
+)
+def test_a_key_without_effect_is_refused(key, config):
+    with pytest.raises(ConfigError, match=f"`{key}` is "):
+        check(config, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        ("data.batch_size", Config(data=DataConfig(batch_size=2**31))),
+        ("parallel.accumulate", Config(parallel=ParallelConfig(accumulate=10**30))),
+        ("model.num_classes", Config(model=ModelConfig(num_classes=10**30))),
+        ("data.examples_per_class", Config(data=DataConfig(examples_per_class=-1))),
+        ("data.validation_fraction", Config(data=DataConfig(validation_fraction=1.0))),
+        ("data.label_noise", Config(data=DataConfig(label_noise=-0.1))),
+        ("data.class_fractions", Config(data=DataConfig(class_fractions=(0.5, 1.5)))),
+        ("data.std", Config(data=DataConfig(std=(0.0,)))),
+        ("optim.momentum", Config(optim=OptimConfig(momentum=1.0))),
+        ("optim.beta2", Config(optim=OptimConfig("adamw", beta2=1.0))),
+        ("train.steps", Config(train=TrainConfig(steps=2**31))),
+    ],
+)
+def test_a_key_out_of_range_is_refused(key, config):
+    with pytest.raises(ConfigError, match=f"`{key}` is "):
+        check(config, 1)
+
+
+def floats():
+    """The float keys of the sections, as (section, key)."""
+    for section in dataclasses.fields(Config):
+        for f in dataclasses.fields(section.default) if dataclasses.is_dataclass(section.default) else ():
+            if "float" in str(f.type):
+                yield section.name, f.name, "tuple" in str(f.type)
+
+
+@pytest.mark.parametrize("value", [NAN, INF], ids=["nan", "inf"])
+@pytest.mark.parametrize(("section", "key", "several"), floats())
+def test_no_number_may_be_infinite_or_none_at_all(section, key, several, value):
+    part = dataclasses.replace(getattr(Config(), section), **{key: (value,) if several else value})
+    with pytest.raises(ConfigError, match=f"`{section}.{key}` is .*: it must be finite"):
+        check(dataclasses.replace(Config(), **{section: part}), 1)
+
+
+def test_epochs_that_make_more_steps_than_can_be_counted_are_refused():
+    with pytest.raises(ConfigError, match=r"`train.epochs` is 1e\+30"):
+        derive(Config(train=TrainConfig(epochs=1e30)), num_examples=1000, num_classes=10, num_devices=1)

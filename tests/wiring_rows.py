@@ -1,0 +1,167 @@
+"""For every key of the configuration, an experiment and values that show whether it has its effect: a line each.
+
+A row begins with the kind of its key.
+
+- `Changes(base, values, *looks)`: a key of the identity. In the experiment `base`, each of the values gives another
+  result than the first, in each of the `looks` (functions of `wiring_looks`).
+- `Same(base, values)`: a key outside the identity. Every value gives the same bits of the state, and the same lines of
+  metrics.jsonl but for `time/…`, in a run of `train`.
+- `Close(base, values, look)`: the same result to 1e-9 of its largest number; the base is in float64.
+- `Refused(base, value, message)`: a key of the identity that only the program sets.
+
+A value that is a dictionary sets several keys. `{files}` in a text stands for a folder of weights and images that the
+test makes. The values must be such as are accepted; keep them where the effect is far above rounding.
+"""
+
+from typing import Any, NamedTuple
+
+from wiring_looks import (
+    average,
+    evaluation,
+    in_processes,
+    logits,
+    on_two_devices,
+    parameters,
+    program,
+    run,
+    start,
+    stream,
+)
+
+
+class Changes:
+    def __init__(self, base: dict, values: tuple, *looks: Any) -> None:
+        self.base, self.values, self.looks = base, values, looks or (parameters,)
+
+
+class Same(NamedTuple):
+    base: dict
+    values: tuple
+    look: Any = run
+
+
+class Close(NamedTuple):
+    base: dict
+    values: tuple
+    look: Any = parameters
+
+
+class Refused(NamedTuple):
+    base: dict
+    value: Any
+    message: str
+
+
+COMMON = {"data.batch_size": 16, "optim.learning_rate": 3.2, "train.steps": 8, "model.conv": "xla"}
+LENET = COMMON | {"model.name": "lenet5", "data.augment": ["resize(28)"], "data.eval_augment": ["resize(28)"]}
+RESNET = COMMON | {"model.name": "resnet8_cifar", "model.options.width": 0.25}
+PRE_ACTIVATION = COMMON | {"model.name": "wrn16_8", "model.options.width": 0.03}
+# The backward pass ends at the layer before the first auxiliary classifier: it compiles in half the time.
+GOOGLENET = COMMON | {
+    "model.name": "googlenet",
+    "model.options.width": 0.03,
+    "data.batch_size": 4,
+    "data.augment": ["resize(64)"],
+    "data.eval_augment": ["resize(64)"],
+    "optim.freeze": "(?!inception4a)",
+}
+ADAMW = {"optim.name": "adamw", "optim.learning_rate": 0.1}
+STEP = {"optim.schedule": "step", "optim.step_fractions": [0.125, 0.75]}
+FOLDER = RESNET | {"data.name": "folder", "data.augment": ["resize(8)"], "data.eval_augment": ["resize(8)"]}
+WEIGHTS = LENET | {"model.weights": "{files}/one.safetensors"}
+FLOAT64 = RESNET | {"model.dtype": "float64"}
+RUN = LENET | {"train.log_every": 1, "train.eval_every": 2, "train.checkpoint_every": 4}
+TWO_DEVICES = FLOAT64 | {
+    "data.batch_size": 32,
+    "data.validation_fraction": 0.0,
+    "optim.ema_decay": 0.9,
+    "train.steps": 2,
+}
+# One and two processes, each with its number and the coordinator's address.
+DISTRIBUTED = [Close(TWO_DEVICES, ({"parallel.num_processes": 1}, {"parallel.num_processes": 2}), in_processes)]
+
+ROWS: dict[str, list[Any]] = {
+    "seed": [Changes(LENET, (0, 1), start, stream, run)],
+    "model.name": [Changes(RESNET, ("resnet8_cifar", "wrn16_8"), logits)],
+    "model.num_classes": [Changes(LENET, (None, 12))],
+    "model.dtype": [Changes(LENET, ("float32", "bfloat16"))],
+    "model.conv": [Changes(LENET, ("auto", "xla"), program)],
+    "model.remat": [Close(FLOAT64, (False, True))],
+    "model.weights": [
+        Changes(WEIGHTS, ("{files}/one.safetensors", "{files}/other.safetensors"), start, logits),
+        Same(WEIGHTS, ("{files}/one.safetensors", "{files}/moved/one.safetensors"), start),
+    ],
+    "model.weights_sha256": [Same(WEIGHTS, (None, "{sha256}"), start)],
+    "model.new_head": [Changes(WEIGHTS, (False, True), start)],
+    "model.options.activation": [Changes(LENET, ("tanh", "relu"))],
+    "model.options.norm": [Changes(RESNET, ("batch", "none"))],
+    "model.options.init": [Changes(LENET, ("lecun", "normal"), start)],
+    "model.options.zero_init_scale": [Changes(RESNET, (False, True), start)],
+    "model.options.stem": [Changes(RESNET | {"data.augment": ["resize(16)"]}, ("cifar", "imagenet"))],
+    "model.options.width": [Changes(LENET, (1.0, 0.5))],
+    "model.options.dropout": [Changes(LENET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
+    "model.options.drop_path": [Changes(RESNET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
+    "model.options.shortcut": [Changes(RESNET, ("A", "C"))],
+    "model.options.pool": [Changes(LENET, ("avg", "max"))],
+    "model.options.five_by_five": [Changes(LENET, ("5x5", "3x3"))],
+    "model.options.connections": [Changes(LENET, ("full", "sparse"))],
+    "model.options.variant": [Changes(PRE_ACTIVATION, ("published", "keras"))],
+    "model.options.aux": [Changes(GOOGLENET, (False, True))],
+    "model.options.remat": [Close(FLOAT64, (False, True))],
+    "model.options.axis_name": [Refused(RESNET, "data", "`model.options.axis_name` is data")],
+    "model.options.ghost_batch": [Changes(RESNET, (None, 4))],
+    "model.options.frozen_norm": [Changes(RESNET, (None, True))],
+    "data.name": [Changes(FOLDER | {"data.folder": "{files}/three"}, ("folder", "digits"), stream)],
+    "data.batch_size": [Changes(LENET, (16, 32), stream, run)],
+    "data.folder": [
+        Changes(FOLDER, ("{files}/three", "{files}/four"), stream),
+        Same(FOLDER, ("{files}/three", "{files}/moved/three"), stream),
+    ],
+    "data.on_error": [Changes(FOLDER | {"data.folder": "{files}/damaged"}, ("fail", "skip"), stream)],
+    "data.root": [Same(LENET, (None, "{files}/root"))],
+    "data.validation_fraction": [Changes(LENET, (None, 0.5), stream)],
+    "data.examples_per_class": [Changes(LENET, (None, 5), stream)],
+    "data.class_fractions": [Changes(LENET, ([], [0.2] + [1.0] * 9), stream)],
+    "data.label_noise": [Changes(LENET, (0.0, 0.5), stream)],
+    "data.augment": [Changes(LENET, (["resize(28)"], ["resize(28)", "pad_crop(4)"]))],
+    "data.mix": [Changes(LENET, ([], ["mixup(1.0)"], ["cutmix(1.0)"]))],
+    "data.eval_augment": [Changes(RESNET, ([], ["resize(12)"]), logits)],
+    "data.interpolation": [Changes(LENET, ("bilinear", "bicubic"), parameters, logits)],
+    "data.mean": [Changes(LENET, ([], [0.9]), parameters, logits, evaluation)],
+    "data.std": [Changes(LENET, ([], [0.9]), parameters, logits, evaluation)],
+    "data.eval_views": [Changes(LENET, (None, "flip()"), logits, evaluation)],
+    "optim.name": [Changes(LENET, ("sgd", "adamw", "lamb"))],
+    "optim.learning_rate": [Changes(LENET, (3.2, 1.6))],
+    "optim.weight_decay": [Changes(LENET, (1e-4, 0.1)), Changes(LENET | ADAMW, (1e-4, 0.5))],
+    "optim.momentum": [Changes(LENET, (None, 0.5))],
+    "optim.nesterov": [Changes(LENET, (None, False))],
+    "optim.beta1": [
+        Changes(LENET | ADAMW, (None, 0.5)),
+        Changes(LENET | ADAMW | {"optim.name": "lamb"}, (None, 0.5)),
+    ],
+    "optim.beta2": [
+        Changes(LENET | ADAMW, (None, 0.5)),
+        Changes(LENET | ADAMW | {"optim.name": "lamb"}, (None, 0.5)),
+    ],
+    "optim.schedule": [Changes(LENET, ("constant", "cosine", {"optim.schedule": "step"} | STEP))],
+    "optim.warmup_fraction": [Changes(LENET, (0.0, 0.5))],
+    "optim.step_fractions": [Changes(LENET | STEP, ([0.125, 0.75], [0.5, 0.75]))],
+    "optim.step_factor": [Changes(LENET | STEP, (0.1, 0.5))],
+    "optim.clip_norm": [Changes(LENET, (None, 1e-2))],
+    "optim.label_smoothing": [Changes(LENET, (0.0, 0.3), parameters, evaluation)],
+    "optim.ema_decay": [Changes(LENET, (None, 0.9, 0.05), average)],
+    "optim.freeze": [Changes(LENET, (None, "c1"))],
+    "train.epochs": [Changes(LENET | {"train.steps": None}, (0.2, 0.1))],
+    "train.steps": [Changes(LENET, (8, 4))],
+    "train.log_every": [Same(RUN, (1, 3))],
+    "train.eval_every": [Same(RUN, (2, 4))],
+    "train.checkpoint_every": [Same(RUN, (4, 3))],
+    "train.keep_checkpoints": [Same(RUN, (2, 1))],
+    "parallel.accumulate": [Changes(RESNET, (1, 2))],
+    "parallel.batch_norm": [Changes(TWO_DEVICES, ("global", "per_device"), on_two_devices)],
+    "parallel.strategy": [Close(TWO_DEVICES, ("jit", "pmap", "fsdp"), on_two_devices)],
+    "parallel.distributed": DISTRIBUTED,
+    "parallel.coordinator": DISTRIBUTED,
+    "parallel.num_processes": DISTRIBUTED,
+    "parallel.process_id": DISTRIBUTED,
+}
