@@ -129,6 +129,13 @@ def test_contents_tell_runs_apart(tmp_path):
     assert b["differs"] == {"data: train": "cd" * 32, "weights": DIGEST}
 
 
+def test_a_save_that_was_cut_off_does_not_count(tmp_path):
+    folder = make(tmp_path / "a", step=16, end=Killed())
+    (folder / "checkpoints" / "8").mkdir(parents=True)
+    (folder / "checkpoints" / "16.orbax-checkpoint-tmp").mkdir()
+    assert cnn_jax.list_runs(tmp_path)[0]["step"] == 8
+
+
 def test_the_seconds_of_all_starts_are_added(tmp_path):
     folder = make(tmp_path / "a", step=8, end=Killed())
     content = json.loads((folder / "config.json").read_text())
@@ -150,6 +157,8 @@ DAMAGES = {
     "no UTF-8": lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"),
     "no config.json": lambda f: (f / "config.json").unlink(),
     "a damaged line": lambda f: damage(f, "metrics.jsonl", '{"step": 1, "spl\n{"step": 2, "split": "test"}\n'),
+    "a word for a figure": lambda f: damage(f, "metrics.jsonl", '{"step": 24, "split": "test", "top1": "good"}\n'),
+    "deeper than Python reads": lambda f: damage(f, "config.json", "[" * 100_000),
     "a damaged record": lambda f: damage(
         f, "config.json", (f / "config.json").read_text().replace('"last_step": 24', '"last_step": "x"')
     ),

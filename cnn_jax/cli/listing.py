@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from cnn_jax.cli.flags import Debug, Flag, Json, print_figures
+from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
 
 Folders = Annotated[
@@ -48,7 +49,6 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     if not rows:
@@ -66,9 +66,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
         seed = "" if row["seed"] is None else str(row["seed"])
         table.add_row(row["run"], *differs, seed, row["state"], steps, seconds, *top1)
-    # Names of folders, and what keys hold, are the users' text, and no markup.
-    plain: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, **plain).print(table)
+    out = console()
+    if not sys.stdout.isatty():
+        out.width = _PIPE_WIDTH
+    out.print(table)
     for row in rows:
         if "reason" in row:
             print(f"{row['run']}: {row['reason']}")

@@ -71,8 +71,9 @@ def _describe(directory: Path) -> dict[str, Any]:
         run, lines = read_run(directory), _read_lines(directory / "metrics.jsonl")
         tests = [line for line in lines if line["split"] == "test"]
         validations = [line for line in lines if line["split"] == "validation"]
-        steps = [operator.index(entry["last_step"]) for entry in run.record]
-        steps += [int(p.name) for p in run.checkpoints.glob("*") if p.name.isdecimal()]
+        noted = [operator.index(entry["last_step"]) for entry in run.record]
+        # A save that a kill cut off was noted when it began.
+        steps = [int(p.name) for p in run.checkpoints.glob("*") if p.name.isdecimal()] or noted
         state = _state(run, bool(tests))
         if state == "running":
             steps += [line["step"] for line in lines]
@@ -93,7 +94,7 @@ def _describe(directory: Path) -> dict[str, Any]:
         return row | {"reason": str(error)}
     except OSError as error:
         return row | {"reason": f"`{error.filename or directory}`: {error.strerror or error}."}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return row | {"reason": f"`{directory / 'config.json'}` has a record that cannot be read: {error!r}."}
 
 
@@ -134,9 +135,10 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
             try:
                 line = json.loads(text)
-                if type(line["step"]) is not int or type(line["split"]) is not str:
+                numbers = isinstance(line.get("top1"), (int, float, type(None)))
+                if type(line["step"]) is not int or type(line["split"]) is not str or not numbers:
                     raise ValueError
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise RunError(f"`{path}` is damaged: line {number} is no line of metrics.") from None
             lines.append(line)
     return lines

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.paths import local_path
 from cnn_jax.weights.files import WeightsError, read_keras, read_torch
 
 
@@ -24,7 +25,7 @@ def weights_digest(path: Path | str) -> str:
       WeightsError: for a file that cannot be read.
     """
     whole = hashlib.sha256()
-    for name, array in _arrays(Path(path)):
+    for name, array in _arrays(local_path(path, "FILE", utf8=False)):
         whole.update(json.dumps([name, *_describe(array)]).encode() + b"\n")
     return whole.hexdigest()
 
@@ -40,13 +41,14 @@ def _describe(array: np.ndarray) -> tuple[str, list[int], str]:
 def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Names and arrays in the order of the names; of a safetensors file one at a time is in memory."""
     if path.suffix == ".safetensors" and path.is_file():
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         try:
             with safe_open(path, framework="numpy") as file:
                 for name in sorted(file.keys()):
                     yield name, file.get_tensor(name)
-        except (SafetensorError, json.JSONDecodeError) as error:
+        except Exception as error:  # a strange header shows as every kind of exception
+            read_torch(path)  # which says what is wrong
             raise WeightsError(f"`{path}` is no complete safetensors file: {error}.") from error
         return
     if path.suffix == ".h5":

@@ -123,5 +123,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(WeightsError, match="no complete safetensors file"):
         weights_digest(path)
+    with pytest.raises(WeightsError, match="numbers of the kind 'F8_E4M3'"):
+        weights_digest(safetensors(tmp_path / "f8.safetensors", {"w": np.ones(2).astype(ml_dtypes.float8_e4m3fn)}))
     with pytest.raises(WeightsError, match="no file"):
         weights_digest(tmp_path / "none.safetensors")
