@@ -5,6 +5,7 @@ Six kills here; the two hundred, most of them around saves, take about forty min
     uv run pytest -n 0 -m slow tests/test_kill.py
 """
 
+import contextlib
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -151,13 +153,16 @@ class Killable:
         environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
         self.folder, self.error = folder, folder.with_suffix(".err")
         with self.error.open("w") as err:
-            self.process = subprocess.Popen(
-                [*command, *options], stdout=err, stderr=err, env=environment, start_new_session=True
-            )
+            self.process = subprocess.Popen([*command, *options], stdout=err, stderr=err, env=environment)
 
     def kill(self):
         """False where the run had ended by itself."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        # A launcher's children are in sessions of their own.
+        children = [int(pid) for pid in path.read_text().split()] if path.exists() else []
+        for pid in (*children, self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return self.process.wait() == -signal.SIGKILL
 
     def kill_near_a_save(self, rng):

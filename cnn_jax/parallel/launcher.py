@@ -25,7 +25,7 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
     """Runs a training command in several processes, each with its share of the cores, and waits for them.
 
     Every line of their output goes to standard error after `[process]`, but for the standard output of process 0,
-    which is passed on as it is.  SIGTERM and SIGINT are passed on to all.  When one dies, all are ended.
+    which is passed on as it is.  SIGTERM, SIGINT, SIGHUP and SIGUSR1 are passed on to all.  When one dies, all are ended.
 
     Args:
       command: of one process; the flags that make it one of several are added.
@@ -72,7 +72,8 @@ class _Processes:
 
     def __enter__(self) -> "_Processes":
         main = threading.current_thread() is threading.main_thread()
-        numbers = (signal.SIGTERM, signal.SIGINT) if main else ()
+        # The children live in sessions of their own, so a closed terminal reaches them only from here.
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) if main else ()
         self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
         return self
 
