@@ -25,7 +25,7 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
     """Runs a training command in several processes, each with its share of the cores, and waits for them.
 
     Every line of their output goes to standard error after `[process]`, but for the standard output of process 0,
-    which is passed on as it is.  SIGTERM, SIGINT, SIGHUP and SIGUSR1 are passed on to all.  When one dies, all are ended.
+    which is passed on as it is.  SIGTERM, SIGINT, SIGHUP and SIGUSR1 reach all.  When one dies, all are ended.
 
     Args:
       command: of one process; the flags that make it one of several are added.
