@@ -1,10 +1,19 @@
-"""A run that is killed and started again ends with the same bits as one that was left alone; real processes."""
+"""A run that is killed and started again ends with the same bits as one that was left alone; real processes.
 
+Six kills here; the two hundred, most of them around saves, take about forty minutes on two cores:
+
+    uv run pytest -n 0 -m slow tests/test_kill.py
+"""
+
+import contextlib
 import json
+import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -119,6 +128,98 @@ def events(folder):
         for value in event.summary.value
         if "time/" not in value.tag
     ]
+
+
+# Flags, devices and processes of each kind of run.
+MODES = {
+    "jit": ((), 1, 1),
+    "jit on two devices": ((), 2, 1),
+    "pmap": (("--parallel.strategy", "pmap"), 2, 1),
+    "fsdp": (("--parallel.strategy", "fsdp"), 2, 1),
+    "two processes": ((), 1, 2),
+    "accumulation": (("--parallel.accumulate", "2", "--optim.ema-decay", "None"), 1, 1),
+}
+
+
+class Killable:
+    """A training in processes of its own, that can be killed all at once."""
+
+    def __init__(self, experiment, folder, mode):
+        flags, devices, processes = MODES[mode]
+        launch = ["launch", "--processes", str(processes)] if processes > 1 else []
+        command = [sys.executable, "-m", "cnn_jax", *launch, "train", str(experiment), "--workdir", str(folder)]
+        options = ["--train.steps", "60", "--train.log-every", "3", "--train.eval-every", "10"]
+        options += ["--train.checkpoint-every", "4", "--model.conv", "xla", *flags]
+        environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        self.folder, self.error = folder, folder.with_suffix(".err")
+        with self.error.open("w") as err:
+            self.process = subprocess.Popen([*command, *options], stdout=err, stderr=err, env=environment)
+
+    def kill(self):
+        """False where the run had ended by itself."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        # A launcher's children are in sessions of their own.
+        children = [int(pid) for pid in path.read_text().split()] if path.exists() else []
+        for pid in (*children, self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return self.process.wait() == -signal.SIGKILL
+
+    def kill_near_a_save(self, rng):
+        """Waits for this start's first metrics, then for a save to begin or to end, then up to 30 ms more."""
+        before = (self.folder / "metrics.jsonl").read_bytes() if lines_in(self.folder) else b""
+        what = rng.choice(["begins", "ends", "anywhere"])
+        saved, seen = None, False
+        deadline = time.monotonic() + 240
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.error.read_text()
+            path = self.folder / "metrics.jsonl"
+            seen = seen or (path.exists() and path.read_bytes() != before)
+            names = set(os.listdir(self.folder / "checkpoints")) if seen and what != "anywhere" else set()
+            done = {name for name in names if name.isdecimal()}
+            if seen and (
+                what == "anywhere"
+                or (what == "begins" and names != done)
+                or (what == "ends" and saved is not None and done - saved)
+            ):
+                break
+            saved = done if seen and saved is None else saved
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.2 if what == "anywhere" else 0.03))
+        return self.kill()
+
+    def finish(self):
+        assert self.process.wait(timeout=300) == 0, self.error.read_text()
+        assert "Traceback" not in self.error.read_text()
+
+
+def saved_sums(folder):
+    """The checksums of every array of the last checkpoint."""
+    return json.loads((folder / "checkpoints" / "60" / "checksum" / "metadata").read_text())["sums"]
+
+
+def kill_often(experiment, tmp_path, mode, kills, seed):
+    reference, rng, done, folders = tmp_path / "reference", random.Random(seed), 0, []
+    Killable(experiment, reference, mode).finish()
+    while done < kills:
+        folder = tmp_path / f"killed{len(folders)}"
+        folders.append(folder)
+        while done < kills and Killable(experiment, folder, mode).kill_near_a_save(rng):
+            done += 1
+        Killable(experiment, folder, mode).finish()
+        assert saved_sums(folder) == saved_sums(reference)
+        assert metric_lines(folder) == metric_lines(reference)
+        assert events(folder) == events(reference)
+
+
+def test_kills_around_saves(experiment, tmp_path):
+    kill_often(experiment, tmp_path, "jit", kills=3, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_two_hundred_kills_around_saves(experiment, tmp_path, mode):
+    kill_often(experiment, tmp_path, mode, kills=34, seed=len(mode))
 
 
 def test_equal_commands_give_equal_bits_and_another_seed_does_not(experiment, tmp_path):

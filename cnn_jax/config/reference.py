@@ -11,7 +11,7 @@ from typing import Any
 NAMES = {
     "model.options.ghost_batch": "model.ghost_batch",
     "model.options.frozen_norm": "model.frozen_norm",
-    "model.options.unbiased_variance": "model.unbiased_variance",
+    "model.options.unbiased_running_var": "model.unbiased_variance",
     "optim.momentum": "optim.arguments.momentum",
     "optim.nesterov": "optim.arguments.nesterov",
     "optim.beta1": "optim.arguments.b1",

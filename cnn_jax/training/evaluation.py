@@ -17,7 +17,7 @@ from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.training.compare import check_data
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.metrics_file import read_test_line
-from cnn_jax.training.run import Run, read_run
+from cnn_jax.training.run import Run, RunError, read_run
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.window import STEPS_AHEAD
 
@@ -101,8 +101,10 @@ def _nothing(run: Run) -> CheckpointError:
 
 def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
     if step == "latest":
-        latest, done = checkpoints.steps[-1], read_test_line(run.directory) is not None
-        if done and latest < run.derived.steps:
+        latest, done = checkpoints.steps[-1], None
+        with contextlib.suppress(RunError):  # damaged metrics stand in nobody's way here
+            done = read_test_line(run.directory)
+        if done is not None and latest < run.derived.steps:
             warnings.warn(
                 f"`{run.directory}` was trained to step {run.derived.steps}, whose checkpoint is gone; the latest that "
                 f"is there is of step {latest}.",

@@ -18,4 +18,8 @@ def not_finite(tree: Any) -> list[str]:
     if not leaves:
         return []
     finite = jax.device_get(_finite([x for _, x in leaves]))
-    return [jax.tree_util.keystr(path) for (path, _), good in zip(leaves, finite, strict=True) if not good]
+    return [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for (path, _), good in zip(leaves, finite, strict=True)
+        if not good
+    ]

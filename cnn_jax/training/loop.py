@@ -126,7 +126,7 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
 
 def _check_finite(session: Session, state: TrainState, step: int) -> None:
     """Raises DivergedError where a state is not one of numbers: a step's loss comes from before its update."""
-    if bad := not_finite({"params": state.params, "batch_stats": state.batch_stats, "opt_state": state.opt_state}):
+    if bad := not_finite(dataclasses.replace(state, loss_scale=None)):
         raise _diverged(session, f"the state after step {step} is not finite (NaN or infinity in {bad[0]})")
 
 
@@ -203,6 +203,6 @@ def _steps(
                 record.saved(step)
             if stopping and step < last:
                 with record.spend("saving"):
-                    checkpoints.wait()
+                    writer.note_saved(checkpoints.wait())
                 raise Stopped(stopping, step)
     return state

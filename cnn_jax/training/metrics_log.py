@@ -110,7 +110,10 @@ class MetricsLog:
 
     def _open(self) -> tuple[IO[str], EventWriter]:
         if self._file is None or self._events is None:
-            self._file, self._events = self._path.open("a"), EventWriter(self._directory)
+            # The head of the event file is on disk before the first line: lines without it mean that it was lost.
+            self._events = EventWriter(self._directory)
+            self._events.flush()
+            self._file = self._path.open("a")
         return self._file, self._events
 
     def close(self) -> None:

@@ -1,0 +1,204 @@
+"""The loop around the step: what stands in the folder does not depend on how often it is saved, or on when it ends."""
+
+import json
+import shutil
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import train
+from cnn_jax.cli import main
+from cnn_jax.config import load_experiment
+from cnn_jax.training.checkpoint import Checkpoints
+from cnn_jax.training.events import EventWriter, read_events
+from cnn_jax.training.finite import not_finite
+from cnn_jax.training.lock import only_training
+from cnn_jax.training.metrics_file import RunError
+
+TINY = ["--train.steps", "12", "--train.log-every", "4", "--model.conv", "xla", "--data.batch-size", "16"]
+
+
+def run(experiment, folder, *flags):
+    return main(["train", str(experiment), "--workdir", str(folder), *TINY, *flags])
+
+
+def lines(folder, split=None):
+    """The lines without times."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in r.items() if not k.startswith("time/")} for r in rows if split in (None, r["split"])]
+
+
+def files(folder):
+    return {
+        str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert run(experiment, folder, "--train.checkpoint-every", "6", "--train.eval-every", "6") == 0
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.mark.parametrize("saves", [("5", "12"), ("1", "100")])
+def test_training_lines_do_not_depend_on_checkpoints_and_evaluations(finished, experiment, tmp_path, saves):
+    every = ("--train.checkpoint-every", saves[0], "--train.eval-every", saves[1])
+    assert run(experiment, tmp_path / "run", *every) == 0
+    found = lines(tmp_path / "run", "train")
+    assert found == lines(finished, "train")
+    assert [line["step"] for line in found] == [4, 8, 12]
+    assert lines(tmp_path / "run", "test") == lines(finished, "test")
+
+
+def test_a_finished_run_is_touched_in_no_byte(copy, experiment, capsys):
+    before = files(copy)
+    assert run(experiment, copy, "--train.checkpoint-every", "6", "--train.eval-every", "6") == 0
+    assert "this run is finished" in capsys.readouterr().err
+    after = files(copy)
+    assert {k: v for k, v in after.items() if k != ".lock"} == {k: v for k, v in before.items() if k != ".lock"}
+
+
+def shown(folder):
+    return [(e.step, v.tag) for e in read_events(folder / EventWriter.FILE_NAME) for v in e.summary.value]
+
+
+@pytest.mark.parametrize("lost", ["curves.png", "predictions.png", "the test line", "the test event"])
+def test_what_a_kill_at_the_end_left_undone_is_made_up_for(copy, finished, experiment, lost):
+    path = copy / "metrics.jsonl"
+    whole = path.read_text()
+    if lost == "the test event":
+        records = list(read_events(copy / EventWriter.FILE_NAME))
+        (copy / EventWriter.FILE_NAME).unlink()
+        writer = EventWriter(copy)
+        for event in records[1:]:
+            if not any(v.tag.startswith("test/") for v in event.summary.value):
+                writer._write(event)
+        writer.close()
+    elif lost == "the test line":
+        path.write_text(whole[: whole.index('{"step": 12, "split": "test"')])
+        (copy / EventWriter.FILE_NAME).unlink()
+        (copy / "curves.png").unlink()
+    else:
+        (copy / lost).unlink()
+    assert run(experiment, copy) == 0
+    assert (copy / "curves.png").exists() and (copy / "predictions.png").exists()
+    assert lines(copy) == lines(finished)
+    assert shown(copy) == shown(finished)
+
+
+def test_a_state_that_is_not_finite_is_never_saved(experiment, tmp_path, capsys, monkeypatch):
+    """NaN that arrives in the parameters alone, at a step without a line."""
+    from cnn_jax.training import session as sessions
+
+    real = sessions.Session.compile_train_step
+
+    def compile_train_step(self):
+        step = real(self)
+
+        def spoiled(state, batch):
+            state, metrics = step(state, batch)
+            if int(state.step) == 5:
+                params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), state.params)
+                state = state.replace(params=params)
+            return state, metrics
+
+        spoiled.memory_analysis = step.memory_analysis
+        return spoiled
+
+    monkeypatch.setattr(sessions.Session, "compile_train_step", compile_train_step)
+    flags = ("--train.checkpoint-every", "1", "--train.eval-every", "100", "--train.log-every", "100")
+    assert run(experiment, tmp_path / "run", *flags) == 1
+    assert "the state after step 5 is not finite (NaN or infinity in params." in capsys.readouterr().err
+    assert Checkpoints(tmp_path / "run" / "checkpoints", read_only=True).steps[-1] == 4
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_not_finite_names_the_leaf(value):
+    tree = {"a": jnp.ones(3), "b": {"c": jnp.array([1.0, value], jnp.bfloat16)}, "n": jnp.int32(2)}
+    assert not_finite(tree) == ["b.c"]
+    assert not_finite({"a": jnp.ones(3), "n": jnp.int32(2)}) == []
+    assert not_finite({}) == []
+
+
+def test_a_removed_folder_ends_the_run(experiment, tmp_path, monkeypatch):
+    from cnn_jax.training.run import RunWriter
+
+    real, folder = RunWriter.write, tmp_path / "run"
+
+    def write(self, step, split, values):
+        real(self, step, split, values)
+        if step == 4:
+            shutil.rmtree(folder)
+
+    monkeypatch.setattr(RunWriter, "write", write)
+    with pytest.raises(RunError, match="was removed or replaced while it was written"):
+        train(small(experiment), folder)
+
+
+def small(experiment):
+    import dataclasses
+
+    config = load_experiment(experiment)
+    return dataclasses.replace(
+        config, train=dataclasses.replace(config.train, steps=8, log_every=2, checkpoint_every=8)
+    )
+
+
+def test_a_second_training_in_the_process_is_refused(experiment, tmp_path):
+    found = []
+
+    def second():
+        try:
+            train(small(experiment), tmp_path / "run")
+        except RunError as error:
+            found.append(str(error))
+
+    with only_training():
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert found and "another training runs in this process" in found[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_path_that_would_be_misread_is_a_usage_error_before_training(experiment, tmp_path, capsys):
+    assert run(experiment, tmp_path / "lenet[lr=0.1]") == 2
+    assert "[" in capsys.readouterr().err
+    assert not (tmp_path / "lenet[lr=0.1]").exists()
+
+
+def test_a_run_whose_checkpoints_are_gone_is_refused_each_time(copy, experiment, capsys):
+    shutil.rmtree(copy / "checkpoints")
+    before = (copy / "metrics.jsonl").read_bytes()
+    for _ in range(2):
+        assert run(experiment, copy) == 1
+        assert "was saved, and is gone" in capsys.readouterr().err
+    assert (copy / "metrics.jsonl").read_bytes() == before
+
+
+def test_eval_of_a_damaged_latest_names_the_file_and_the_other_steps(copy, capsys):
+    for path in (copy / "checkpoints" / "12" / "tree" / "d").iterdir():
+        path.unlink()
+    capsys.readouterr()
+    assert main(["eval", str(copy), "--json"]) == 1
+    said = capsys.readouterr().err
+    assert f"checkpoint 12 in {copy / 'checkpoints'} is damaged" in said and "Other steps saved: [6]" in said
+    assert "Traceback" not in said
+
+
+def test_eval_says_when_the_latest_is_gone(copy, capsys):
+    shutil.rmtree(copy / "checkpoints" / "12")
+    capsys.readouterr()
+    assert main(["eval", str(copy), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["step"] == 6
+    assert "trained to step 12, whose checkpoint is gone" in captured.err
