@@ -79,11 +79,14 @@ def test_own_folder_is_prepared_listed_shown_and_trained_on(tmp_path, capsys):
                 image[..., colour] += 180
                 Image.fromarray(image).save(pictures / split / name / f"{i} 번.jpg")
     (pictures / "train" / "blue" / "broken.jpg").write_bytes(b"")
+    (pictures / "train" / "blue" / "._0.jpg").write_bytes(b"a Mac was here")
     words = ["data", "prepare", "folder", "--source", str(pictures), "--root", str(root), "--json"]
     assert main(words) == 1
     assert "broken.jpg is empty" in capsys.readouterr().err
     assert main([*words, "--on-error", "skip"]) == 0
-    assert len(last_json(capsys)["skipped"]) == 1
+    figures = last_json(capsys)
+    assert len(figures["skipped"]) == 1
+    assert figures["passed_over"] == [str(pictures / "train" / "blue" / "._0.jpg")]
     assert main(["data", "list", "--json", "--root", str(root)]) == 0
     row = last_json(capsys)["datasets"][-1]
     assert row["name"].startswith("folder/my_pictures-") and row["splits"] == {"train": 24, "test": 8}

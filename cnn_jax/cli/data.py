@@ -59,12 +59,13 @@ def prepare(
     debug: Debug = False,
 ) -> int:
     """Store a data set below the root, from its official archives; nothing is done where it is prepared."""
-    from cnn_jax.data import prepare, skipped_files
+    from cnn_jax.data import passed_over_files, prepare, skipped_files
 
     with _progress() as report:
         folder = prepare(name, source=source, root=root, on_error=on_error, report=report)
     skipped = skipped_files(folder)
     figures = {"name": name, "path": str(folder), "version": folder.name, "skipped": skipped}
+    figures["passed_over"] = passed_over_files(folder)
     note = f", without {len(skipped)} files that could not be decoded: {', '.join(skipped)}" if skipped else ""
     return print_figures(figures, json, lambda: print(f"{name} is prepared in {folder}{note}."))
 

@@ -72,8 +72,8 @@ class DataConfig:
     """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
     files "resize_shorter(256)" "center_crop(224)"."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How resize, resize_shorter and random_resized_crop scale; of image files bicubic is Pillow's, as torchvision and
-    timm scale, and takes longer. Imported weights bring their own."""
+    """How resize, resize_shorter and random_resized_crop scale; image files by Pillow, as torchvision and timm scale,
+    but random crops bilinearly by OpenCV, which is quicker. Imported weights bring their own."""
     mean: tuple[float, ...] = ()
     """Subtracted from each channel of images in 0..1; empty takes the data set's. Imported weights bring their own."""
     std: tuple[float, ...] = ()

@@ -26,6 +26,7 @@ from .load import load_dataset as load_dataset
 from .order import permutation as permutation
 from .prefetch import Prefetch as Prefetch
 from .sets.catalogue import KNOWN_SETS as KNOWN_SETS
+from .store.prepare import passed_over_files as passed_over_files
 from .store.prepare import prepare as prepare
 from .store.prepare import skipped_files as skipped_files
 from .store.root import data_root as data_root

@@ -46,11 +46,13 @@ def main(folder: str) -> None:
     (place / "cut.pth").write_bytes((place / "zip.pth").read_bytes()[:-1000])
     torch.save(torchvision.models.resnet18(num_classes=10), place / "module.pth")
     torch.save({"epoch": 1, "model": state}, place / "checkpoint.pth")
+    assert files.read_torch(place / "checkpoint.pth").keys() == state.keys()
+    torch.save({"epoch": 1, "model": state, "model_ema": state}, place / "two.pth")
     torch.save({"a": Malice(place / "ran1")}, place / "malice.pth")
     (place / "pickle.pth").write_bytes(pickle.dumps(Malice(place / "ran2")))
     (place / "text.pth").write_text("no tensors")
-    pickled, damaged, other = "is refused: it is a pickle", "is no complete file of PyTorch's", "holds no state dict"
-    bad = {"cut": damaged, "checkpoint": other, **dict.fromkeys(("module", "malice", "pickle", "text"), pickled)}
+    pickled, damaged, several = "is refused: it is a pickle", "is no complete file of PyTorch's", "more than one state"
+    bad = {"cut": damaged, "two": several, **dict.fromkeys(("module", "malice", "pickle", "text"), pickled)}
     for name, message in bad.items():
         try:
             files.read_torch(place / f"{name}.pth")

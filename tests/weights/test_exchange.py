@@ -89,7 +89,7 @@ def test_a_wrong_file_is_described_and_nothing_is_guessed(tmp_path):
     text = str(error.value)
     assert "1 missing: fc.bias" in text
     assert "1 left over: surplus" in text
-    assert "1 of another shape: conv1.weight is 3×3×3×8, not 3×3×3×16" in text
+    assert "1 of another shape: conv1.weight is 8×3×3×3, not 16×3×3×3" in text
 
 
 def test_another_networks_file_is_refused(tmp_path):

@@ -129,14 +129,15 @@ def _beside(top: Path, places: Mapping[str, Path]) -> list[Row]:
     return rows
 
 
-def note_passed_over(rows: Sequence[Row]) -> list[Row]:
-    """A row for each file, and a line in the log that counts them."""
+def note_passed_over(rows: Sequence[Row], listed_in: str | None = None) -> list[Row]:
+    """A row for each file, and a line in the log that counts them and says which file of the set lists them."""
     files = list(every_file(rows))
     if files:
         counts = ", ".join(f"{count} {reason}" for reason, count in Counter(reason for _, reason in files).items())
         named = [path for path, reason in files if reason != "hidden"][:3]
         examples = f"; for example {', '.join(named)}" if named else ""
-        logger.warning("note: %d files are passed over: %s%s", len(files), counts, examples)
+        place = f" (all are listed in the set's {listed_in})" if listed_in else ""
+        logger.warning("note: %d files are passed over: %s%s%s", len(files), counts, examples, place)
     return files
 
 

@@ -59,8 +59,9 @@ def every_file(rows: Iterable[Row]) -> Iterator[Row]:
         if not os.path.isdir(path) or os.path.islink(path):
             yield shown(path), reason
             continue
-        for place, _, files in os.walk(path):
-            yield from ((shown(os.path.join(place, file)), reason) for file in sorted(files))
+        for place, folders, files in os.walk(path):
+            links = [folder for folder in folders if os.path.islink(os.path.join(place, folder))]  # are not followed
+            yield from ((shown(os.path.join(place, name)), reason) for name in sorted(files + links))
 
 
 def _walk(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> None:

@@ -1,6 +1,7 @@
 """From official archives to a prepared set."""
 
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -18,6 +19,8 @@ from .fingerprint import stored_fingerprint
 from .root import data_root, find_prepared
 from .verify import OnError, verified
 from .write import write_set
+
+logger = logging.getLogger(__name__)
 
 SKIPPED = "skipped.json"  # the image files that were left out, and why
 PASSED_OVER = "passed_over.json"  # what lay among them and is no image, and why
@@ -111,8 +114,8 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
 
     def extras() -> dict[str, str]:
         if known.family == "folder":
-            _check_trained(known, classes)
-        passed_over = _rows(note_passed_over(known.passed_over))
+            _note_untrained(known, classes)
+        passed_over = _rows(note_passed_over(known.passed_over, PASSED_OVER))
         texts = {SKIPPED: json.dumps(skipped, ensure_ascii=False)}
         if passed_over:
             texts[PASSED_OVER] = json.dumps(passed_over, ensure_ascii=False)
@@ -133,13 +136,13 @@ def _noting(examples: Iterable[EncodedExample], labels: set[int]) -> Iterator[En
         yield example
 
 
-def _check_trained(known: KnownSet, classes: Mapping[str, set[int]]) -> None:
-    """Refuse a class that would be tested and never trained on."""
+def _note_untrained(known: KnownSet, classes: Mapping[str, set[int]]) -> None:
+    """Say in the log which classes are tested and never trained on, since their training images were left out."""
     for split, labels in classes.items():
         untrained = sorted(labels - classes["train"])
         if untrained:
             names = ", ".join(known.class_names[label] for label in untrained)
-            raise DataError(f"{split} holds images of {names}, of which train holds none; add some, or remove those.")
+            logger.warning("note: %s holds images of %s, of which train holds none that can be used", split, names)
 
 
 def prepare_command(name: str, root: str | os.PathLike[str] | None = None) -> str:

@@ -6,7 +6,7 @@ from archive_writers import jpeg
 from PIL import Image
 
 from cnn_jax.data import DataError
-from cnn_jax.data.decoding.decode import crop_image, example_uniforms, random_crop, whole
+from cnn_jax.data.decoding.decode import HostCrop, crop_image, example_uniforms, random_crop, whole
 from cnn_jax.data.decoding.decode import decode_crop as decode_into
 from cnn_jax.data.decoding.host_crop import parse_host_crop
 from cnn_jax.data.order import DECODE_CROP, random_words
@@ -58,21 +58,40 @@ def test_jpeg_is_decoded_smaller_only_where_the_box_is_twice_the_result(monkeypa
     real = decode.decode_part
     monkeypatch.setattr(decode, "decode_part", lambda *a: seen.append(a[-1]) or real(*a))
     content = jpeg(0, side, side + 5)
-    ours = decode_crop(content, "a.jpg", whole(32, 32), NUMBERS)
+    everything = HostCrop(32, 32, lambda uniforms, rows, columns: (0, 0, rows, columns), random=True, num_specs=1)
+    ours = decode_crop(content, "a.jpg", everything, NUMBERS)
     assert seen == [scale]
     picture = Image.open(io.BytesIO(content))
     expected = np.asarray(picture.resize((32, 32), Image.Resampling.BOX, reducing_gap=None)).astype(int)
     assert np.abs(ours - expected).mean() < 4  # a slightly different average
 
 
-def test_central_crop_is_that_of_a_resized_image():
-    content = jpeg(1, 90, 120)
-    crop = parse_host_crop(["resize_shorter(30)", "center_crop(24)"])
-    assert crop.box(NUMBERS, 90, 120) == (9, 24, 72, 72) and crop.num_specs == 2 and not crop.random
-    ours = decode_crop(content, "a.jpg", crop, NUMBERS)
-    small = Image.open(io.BytesIO(content)).resize((40, 30), Image.Resampling.BOX)
-    expected = np.asarray(small)[3:27, 8:32].astype(int)
-    assert ours.shape == (24, 24, 3) and np.abs(ours - expected).mean() < 4
+@pytest.mark.parametrize("sides", [(2, 3000), (3000, 2), (1, 500), (4, 4000), (1, 1)])
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["resize_shorter(256)", "center_crop(64)"],
+        ["random_resized_crop(32)"],
+        ["random_resized_crop(32, ratio=(0.1, 0.2))"],
+        ["resize(20)"],
+    ],
+    ids=str,
+)
+def test_thin_image_is_cropped_as_any_other(sides, specs):
+    buffer, crop = io.BytesIO(), parse_host_crop(specs)
+    Image.fromarray(np.full((*sides, 3), 99, np.uint8)).save(buffer, "JPEG", quality=95)
+    for index in range(3):
+        out = decode_crop(buffer.getvalue(), "thin.jpg", crop, example_uniforms(0, 0, index))
+        assert np.abs(out.astype(int) - 99).max() <= 4  # JPEG's loss, and the fast transform
+
+
+def test_crop_of_a_picture_scaled_to_very_much_is_that_of_the_whole():
+    image = np.random.default_rng(0).integers(0, 256, (12, 9000, 3), np.uint8)
+    crop = parse_host_crop(["resize_shorter(140)", "center_crop(32)"])
+    scaled = Image.fromarray(image).resize((105_000, 140), Image.Resampling.BILINEAR)
+    left = round((105_000 - 32) / 2)
+    expected = np.asarray(scaled.crop((left, 54, left + 32, 86))).astype(int)
+    assert np.abs(crop_image(image, crop) - expected).max() <= 2  # places in single precision
 
 
 def picture_of(content, mode="RGB"):
@@ -82,15 +101,16 @@ def picture_of(content, mode="RGB"):
 @pytest.mark.parametrize(("height", "width"), [(90, 120), (120, 81), (200, 33), (24, 24)])
 @pytest.mark.parametrize(("shorter", "size"), [(30, 24), (64, 64), (257, 224)])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_bicubic_centre_equals_torchvisions_to_the_bit(height, width, shorter, size, mode):
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_centre_equals_torchvisions_to_the_bit(height, width, shorter, size, mode, interpolation):
     buffer = io.BytesIO()
     picture_of(jpeg(1, height, width), mode).save(buffer, "JPEG")
-    crop = parse_host_crop([f"resize_shorter({shorter})", f"center_crop({size})"], "bicubic")
-    # Resize(shorter, BICUBIC) and CenterCrop(size) of torchvision's transforms, on Pillow's images
+    crop = parse_host_crop([f"resize_shorter({shorter})", f"center_crop({size})"], interpolation)
+    # Resize(shorter, interpolation) and CenterCrop(size) of torchvision's transforms, on Pillow's images
     longer = int(shorter * max(height, width) / min(height, width))
     scaled = (longer, shorter) if width > height else (shorter, longer)
     left, top = (round((side - size) / 2) for side in scaled)
-    whole_image = picture_of(buffer.getvalue()).resize(scaled, Image.Resampling.BICUBIC)
+    whole_image = picture_of(buffer.getvalue()).resize(scaled, Image.Resampling[interpolation.upper()])
     expected = np.asarray(whole_image.crop((left, top, left + size, top + size)))
     np.testing.assert_array_equal(decode_crop(buffer.getvalue(), "a.jpg", crop, NUMBERS), expected)
     np.testing.assert_array_equal(crop_image(np.asarray(picture_of(buffer.getvalue())), crop), expected)

@@ -6,17 +6,7 @@ import simplejpeg
 from archive_writers import jpeg
 from PIL import Image
 
-from cnn_jax.data.decoding import jpeg as reader
-from cnn_jax.data.decoding.jpeg import decode_part, jpeg_size
-
-
-@pytest.fixture(params=["part", "whole"])
-def way(request, monkeypatch):
-    """Both ways to decode: libjpeg-turbo 3 decodes the part, simplejpeg the whole."""
-    if request.param == "whole":
-        monkeypatch.setattr(reader, "_library", lambda: None)
-    elif reader._library() is None:
-        pytest.skip("the package turbojpeg has no wheel here")
+from cnn_jax.data.decoding.jpeg import decode_part, ends_early, jpeg_size
 
 
 def encoded(height, width, *, mode="RGB", **options):
@@ -36,7 +26,7 @@ def encoded(height, width, *, mode="RGB", **options):
     ids=["444", "422", "420", "gray"],
 )
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
-def test_part_has_the_pixels_of_the_whole(way, scale, options, progressive):
+def test_part_has_the_pixels_of_the_whole_at_every_scale(scale, options, progressive):
     content = encoded(133, 211, progressive=progressive, **options)
     assert jpeg_size(content) == (133, 211)
     height, width = -(-133 // scale), -(-211 // scale)
@@ -57,7 +47,25 @@ def test_size_is_that_of_a_jpeg_in_gray_or_rgb_alone():
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.9])
-def test_damage_before_the_end_of_the_part_is_noticed(way, keep):
+def test_damage_before_the_end_of_the_part_is_noticed(keep):
     content = jpeg(0, 60, 80)
     with pytest.raises(ValueError, match="Premature end"):
         decode_part(content[: int(len(content) * keep)], (60, 80), (52, 72, 8, 8), 1)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 8), (0, 0, 8, 0), (56, 0, 8, 8), (0, 76, 8, 8), (-1, 0, 8, 8)])
+def test_empty_box_and_one_beyond_the_image_are_refused(box):
+    with pytest.raises(ValueError, match="does not lie within 60×80"):
+        decode_part(jpeg(0, 60, 80), (60, 80), box, 1)
+
+
+def test_size_that_is_not_the_file_s_is_refused():
+    with pytest.raises(ValueError, match="in place of 50×80"):
+        decode_part(jpeg(0, 60, 80), (50, 80), (0, 0, 8, 8), 1)
+
+
+def test_jpeg_that_ends_early_is_told_from_one_with_a_trifle():
+    content = jpeg(0, 60, 80)
+    assert not ends_early(content) and not ends_early(b"no jpeg")
+    assert not ends_early(content[:-2] + b"\0\0" + content[-2:])  # bytes before the last marker, as cameras leave
+    assert ends_early(content[: len(content) // 2] + b"\xff\xd9")
