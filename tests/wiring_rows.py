@@ -103,7 +103,7 @@ ROWS: dict[str, list[Any]] = {
     "model.options.drop_path": [Changes(RESNET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
     "model.options.shortcut": [Changes(RESNET, ("A", "C"))],
     "model.options.pool": [Changes(LENET, ("avg", "max"))],
-    "model.options.five_by_five": [Changes(LENET, ("5x5", "3x3"))],
+    "model.options.five_by_five": [Changes(LENET, ("5x5", "3x3_twice"))],
     "model.options.connections": [Changes(LENET, ("full", "sparse"))],
     "model.options.variant": [Changes(PRE_ACTIVATION, ("published", "keras"))],
     "model.options.aux": [Changes(GOOGLENET, (False, True))],

@@ -47,14 +47,18 @@ class TrainState:
 
     def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], tuple[str, ...]]:
         """For JAX: the parts with their names."""
-        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        names = tuple(name for name, part in parts.items() if part is not None or name not in _OCCASIONAL)
-        return [(jax.tree_util.GetAttrKey(name), parts[name]) for name in names], names
+        names = getattr(self, "_names", None) or tuple(
+            f.name for f in dataclasses.fields(self) if f.name not in _OCCASIONAL or getattr(self, f.name) is not None
+        )
+        return [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in names], names
 
     @classmethod
     def tree_unflatten(cls, names: tuple[str, ...], parts: Sequence[Any]) -> "TrainState":
         """For JAX: the inverse."""
-        return cls(**dict(zip(names, parts, strict=True)))
+        state = cls(**dict(zip(names, parts, strict=True)))
+        # JAX puts None in the place of arrays, too, and wants the tree as it was.
+        object.__setattr__(state, "_names", names)
+        return state
 
 
 def create_state(

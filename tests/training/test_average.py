@@ -97,8 +97,9 @@ def test_steps_that_loss_scaling_skips_are_none_of_the_average_s():
 
 @pytest.mark.parametrize("decay", [0.95, 0.9999], ids=["half_a_run", "longer_than_the_run"])
 def test_a_short_run_s_average_classifies_as_well_as_its_last_parameters(decay):
-    config = dataclasses.replace(CONFIG, optim=dataclasses.replace(CONFIG.optim, ema_decay=decay))
-    *_, state = states_of(config, 60)
+    optim = dataclasses.replace(CONFIG.optim, learning_rate=1.6, ema_decay=decay)
+    config = dataclasses.replace(CONFIG, optim=optim)
+    *_, state = states_of(config, 100)
     session = open_session(config)
     test = session.dataset("test")
     images, classify = test.images(np.arange(len(test))), jax.jit(session.logits)
