@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import cnn_jax
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.data import data_root
 from cnn_jax.paths import PathError, local_path
+from cnn_jax.training import loop
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):
@@ -70,6 +70,6 @@ def test_every_command_refuses_a_url_before_any_work(experiment, capsys, tmp_pat
 
 def test_a_run_lies_in_the_home(experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(cnn_jax.training.loop, "_run", lambda *_: None)
-    cnn_jax.train(load_experiment(experiment), "~/r")
+    monkeypatch.setattr(loop, "_run", lambda *_: None)
+    loop.train(load_experiment(experiment), "~/r")
     assert (tmp_path / "r" / "config.json").exists()

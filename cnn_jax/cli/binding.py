@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from cnn_jax.config import Config, ConfigError, load_experiment
+from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment
 
 
 def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
@@ -19,12 +19,15 @@ def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
     the first parse fails, `train` itself is returned, for the second to fail in the same way and say why.
 
     Raises:
-      ConfigError: from the experiment file.
+      ConfigError: from the experiment file, or when that gives the length in both ways.
     """
     experiment = _experiment(train, words)
     if experiment is None:
         return train
-    return functools.partial(train, config=load_experiment(experiment), words=tuple(words))
+    config = load_experiment(experiment)
+    if config.train.steps is not None and config.train.epochs != TrainConfig().epochs:
+        raise ConfigError(f"`{experiment}` sets `train.epochs` and `train.steps`, which replaces it; leave one out.")
+    return functools.partial(train, config=config, words=tuple(words))
 
 
 def given(words: Sequence[str]) -> set[str]:

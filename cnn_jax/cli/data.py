@@ -10,6 +10,7 @@ from tyro.conf import arg, subcommand
 
 from cnn_jax.cli.flags import Debug, Json, check_range, print_figures
 from cnn_jax.cli.output import console
+from cnn_jax.config import ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -85,9 +86,13 @@ def show(
     debug: Debug = False,
 ) -> int:
     """Draw labelled examples, before and after augmentation."""
-    from cnn_jax.data import draw_examples, draw_gallery, load_dataset
+    from cnn_jax.data import draw_examples, draw_gallery, load_dataset, parse_augment
 
     check_range("--columns", columns, 1, most=100)
+    try:
+        parse_augment(augment)
+    except ValueError as error:
+        raise ConfigError(f"`--augment`: {error}") from error
     dataset = load_dataset(name, split, root=root, folder=folder, augment=("resize(128)",), on_error="skip")
     if augment:
         draw_examples(dataset, out, augment=augment, columns=columns)

@@ -129,25 +129,25 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     """
     check_data(config.data)
     layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
-    if derived is None:
+    if derived_here := derived is None:
         check(config, layout.num_devices)
     split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)
-    if derived is None and config.data.on_error == "skip" and not split.num_host_specs:
+    if derived_here and config.data.on_error == "skip" and not split.num_host_specs:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     info = _with_convention(split.info, config)
     if derived is None:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
     interpolation = config.data.interpolation
+    with _named("data.eval_augment"):
+        rest = config.data.eval_augment[split.num_host_specs :]
+        eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
     with _named("data.augment"):
         training = split.with_augment(config.data.augment)
         augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
     with _named("data.mix"):
         mix = parse_mix(config.data.mix)
-    with _named("data.eval_augment"):
-        rest = config.data.eval_augment[split.num_host_specs :]
-        eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
     dtype = jnp.dtype(config.model.dtype)
     with _named("model.name"):
         architecture(config.model.name)
@@ -156,9 +156,14 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     with _named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
+    if derived_here or config.optim.freeze is not None:
+        with _named("model"):  # a network that does not take these images is refused before a folder is made
+            params = abstract_variables(model, image_shape)["params"]
+        with _named("data.augment"):
+            abstract_variables(model, augment.output_shape(training.info.image_shape))
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
-            check_freeze(config.optim.freeze, abstract_variables(model, image_shape)["params"])
+            check_freeze(config.optim.freeze, params)
     optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
     logits = make_logits(model, eval_augment, views, info, config)
     return Session(
@@ -253,5 +258,5 @@ def _named(key: str) -> Iterator[None]:
     """Says which configuration key a mistake is in."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError(f"`{key}`: {error}") from error

@@ -78,5 +78,12 @@ def test_the_length_can_be_replaced(trained, experiment, flags):
     assert (trained[0].train.steps or trained[0].train.epochs) == 3
 
 
+def test_a_file_with_both_lengths_is_refused(trained, tmp_path, capsys):
+    path = tmp_path / "both.py"
+    path.write_text("from cnn_jax import *\ndef config(): return Config(train=TrainConfig(epochs=3, steps=4))")
+    assert main(["train", str(path)]) == 2
+    assert "both.py` sets `train.epochs` and `train.steps`" in capsys.readouterr().err
+
+
 def test_given_flags_are_spelled_with_hyphens():
     assert given(["e.py", "--data.batch_size=3", "--seed", "1"]) == {"--data.batch-size", "--seed"}

@@ -45,7 +45,7 @@ BASE = {
     "data list": "data list",
     "data prepare": "data prepare digits",
     "data show": "data show digits --out {new}.png",
-    "weights import": "weights import lenet5 {weights} --data digits --out {new}",
+    "weights import": "weights import lenet5 {weights} --data digits --out {new} --eval-augment resize(28)",
     "weights export": "weights export {run} {new}.safetensors",
     "diff": "diff {run} {run}",
 }

@@ -2,16 +2,9 @@
 
 import logging
 
-import pytest
 from absl import logging as absl_logging
 
 from cnn_jax.training.orbax_logs import OrbaxLogs
-
-
-@pytest.fixture
-def bare_root(monkeypatch):
-    """A root logger without handlers, as in a user's program; pytest adds its own."""
-    monkeypatch.setattr(logging.root, "handlers", [])
 
 
 def orbax_says(level):
@@ -19,7 +12,8 @@ def orbax_says(level):
     return logging.getLogger("absl").filter(record)
 
 
-def test_orbax_is_heard_from_errors_on_and_others_always(bare_root):
+def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a user's program; pytest has added its own
     logs = OrbaxLogs()
     assert not orbax_says(logging.WARNING)
     assert orbax_says(logging.ERROR)
@@ -29,7 +23,8 @@ def test_orbax_is_heard_from_errors_on_and_others_always(bare_root):
     assert orbax_says(logging.WARNING)
 
 
-def test_handlers_and_level_are_the_users(bare_root):
+def test_handlers_and_level_are_the_users(monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a user's program; pytest has added its own
     absl = logging.getLogger("absl")
     before = absl.level, list(absl.filters)
     first, second = OrbaxLogs(), OrbaxLogs()

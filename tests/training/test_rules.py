@@ -68,7 +68,7 @@ def floats():
 
 
 @pytest.mark.parametrize("value", [NAN, INF], ids=["nan", "inf"])
-@pytest.mark.parametrize(("section", "key", "several"), floats())
+@pytest.mark.parametrize(("section", "key", "several"), list(floats()))
 def test_no_number_may_be_infinite_or_none_at_all(section, key, several, value):
     part = dataclasses.replace(getattr(Config(), section), **{key: (value,) if several else value})
     with pytest.raises(ConfigError, match=f"`{section}.{key}` is .*: it must be finite"):
