@@ -7,12 +7,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# Each field that 0.1 did not have, and the field of the same state that it starts from.
-_ADDED = {"ema_batch_stats": "batch_stats"}
+# Each field that 0.1 did not have, the field of the same state that it starts from, and what it is.
+_ADDED = {
+    "ema_batch_stats": ("batch_stats", "BatchNorm statistics"),
+    "ema_updates": ("step", "count of updates"),
+}
+
+
+def _added(node: Any) -> list[str]:
+    fields = {f.name for f in dataclasses.fields(node)} if dataclasses.is_dataclass(node) else set()
+    return [name for name in _ADDED if name in fields]
 
 
 def _grown(node: Any) -> bool:
-    return dataclasses.is_dataclass(node) and any(hasattr(node, name) for name in _ADDED)
+    return bool(_added(node))
 
 
 def as_written(tree: Any) -> Any:
@@ -30,7 +38,7 @@ def without_added(restored: Any, target: Any) -> Any:
     """What was restored into `as_written(target)`, as states, their new fields None: the leaves in 0.1's order."""
 
     def grow(node: Any, values: Any) -> Any:
-        return dataclasses.replace(node, **values, **dict.fromkeys(_ADDED)) if _grown(node) else values
+        return dataclasses.replace(node, **values, **dict.fromkeys(_added(node))) if _grown(node) else values
 
     return jax.tree.map(grow, target, restored, is_leaf=_grown)
 
@@ -39,16 +47,16 @@ def with_added(restored: Any, target: Any, where: str) -> Any:
     """The same with the new fields that the target has filled in, and a warning that says so."""
 
     def fill(node: Any, state: Any) -> Any:
-        if not _grown(node):
-            return state
-        names = [name for name in _ADDED if getattr(node, name) is not None and jax.tree.leaves(getattr(node, name))]
+        names = [name for name in _added(node) if jax.tree.leaves(getattr(node, name))]
         if names:
+            what = " and ".join(_ADDED[name][1] for name in names)
             warnings.warn(
-                f"{where} was written by cnn_jax 0.1, whose average of parameters has no BatchNorm statistics of its "
-                "own: it starts with the run's.",
+                f"{where} was written by cnn_jax 0.1, whose average of parameters has no {what} of its own: it starts "
+                "with the run's.",
                 stacklevel=2,
             )
         # A copy: both fields are donated to the step, and one buffer cannot be donated twice.
-        return dataclasses.replace(state, **{n: jax.tree.map(jnp.copy, getattr(state, _ADDED[n])) for n in names})
+        values = {name: jax.tree.map(jnp.copy, getattr(state, _ADDED[name][0])) for name in names}
+        return dataclasses.replace(state, **values) if names else state
 
     return jax.tree.map(fill, target, restored, is_leaf=_grown)
