@@ -8,10 +8,37 @@ from pathlib import Path
 from .sniff import is_image
 
 # What these hold is known when they are read; other files are looked into.
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES: tuple[str, ...] = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jif",
+    ".jfif",
+    ".png",
+    ".gif",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+)
 SUFFIXES += (".pbm", ".pnm", ".avif", ".jp2", ".j2k", ".dds", ".qoi", ".psd", ".sgi")
 # Pictures that are not read. Some begin as TIFF files do, whose only picture for us would be a preview.
-_OTHER_PICTURES = (".heic", ".heif", ".jxl", ".svg", ".eps", ".ico", ".tga", ".pcx", ".cr2", ".cr3", ".nef", ".arw")
+_OTHER_PICTURES: tuple[str, ...] = (
+    ".heic",
+    ".heif",
+    ".jxl",
+    ".svg",
+    ".eps",
+    ".ico",
+    ".tga",
+    ".pcx",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+)
 _OTHER_PICTURES += (".dng", ".orf", ".rw2", ".raf", ".pef", ".srw")
 
 Row = tuple[str, str]  # a path, and a sentence or a reason
