@@ -16,6 +16,7 @@ test makes. The values must be such as are accepted; keep them where the effect 
 from typing import Any, NamedTuple
 
 from wiring_looks import (
+    accepted,
     average,
     evaluation,
     in_processes,
@@ -73,7 +74,6 @@ FLOAT64 = RESNET | {"model.dtype": "float64"}
 RUN = LENET | {"train.log_every": 1, "train.eval_every": 2, "train.checkpoint_every": 4}
 TWO_DEVICES = FLOAT64 | {
     "data.batch_size": 32,
-    "data.validation_fraction": 0.0,
     "optim.ema_decay": 0.9,
     "train.steps": 2,
 }
@@ -111,15 +111,19 @@ ROWS: dict[str, list[Any]] = {
     "model.options.axis_name": [Refused(RESNET, "data", "`model.options.axis_name` is data")],
     "model.options.ghost_batch": [Changes(RESNET, (None, 4))],
     "model.options.frozen_norm": [Changes(RESNET, (None, True))],
-    "data.name": [Changes(FOLDER | {"data.folder": "{files}/three"}, ("folder", "digits"), stream)],
+    "data.name": [
+        Changes(
+            FOLDER | {"data.folder": "{files}/three"}, ("folder", {"data.name": "digits", "data.folder": None}), stream
+        )
+    ],
     "data.batch_size": [Changes(LENET, (16, 32), stream, run)],
     "data.folder": [
         Changes(FOLDER, ("{files}/three", "{files}/four"), stream),
         Same(FOLDER, ("{files}/three", "{files}/moved/three"), stream),
     ],
-    "data.on_error": [Changes(FOLDER | {"data.folder": "{files}/damaged"}, ("fail", "skip"), stream)],
+    "data.on_error": [Changes(FOLDER | {"data.folder": "{files}/damaged"}, ("fail", "skip"), accepted)],
     "data.root": [Same(LENET, (None, "{files}/root"))],
-    "data.validation_fraction": [Changes(LENET, (None, 0.5), stream)],
+    "data.validation_fraction": [Changes(FOLDER | {"data.folder": "{files}/three"}, (None, 0.5), stream)],
     "data.examples_per_class": [Changes(LENET, (None, 5), stream)],
     "data.class_fractions": [Changes(LENET, ([], [0.2] + [1.0] * 9), stream)],
     "data.label_noise": [Changes(LENET, (0.0, 0.5), stream)],
