@@ -3,7 +3,7 @@
 import functools
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -102,17 +102,17 @@ def without_cache() -> Iterator[None]:
 def _wrong_kinds(options: dict[str, Any], dtype: str) -> list[str]:
     """Of `KINDS`, those whose value, gradients, or mean behind a ReLU differ from NumPy's, in one program of all."""
     rng = np.random.default_rng(0)
-    cases = {}
+    cases: dict[str, tuple[list[jax.Array], dict[str, Any]]] = {}
     for kind, (image, filters, strides, pads, dilation) in KINDS.items():
         x, kernel = rng.normal(size=image), rng.normal(size=filters)
-        how = {"strides": strides, "padding": pads, "dilation": dilation}
+        how: dict[str, Any] = {"strides": strides, "padding": pads, "dilation": dilation}
         g = rng.normal(size=jax.eval_shape(functools.partial(ops.conv2d, **how), x, kernel).shape)
         cases[kind] = [jnp.asarray(value, dtype) for value in (x, kernel, g)], how
 
     def program(arrays: dict[str, list[jax.Array]]) -> dict[str, tuple[jax.Array, ...]]:
         results = {}
         for kind, (x, kernel, g) in arrays.items():
-            convolve = functools.partial(ops.conv2d, **cases[kind][1])
+            convolve: Callable[..., jax.Array] = functools.partial(ops.conv2d, **cases[kind][1])
             y, pull = jax.vjp(convolve, x, kernel)
             mean = ops.global_avg_pool(jax.nn.relu(convolve(jax.nn.relu(x), kernel)))
             results[kind] = y, *pull(g), mean

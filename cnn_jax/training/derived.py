@@ -13,9 +13,6 @@ REFERENCE_BATCH = 256
 # Where neither epochs nor steps are given. Untuned.
 EPOCHS = 10.0
 
-# The step is an int32.
-MOST_STEPS = 2**31 - 1
-
 # Steps: on small sets an epoch takes less time than an evaluation and a checkpoint.
 SHORTEST_INTERVAL = 100
 
@@ -185,7 +182,6 @@ def check(config: Config, num_devices: int) -> None:
         ("data.label_noise", 0 <= data.label_noise <= 1, "it must lie from 0 to 1"),
         ("data.std", all(d > 0 for d in data.std), "images are divided by it, so it must be positive"),
         ("data.mix", used_if(batch > 1, "data.mix", []), "a batch of one image has nothing to be mixed with"),
-        ("train.epochs", unset_or_positive("train.epochs"), "it must be positive, or None for 10"),
         ("train.steps", (config.train.steps or 1) <= MOST_STEPS, "it must be below 2^31"),
         (
             "train.eval_every",
@@ -193,7 +189,7 @@ def check(config: Config, num_devices: int) -> None:
             "it has no effect where `data.validation_fraction` 0 leaves nothing to evaluate on; leave it out",
         ),
         *(
-            (key, unset_or_positive(key), "it must be positive and finite, or None for the default")
+            (key, unset_or_positive(key), "it must be positive, or None for the default")
             for key in ("train.epochs", "train.steps", "train.log_every", "train.eval_every", "train.checkpoint_every")
         ),
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
