@@ -186,6 +186,11 @@ def run(config: Config) -> Arrays:
         return result(Path(folder) / "run")
 
 
+def run_but_training_lines(configs: list[Config]) -> list[Arrays]:
+    """As `run`, without the lines of training, which are means over as many steps as one asks for."""
+    return [{name: value for name, value in found.items() if not name.startswith("train at")} for found in run(configs)]
+
+
 TRAIN = (
     "import json, sys, cnn_jax, cnn_jax.config\n"
     "for folder, flat in json.loads(sys.argv[1]): cnn_jax.train(cnn_jax.config.from_flat(flat), folder)"

@@ -5,7 +5,7 @@ A row begins with the kind of its key.
 - `Changes(base, values, *looks)`: a key of the identity. In the experiment `base`, each of the values gives another
   result than the first, in each of the `looks` (functions of `wiring_looks`).
 - `Same(base, values)`: a key outside the identity. Every value gives the same bits of the state, and the same lines of
-  metrics.jsonl but for `time/…`, in a run of `train`.
+  metrics.jsonl but for `time/…`, in a run of `train`; of evaluations on the validation split, those that both have.
 - `Close(base, values, look)`: the same result to 1e-9 of its largest number; the base is in float64.
 - `Refused(base, value, message)`: a key of the identity that only the program sets.
 
@@ -25,6 +25,7 @@ from wiring_looks import (
     parameters,
     program,
     run,
+    run_but_training_lines,
     start,
     stream,
 )
@@ -71,7 +72,7 @@ STEP = {"optim.schedule": "step", "optim.step_fractions": [0.125, 0.75]}
 FOLDER = RESNET | {"data.name": "folder", "data.augment": ["resize(8)"], "data.eval_augment": ["resize(8)"]}
 WEIGHTS = LENET | {"model.weights": "{files}/one.safetensors"}
 FLOAT64 = RESNET | {"model.dtype": "float64"}
-RUN = LENET | {"train.log_every": 1, "train.eval_every": 2, "train.checkpoint_every": 4}
+RUN = LENET | {"train.log_every": 2, "train.eval_every": 2, "train.checkpoint_every": 4}
 TWO_DEVICES = FLOAT64 | {
     "data.batch_size": 32,
     "optim.ema_decay": 0.9,
@@ -111,6 +112,7 @@ ROWS: dict[str, list[Any]] = {
     "model.options.axis_name": [Refused(RESNET, "data", "`model.options.axis_name` is data")],
     "model.options.ghost_batch": [Changes(RESNET, (None, 4))],
     "model.options.frozen_norm": [Changes(RESNET, (None, True))],
+    "model.options.unbiased_running_var": [Changes(RESNET, (None, True), average)],
     "data.name": [
         Changes(
             FOLDER | {"data.folder": "{files}/three"}, ("folder", {"data.name": "digits", "data.folder": None}), stream
@@ -157,7 +159,7 @@ ROWS: dict[str, list[Any]] = {
     "optim.freeze": [Changes(LENET, (None, "c1"))],
     "train.epochs": [Changes(LENET | {"train.steps": None}, (0.2, 0.1))],
     "train.steps": [Changes(LENET, (8, 4))],
-    "train.log_every": [Same(RUN, (1, 3))],
+    "train.log_every": [Same(RUN, (1, 3), run_but_training_lines)],
     "train.eval_every": [Same(RUN, (2, 4))],
     "train.checkpoint_every": [Same(RUN, (4, 3))],
     "train.keep_checkpoints": [Same(RUN, (2, 1))],
