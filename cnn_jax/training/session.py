@@ -30,7 +30,7 @@ from cnn_jax.models import ModelOptions, Network, abstract_variables, architectu
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.data_ranges import check_data
 from cnn_jax.training.derived import Derived, check, derive
-from cnn_jax.training.freeze import check_freeze
+from cnn_jax.training.freeze import check_freeze, hold_statistics
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
 from cnn_jax.training.settings import precision as precision
@@ -159,8 +159,11 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     if derived_here or config.optim.freeze is not None:
         with _named("model"):  # a network that does not take these images is refused before a folder is made
             params = abstract_variables(model, image_shape)["params"]
+        shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
-            abstract_variables(model, augment.output_shape(training.info.image_shape))
+            variables = abstract_variables(model, shape)
+        with _named("data.batch_size"):
+            _check_statistics(config, derived, variables, shape)
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
             check_freeze(config.optim.freeze, params)
@@ -180,6 +183,27 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         eval_step=make_eval_step(logits, layout, config),
         logits=logits,
     )
+
+
+def _check_statistics(config: Config, derived: Derived, variables: Any, shape: tuple[int, int, int]) -> None:
+    """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
+
+    Raises:
+      ValueError: naming the shape.
+    """
+    # Without the devices' axis, over which BatchNorm's values are those of all rows anyway.
+    options = config.model.options
+    model = create_model(config.model.name, derived.num_classes, jnp.dtype(config.model.dtype), options)
+    rows = config.data.batch_size // config.parallel.accumulate
+    images, key = jax.ShapeDtypeStruct((rows, *shape), jnp.float32), jax.random.key(0)
+    with hold_statistics(config.optim.freeze):
+        jax.eval_shape(
+            lambda variables, images: model.apply(
+                variables, images, train=True, mutable=["batch_stats", "features"], rngs={"dropout": key}
+            ),
+            variables,
+            images,
+        )
 
 
 def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:

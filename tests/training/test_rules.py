@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.models import ModelOptions
 from cnn_jax.training.derived import check, derive
+from cnn_jax.training.session import open_session
 
 NAN, INF = float("nan"), float("inf")
 
@@ -78,3 +80,19 @@ def test_no_number_may_be_infinite_or_none_at_all(section, key, several, value):
 def test_epochs_that_make_more_steps_than_can_be_counted_are_refused():
     with pytest.raises(ConfigError, match=r"`train.epochs` is 1e\+30"):
         derive(Config(train=TrainConfig(epochs=1e30)), num_examples=1000, num_classes=10, num_devices=1)
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "ghost_batch"), [(4, None), (1, 1)], ids=["micro_batches_of_one", "ghost_batches_of_one"]
+)
+def test_batches_of_one_value_a_channel_are_refused_before_training(accumulate, ghost_batch):
+    # Four pixels a side are one pixel in the last stage; frozen statistics are taken from no batch.
+    small = ("resize(4)",)
+    config = Config(
+        model=ModelConfig("resnet8_cifar", options=ModelOptions(ghost_batch=ghost_batch)),
+        data=DataConfig("digits", batch_size=4, augment=small, eval_augment=small),
+        parallel=ParallelConfig(accumulate=accumulate),
+    )
+    with pytest.raises(ConfigError, match=r"`data.batch_size`: .* more than one value a channel"):
+        open_session(config)
+    open_session(dataclasses.replace(config, optim=OptimConfig(freeze="(?!head)")))
