@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from cnn_jax.ops.precision import sum_dtype
 
 
 def _in_full_precision(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
     """The function in float32 or wider, rounded once: half precision would round its constants, such as a slope."""
-    return lambda x: function(x.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
+    return lambda x: function(x.astype(sum_dtype(x))).astype(x.dtype)
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cnn_jax.ops.precision import sum_dtype
 from cnn_jax.randomness import bernoulli_rows
 
 
@@ -29,7 +30,7 @@ class Dropout(nn.Module):
             return x
         kept = bernoulli_rows(self.make_rng("dropout"), 1.0 - self.rate, self.dropped(x))
         # 0.9 is no number of half precision: there the scaled values would all be 0.2 % too large.
-        scaled = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) / (1.0 - self.rate)).astype(x.dtype)
+        scaled = (x.astype(sum_dtype(x)) / (1.0 - self.rate)).astype(x.dtype)
         return jnp.where(kept, scaled, jnp.zeros_like(x))
 
 

@@ -48,6 +48,7 @@ BASE = {
     "weights import": "weights import lenet5 {weights} --data digits --out {new} --eval-augment resize(28)",
     "weights export": "weights export {run} {new}.safetensors",
     "diff": "diff {run} {run}",
+    "runs": "runs {run}",
 }
 
 
