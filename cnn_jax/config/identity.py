@@ -48,7 +48,7 @@ def identity(
       that hold nothing.
     """
     keys = counted(config)
-    marks = {key: mark for key, mark in MARKS.items() if key in keys}
+    marks = {key: mark for key, (mark, used) in MARKS.items() if used(keys)}
     weights = weights or (config.model.weights_sha256 if config.model.weights is not None else None)
     parts = {"keys": keys, "marks": marks, "code": code, "data": dict(data or {}), "weights": weights}
     content = {"version": VERSION} | {k: v for k, v in parts.items() if v or k == "keys"}

@@ -5,6 +5,7 @@ means "as before", and renames no run; a default that changes elsewhere renames 
 here is ever edited or taken out: that would rename runs. What a release makes a key mean anew gets a mark (`MARKS`).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # The names under which keys count, where today's are others.
@@ -62,9 +63,26 @@ REFERENCE: dict[str, Any] = {
 # Where None says the value above; elsewhere None is a value of its own.
 UNSET = frozenset({"data.validation_fraction", "model.frozen_norm", "model.unbiased_variance", "train.epochs"})
 
-# The second meaning of a key, and so on: its mark stands in the identities that use the key, and in no others.
-MARKS = {
-    "optim.ema_decay": 2,  # the average's start has less weight, and BatchNorm's statistics are averaged, too
+# Sets of image files; of others an image's size stands in the table of known sets.
+_IMAGE_FILES = ("folder", "imagenet2012", "imagenette")
+
+# The second meaning of a key, and so on: its mark stands in the identities of the experiments that use it, told by
+# their counted keys, and in no others.
+MARKS: dict[str, tuple[int, Callable[[Mapping[str, Any]], bool]]] = {
+    # The average's start has less weight, and BatchNorm's statistics are averaged, too.
+    "optim.ema_decay": (2, lambda keys: "optim.ema_decay" in keys),
+    # A part of the examples that are trained on; it was one of all examples, before a subset was taken.
+    "data.label_noise": (
+        2,
+        lambda keys: (
+            "data.label_noise" in keys and bool({"data.examples_per_class", "data.class_fractions"} & keys.keys())
+        ),
+    ),
+    # Evaluation scales image files as Pillow does, bilinear as well.
+    "data.interpolation": (
+        2,
+        lambda keys: "data.interpolation" not in keys and str(keys.get("data.name")).partition("/")[0] in _IMAGE_FILES,
+    ),
 }
 
 # Arguments of our optimisers and schedules: what None, or no word about them, means.
