@@ -20,6 +20,7 @@ from cnn_jax.training.derived import derive
 from cnn_jax.training.record import Record
 from cnn_jax.training.run import open_run
 from cnn_jax.training.signals import Stopped
+from cnn_jax.training.stored import to_json
 
 CONFIG = Config(
     model=ModelConfig("lenet5", num_classes=10), data=DataConfig(batch_size=64), train=TrainConfig(steps=24)
@@ -105,7 +106,7 @@ def test_a_run_killed_after_its_test_line_is_finished(tmp_path):
     make(tmp_path / "a")
     content = json.loads((tmp_path / "a" / "config.json").read_text())
     content["record"][-1]["ended"] = None
-    (tmp_path / "a" / "config.json").write_text(json.dumps(content))
+    rewrite(tmp_path / "a", content)
     assert cnn_jax.list_runs(tmp_path)[0]["state"] == "finished"
 
 
@@ -140,8 +141,14 @@ def test_the_seconds_of_all_starts_are_added(tmp_path):
     folder = make(tmp_path / "a", step=8, end=Killed())
     content = json.loads((folder / "config.json").read_text())
     content["record"] = [{**content["record"][0], "seconds": {"training": 2.0, "saving": 1.0}}] * 2
-    (folder / "config.json").write_text(json.dumps(content))
+    rewrite(folder, content)
     assert cnn_jax.list_runs(folder)[0]["seconds"] == 6.0
+
+
+def rewrite(folder, content):
+    """Puts another content into `config.json`, with its checksum."""
+    del content["checksum"]
+    (folder / "config.json").write_text(to_json(content))
 
 
 def damage(folder, name, text):
@@ -159,9 +166,10 @@ DAMAGES = {
     "a damaged line": lambda f: damage(f, "metrics.jsonl", '{"step": 1, "spl\n{"step": 2, "split": "test"}\n'),
     "a word for a figure": lambda f: damage(f, "metrics.jsonl", '{"step": 24, "split": "test", "top1": "good"}\n'),
     "deeper than Python reads": lambda f: damage(f, "config.json", "[" * 100_000),
-    "a damaged record": lambda f: damage(
-        f, "config.json", (f / "config.json").read_text().replace('"last_step": 24', '"last_step": "x"')
+    "a changed record": lambda f: damage(
+        f, "config.json", (f / "config.json").read_text().replace('"last_step": 24', '"last_step": 16')
     ),
+    "a record of other things": lambda f: rewrite(f, json.loads((f / "config.json").read_text()) | {"record": ["x"]}),
 }
 
 

@@ -1,6 +1,7 @@
 """Flags that several commands share, and how figures are printed."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,13 +34,25 @@ def check_range(flag: str, value: int | None, least: int, most: int = 2**31 - 1)
 
 
 def print_figures(figures: Any, as_json: bool, show: Callable[[], None]) -> int:
-    """Prints one JSON object, or whatever `show` prints for people; returns the exit status 0."""
+    """Prints one JSON object, or whatever `show` prints for people; returns the exit status 0.
+
+    In JSON, NaN and infinity are null.
+    """
     try:
         if as_json:
-            print(json.dumps(figures))
+            print(json.dumps(_numbers(figures), allow_nan=False))
         else:
             show()
         sys.stdout.flush()
     except BrokenPipeError:  # as in `| head`: the work is done, and its reader has seen enough
         drop_output()
     return 0
+
+
+def _numbers(figures: Any) -> Any:
+    """The same with None for what JSON has no word for."""
+    if isinstance(figures, dict):
+        return {key: _numbers(value) for key, value in figures.items()}
+    if isinstance(figures, (list, tuple)):
+        return [_numbers(value) for value in figures]
+    return None if isinstance(figures, float) and not math.isfinite(figures) else figures

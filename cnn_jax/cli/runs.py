@@ -1,5 +1,6 @@
 """The commands about runs: train, eval, predict, diff."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -127,9 +128,14 @@ def _print_evaluation(figures: dict[str, Any], title: str) -> None:
     table = Table("measure", "value")
     table.columns[1].justify = "right"
     for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
-        table.add_row(name, f"{figures[key]:.2%}")
+        table.add_row(name, _shown(figures[key], ".2%"))
     for key, name in (("loss", "loss, as trained"), ("nll", "negative log likelihood"), ("ece", "calibration error")):
-        table.add_row(name, f"{figures[key]:.4f}")
+        table.add_row(name, _shown(figures[key], ".4f"))
     for name, value in figures["per_class"].items():
         table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
     console().print(table)
+
+
+def _shown(value: float | None, form: str) -> str:
+    """A figure for people; `metrics.jsonl` keeps one that is not finite as null."""
+    return "not finite" if value is None or not math.isfinite(value) else format(value, form)

@@ -66,9 +66,13 @@ class NewestAndBest:
         """Takes the top-1 of a checkpoint that is being saved."""
         self._known[step] = top1
 
+    def measured(self, steps: Iterable[int]) -> dict[int, float]:
+        """The top-1 of those of the steps that were evaluated."""
+        return {step: top1 for step in steps if (top1 := self._top1(step)) is not None}
+
     def best(self, steps: Iterable[int]) -> int | None:
         """The step of the highest top-1, the newest of equals; None when none was measured."""
-        measured = {step: top1 for step in steps if (top1 := self._top1(step)) is not None}
+        measured = self.measured(steps)
         return max(measured, key=lambda step: (measured[step], step), default=None)
 
     def _top1(self, step: int) -> float | None:

@@ -77,6 +77,15 @@ class Checkpoints:
         """
         return self._kept.best(self.steps)
 
+    @property
+    def measured(self) -> dict[int, float]:
+        """The validation top-1 of the steps that were evaluated.
+
+        Raises:
+          CheckpointError: as `best_step`.
+        """
+        return self._kept.measured(self.steps)
+
     def manifest(self, step: int) -> Manifest:
         """What the checkpoint of a step says of itself."""
         return read_manifest(self.directory / str(step))

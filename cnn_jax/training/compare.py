@@ -5,15 +5,17 @@ import warnings
 from pathlib import Path
 
 from cnn_jax import config as configuration
+from cnn_jax.config import ModelConfig
 from cnn_jax.training.content import data_now
 from cnn_jax.training.derived import settle_classes
-from cnn_jax.training.stored import SCHEMA, Run, RunError, read_run
+from cnn_jax.training.stored import SCHEMA, Run, RunError, is_begun, read_run
 
 
 def differences(there: Run, here: Run) -> list[str]:
     """What tells two experiments apart, a line each; empty where they are the same.
 
-    Of a folder of version 0.1 the keys are compared, which is all that it holds.
+    Of a folder of version 0.1 the keys are compared, and the checksums of the files of starting weights: that is all
+    that it holds.
     """
     if there.schema != SCHEMA and here.config.model.num_classes is None:
         settled = settle_classes(there.config, here.derived.num_classes)
@@ -23,7 +25,16 @@ def differences(there: Run, here: Run) -> list[str]:
     if there.schema == SCHEMA:
         contents = there.content.difference(here.content)
         rows += [f"  {name} {_how(a, b)}" for name, (a, b) in contents.items()]
+    elif there.config.model.weights_sha256 != here.config.model.weights_sha256:
+        files = (_weights_file(run.config.model) for run in (there, here))
+        rows.append("  weights: {} there, {} now".format(*files))
     return rows
+
+
+def _weights_file(model: ModelConfig) -> str:
+    if model.weights_sha256 is None:
+        return "none"
+    return f"{model.weights} (SHA-256 {model.weights_sha256[:16]}…)"
 
 
 def _how(there: str | None, here: str | None) -> str:
@@ -57,12 +68,12 @@ def default_directory(here: Run, identity_0_1: str) -> Path:
 
     Args:
       identity_0_1: the identity that version 0.1 gave to it: a folder of that name is continued.
+
+    Raises:
+      RunError: when the folder of that name cannot be read: it may well be this run.
     """
     name = f"{here.config.data.name}-{here.config.model.name}"
     new, old = (here.directory / f"{name}-{identity[:8]}" for identity in (here.identity, identity_0_1))
-    if new.exists() or not (old / "config.json").is_file():
+    if new.exists() or not is_begun(old):
         return new
-    try:
-        return new if differences(read_run(old), here) else old
-    except RunError:
-        return new
+    return new if differences(read_run(old), here) else old

@@ -17,6 +17,7 @@ from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.training.compare import check_data
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.metrics_file import read_test_line
+from cnn_jax.training.noted import missing_best, missing_newest
 from cnn_jax.training.run import Run, RunError, read_run
 from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.window import STEPS_AHEAD
@@ -64,7 +65,7 @@ def evaluate(run: Path | str, *, split: str = "test", step: int | str = "latest"
 
     Raises:
       RunError: when `run` is not a run folder, or its `config.json` or its data set was changed.
-      CheckpointError: when the step was not saved, or is damaged.
+      CheckpointError: when the step was not saved, is damaged, or is the best one and was removed.
     """
     opened = read_run(run)
     check_data(opened)
@@ -101,7 +102,8 @@ def _nothing(run: Run) -> CheckpointError:
 
 def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
     if step == "latest":
-        latest, done = checkpoints.steps[-1], None
+        present = checkpoints.steps
+        latest, done = present[-1], None
         with contextlib.suppress(RunError):  # damaged metrics stand in nobody's way here
             done = read_test_line(run.directory)
         if done is not None and latest < run.derived.steps:
@@ -110,8 +112,12 @@ def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
                 f"is there is of step {latest}.",
                 stacklevel=2,
             )
+        elif gone := missing_newest(run.directory, present):
+            warnings.warn(gone, stacklevel=2)
         return latest
     if step == "best":
+        if gone := missing_best(run.directory, checkpoints.measured):
+            raise CheckpointError(f"{gone} Put it back, or take another by --step; saved are {checkpoints.steps}.")
         if checkpoints.best_step is None:
             raise CheckpointError(
                 f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest."

@@ -1,7 +1,15 @@
-"""Files that are there whole, or as they were before."""
+"""Files that are there whole, or as they were before, and say so themselves."""
 
+import json
 import os
+import zlib
 from pathlib import Path
+from typing import Any
+
+
+def json_crc32(content: dict[str, Any]) -> int:
+    """The CRC-32 of what a JSON file holds, however it is laid out."""
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cnn_jax.training.derived import settle_batch_norm, settle_classes
 from cnn_jax.training.evaluation import evaluate_split
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.lock import only_training
+from cnn_jax.training.noted import missing_newest
 from cnn_jax.training.paths import check_path
 from cnn_jax.training.pictures import draw_curves, draw_predictions, is_drawn
 from cnn_jax.training.profile import StepProfiler
@@ -33,7 +35,7 @@ from cnn_jax.training.window import MetricWindow
 
 
 class DivergedError(RuntimeError):
-    """The training loss, or the state, is no longer one of numbers."""
+    """A loss, or the state, is no longer one of numbers."""
 
     ended = "diverged"  # in the run's record
 
@@ -89,9 +91,16 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
     directory = run.directory
     saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
     with contextlib.closing(saved) as checkpoints:
+        gone = missing_newest(directory, checkpoints.steps) if is_writer() else None
         restored = checkpoints.restore_newest(session.checkpoint_target())
         step = restored[0] if restored else 0
+        if gone:
+            warnings.warn(f"{gone} Nothing is damaged: training goes on from step {step}.", stacklevel=2)
+        if restored:
+            _check_finite(session, restored[1]["state"], step)
         test = writer.start(step, checkpoints.manifest(step) if restored else None)
+        if test is not None:
+            _check_test(session, test)
         with TrainProgress(last, step, quiet=not is_writer()) as progress:
             numbers = dataclasses.asdict(session.derived)
             shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
@@ -107,7 +116,8 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
                 progress.say(f"continuing from the checkpoint at step {step}")
             tree = restored[1] if restored else first_tree(session)
             state: TrainState = tree["state"]
-            _check_finite(session, state, step)
+            if not restored:
+                _check_finite(session, state, step)
             if step < last or test is None:
                 with Record(writer, step) as record:
                     if step < last:
@@ -116,6 +126,7 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
                             writer.note_saved(checkpoints.wait())
                     with record.spend("evaluation"):
                         test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+                    _check_test(session, test)
                     writer.write(last, "test", test)
             progress.report(last, "test", test)
     if is_writer():
@@ -128,6 +139,13 @@ def _check_finite(session: Session, state: TrainState, step: int) -> None:
     """Raises DivergedError where a state is not one of numbers: a step's loss comes from before its update."""
     if bad := not_finite(dataclasses.replace(state, loss_scale=None)):
         raise _diverged(session, f"the state after step {step} is not finite (NaN or infinity in {bad[0]})")
+
+
+def _check_test(session: Session, test: dict[str, Any]) -> None:
+    """Raises DivergedError where the test figures are not numbers: numbers in a state may still overflow."""
+    for name, value in test.items():
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            raise _diverged(session, f"the test {name} at step {session.derived.steps} is not finite")
 
 
 def _diverged(session: Session, what: str) -> DivergedError:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.training.damage import DamagedError, ForeignError, StructureError, named, unreadable
+from cnn_jax.training.files import json_crc32
 
 Leaf = tuple[str, tuple[int, ...], str]  # path, shape, dtype
 
@@ -38,7 +38,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """With a checksum of its own."""
         content = json.loads(json.dumps(dataclasses.asdict(self)))
-        return content | {"crc32": _crc32(content)}
+        return content | {"crc32": json_crc32(content)}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -53,7 +53,7 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(path.read_bytes())
         if isinstance(content, list) and content:
             return Manifest(None, None, None, None, None, tuple(int(s) for s in content))
-        if content.pop("crc32") != _crc32(content):
+        if content.pop("crc32") != json_crc32(content):
             raise ValueError("it differs from what was saved")
         leaves = tuple((path, tuple(shape), dtype) for path, shape, dtype in content.pop("leaves"))
         lines = None if content["lines"] is None else tuple(content["lines"])
@@ -64,10 +64,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{named(folder)} is damaged: {path} cannot be decoded ({error}).") from error
-
-
-def _crc32(content: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def leaves_of(tree: Any) -> tuple[Leaf, ...]:

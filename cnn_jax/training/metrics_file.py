@@ -12,15 +12,19 @@ from cnn_jax.training.stored import RunError
 
 FILE_NAME = "metrics.jsonl"
 _SPLITS = ("train", "validation", "test")
+COPY = "Put back a copy, or give another --workdir."
 
 
-def read_metrics(directory: Path) -> list[dict[str, Any]]:
+def read_metrics(directory: Path, remedy: str | None = None) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`; a last line cut short by a kill is left out.
+
+    Args:
+      remedy: what to do about a damaged line; None says what a reader of the run can do.
 
     Raises:
       RunError: when a line is damaged, naming it.
     """
-    return [json.loads(line) for line in _sound(directory, _lines(directory))]
+    return [json.loads(line) for line in _sound(directory, _lines(directory), remedy)]
 
 
 def read_test_line(directory: Path) -> dict[str, Any] | None:
@@ -67,8 +71,13 @@ def read_history(directory: Path, step: int, last: int, saved: tuple[int, int] |
     # A whole record of 0.1 does not carry its line, and stands for the one at its place.
     events = [r.line or (metrics[i] if r.event and i < len(metrics) else None) for i, r in enumerate(records)]
     if saved is None:
-        good = [line for line in _sound(directory, metrics) if json.loads(line)["step"] <= step]
+        good = [line for line in _sound(directory, metrics, COPY) if json.loads(line)["step"] <= step]
         count = len(good)
+        if count < sum(r.event is not None and r.event.step <= step for r in records):
+            raise RunError(
+                f"`{directory / FILE_NAME}` has fewer lines up to step {step} than the event file shows, which "
+                f"holds no lines of cnn_jax 0.1 to repair it from. Nothing was changed. {COPY}"
+            )
     else:
         count = saved[0]
         length = max(len(metrics), len(events))
@@ -109,12 +118,20 @@ def _line(text: bytes) -> str | None:
         return None
 
 
-def _sound(directory: Path, lines: list[str | None]) -> list[str]:
+def _remedy(directory: Path) -> str:
+    """What to do about damaged lines, for a reader: 0.1's events do not carry the lines that they show."""
+    records = [record for record in read_records(directory)[0] if is_summary(record)]
+    if not records or any(record.event and not record.line for record in records):
+        return COPY
+    return "The training command of the run repairs it from the event file; else put back a copy."
+
+
+def _sound(directory: Path, lines: list[str | None], remedy: str | None) -> list[str]:
     for number, line in enumerate(lines, 1):
         if line is None:
             raise RunError(
-                f"`{directory / FILE_NAME}` is damaged: line {number} is no line of metrics. The training command of "
-                "the run repairs it from the event file; else put back a copy, or take the line out."
+                f"`{directory / FILE_NAME}` is damaged: line {number} is no line of metrics. "
+                f"{remedy or _remedy(directory)}"
             )
     return [line for line in lines if line is not None]
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from cnn_jax.training.events import EventWriter, cut_events, read_records
+from cnn_jax.training.events import EventWriter, cut_events, is_summary, read_records
 from cnn_jax.training.files import write_atomically
-from cnn_jax.training.metrics_file import FILE_NAME, RunError, crc32, read_history, read_metrics, read_test_line
+from cnn_jax.training.metrics_file import COPY, FILE_NAME, RunError, crc32, read_history, read_metrics, read_test_line
+from cnn_jax.training.noted import saved_steps
 
 
 class MetricsLog:
@@ -31,15 +32,13 @@ class MetricsLog:
         """
         damaged = self._directory / "damaged"
         records, broken = read_records(self._directory)
-        saved = [
-            r.event.session_log.checkpoint_path for r in records if r.event and r.event.session_log.checkpoint_path
-        ]
-        lines = read_metrics(self._directory)
+        saved, shown = saved_steps(records), any(is_summary(r) for r in records)
+        lines = read_metrics(self._directory, COPY)
         why = None
         if damaged.is_dir() and any(damaged.iterdir()):
             why = f"{damaged} holds checkpoints that were found damaged"
         elif saved:
-            why = f"{saved[-1]} was saved, and is gone"
+            why = f"checkpoints/{saved[-1]} was saved, and is gone"
         elif lines and (broken or not records):
             why = f"{self._path} goes up to step {lines[-1]['step']}, and the event file beside it is gone or damaged"
         if why:
@@ -51,6 +50,7 @@ class MetricsLog:
             ended = f"was ended at step {lines[-1]['step']}, before its first checkpoint"
             warnings.warn(f"`{self._directory}` {ended}: it begins anew.", stacklevel=2)
             self._path.unlink()
+        if lines or shown:
             cut_events(self._directory, 0)
 
     def resume(self, step: int, last: int, saved: tuple[int, int] | None) -> dict[str, Any] | None:

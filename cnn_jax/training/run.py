@@ -1,7 +1,6 @@
 """A run folder: its configuration and identity, its metrics, its one writer."""
 
 import dataclasses
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from cnn_jax.training.manifest import Manifest
 from cnn_jax.training.metrics_file import read_metrics as read_metrics
 from cnn_jax.training.metrics_file import read_test_line
 from cnn_jax.training.metrics_log import MetricsLog
-from cnn_jax.training.stored import SCHEMA
+from cnn_jax.training.stored import SCHEMA, is_begun, to_json
 from cnn_jax.training.stored import Run as Run
 from cnn_jax.training.stored import RunError as RunError
 from cnn_jax.training.stored import read_run as read_run
@@ -34,7 +33,7 @@ def open_run(directory: Path, config: Config, derived: Derived, content: Content
     there, nothing is changed before `RunWriter.write_config`.
 
     Raises:
-      RunError: when another process writes there, or its `config.json` was changed.
+      RunError: when another process writes there, or its `config.json` was changed, or is gone.
       ConfigError: when the folder holds another experiment (naming the difference).
     """
     try:
@@ -55,7 +54,7 @@ def open_run(directory: Path, config: Config, derived: Derived, content: Content
 
 
 def _writer(run: Run, lock: FolderLock | None) -> "RunWriter":
-    if not (run.directory / "config.json").exists():
+    if not is_begun(run.directory):
         writer = RunWriter(run, lock)
         writer.write_config()
         return writer
@@ -102,7 +101,7 @@ class RunWriter:
             "record": run.record,
             "environment": run.environment,
         }
-        write_atomically(run.directory / "config.json", json.dumps(content, indent=2) + "\n")
+        write_atomically(run.directory / "config.json", to_json(content))
         for file in () if run.config.code is None else run.config.code.files:
             copy = run.directory / "code" / file.name
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """The loop around the step: what stands in the folder does not depend on how often it is saved, or on when it ends."""
 
+import dataclasses
 import json
 import shutil
 import threading
@@ -13,7 +14,7 @@ from cnn_jax import train
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.training.checkpoint import Checkpoints
-from cnn_jax.training.events import EventWriter, read_events
+from cnn_jax.training.events import EventWriter, read_events, truncate_events
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.lock import only_training
 from cnn_jax.training.metrics_file import RunError
@@ -108,7 +109,7 @@ def test_a_state_that_is_not_finite_is_never_saved(experiment, tmp_path, capsys,
             state, metrics = step(state, batch)
             if int(state.step) == 5:
                 params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), state.params)
-                state = state.replace(params=params)
+                state = dataclasses.replace(state, params=params)
             return state, metrics
 
         spoiled.memory_analysis = step.memory_analysis
@@ -145,8 +146,6 @@ def test_a_removed_folder_ends_the_run(experiment, tmp_path, monkeypatch):
 
 
 def small(experiment):
-    import dataclasses
-
     config = load_experiment(experiment)
     return dataclasses.replace(
         config, train=dataclasses.replace(config.train, steps=8, log_every=2, checkpoint_every=8)
@@ -202,3 +201,116 @@ def test_eval_says_when_the_latest_is_gone(copy, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out.splitlines()[-1])["step"] == 6
     assert "trained to step 12, whose checkpoint is gone" in captured.err
+
+
+@pytest.fixture(scope="module")
+def stopped(finished, tmp_path_factory):
+    """The same run as it was when it was killed right after its second checkpoint was on disk."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("stopped") / "run")
+    truncate_events(folder, 11)
+    writer = EventWriter(folder)
+    writer.write_saved(12)
+    writer.close()
+    text = (folder / "metrics.jsonl").read_text()
+    (folder / "metrics.jsonl").write_text(text[: text.index('{"step": 12')])
+    for name in ("curves.png", "predictions.png"):
+        (folder / name).unlink()
+    return folder
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+def test_a_newest_checkpoint_that_is_gone_is_missed_by_name(stopped, finished, experiment, tmp_path, capsys, how):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    newest = folder / "checkpoints" / "12"
+    newest.rename(folder / "checkpoints" / "12.old" if how == "renamed" else tmp_path / "away")
+    gone = f"checkpoint 12 in {folder / 'checkpoints'} is gone: {EventWriter.FILE_NAME} notes that it was saved"
+    capsys.readouterr()
+    assert main(["eval", str(folder), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["step"] == 6 and gone in err
+    assert run(experiment, folder, "--train.checkpoint-every", "6", "--train.eval-every", "6") == 0
+    err = capsys.readouterr().err
+    assert gone in err and "Nothing is damaged: training goes on from step 6" in err
+    assert lines(folder) == lines(finished)
+    assert main(["eval", str(folder), "--json"]) == 0
+    assert "is gone" not in capsys.readouterr().err
+
+
+def test_a_checkpoint_moved_aside_is_missed_once(stopped, experiment, tmp_path, capsys):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    (folder / "checkpoints" / "12" / "checksum" / "metadata").write_text("[")
+    assert run(experiment, folder, "--train.checkpoint-every", "6", "--train.eval-every", "6") == 0
+    err = capsys.readouterr().err
+    assert "It was moved to" in err and "is gone" not in err
+
+
+def top1s(folder):
+    return {line["step"]: line["top1"] for line in lines(folder, "validation")}
+
+
+@pytest.mark.parametrize("where", ["away", "damaged"])
+def test_best_never_falls_to_another_step(copy, tmp_path, capsys, where):
+    best = max(top1s(copy), key=lambda step: (top1s(copy)[step], step))
+    assert main(["eval", str(copy), "--step", "best", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["step"] == best
+    (copy / "damaged").mkdir()
+    (copy / "checkpoints" / str(best)).rename(copy / where / str(best) if where == "damaged" else tmp_path / "away")
+    assert main(["eval", str(copy), "--step", "best", "--json"]) == 1
+    err = capsys.readouterr().err
+    assert f"the best checkpoint, {best} in {copy / 'checkpoints'}, is gone" in err and "saved are [" in err
+
+
+def test_best_is_best_though_another_is_gone(copy, capsys):
+    best = max(top1s(copy), key=lambda step: (top1s(copy)[step], step))
+    shutil.rmtree(copy / "checkpoints" / str(18 - best))
+    assert main(["eval", str(copy), "--step", "best", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["step"] == best
+
+
+@pytest.mark.parametrize("name", ["loss", "nll"])
+def test_a_test_loss_that_is_not_finite_is_never_written(copy, experiment, capsys, monkeypatch, name):
+    from cnn_jax.training import loop
+
+    text = (copy / "metrics.jsonl").read_text()
+    (copy / "metrics.jsonl").write_text(text[: text.index('{"step": 12, "split": "test"')])
+    (copy / EventWriter.FILE_NAME).unlink()
+    (copy / "curves.png").unlink()
+    real = loop.evaluate_split
+    monkeypatch.setattr(loop, "evaluate_split", lambda *args: real(*args) | {name: float("inf")})
+    for _ in range(2):
+        assert run(experiment, copy) == 1
+        assert f"the test {name} at step 12 is not finite" in capsys.readouterr().err
+    assert lines(copy, "test") == []
+    assert json.loads((copy / "config.json").read_text())["record"][-1]["ended"] == "diverged"
+
+
+@pytest.mark.parametrize("what", ["state", "test line"])
+def test_a_finished_run_that_is_not_finite_does_not_end_well(copy, experiment, capsys, monkeypatch, what):
+    """As 0.1 left them: its checkpoints and lines were not looked at."""
+    from cnn_jax.training import loop
+    from cnn_jax.training.run import RunWriter
+
+    real = RunWriter.start
+    if what == "state":
+        monkeypatch.setattr(loop, "not_finite", lambda state: ["params.kernel"])
+    else:
+        monkeypatch.setattr(RunWriter, "start", lambda *args: real(*args) | {"loss": None})
+    assert run(experiment, copy) == 1
+    err = capsys.readouterr().err
+    assert "is finished" not in err
+    assert ("state after step 12" if what == "state" else "the test loss at step 12 is") in err
+
+
+def test_what_is_no_number_is_null_in_json_and_said_in_a_table(copy, capsys, monkeypatch):
+    from cnn_jax import training
+
+    figures = {"split": "test", "step": 12, "num_examples": 9, "loss": float("inf"), "nll": float("nan"), "ece": None}
+    figures |= {"top1": 0.5, "top5": 1.0, "per_class": {"a": None, "b": float("nan")}}
+    monkeypatch.setattr(training, "evaluate", lambda *args, **options: figures)
+    capsys.readouterr()
+    assert main(["eval", str(copy), "--json"]) == 0
+    strict = {"parse_constant": lambda word: pytest.fail(f"{word} is no JSON")}
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1], **strict)
+    assert printed == figures | {"loss": None, "nll": None, "per_class": {"a": None, "b": None}}
+    assert main(["eval", str(copy)]) == 0
+    assert capsys.readouterr().out.count("not finite") == 3

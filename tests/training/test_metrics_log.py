@@ -218,8 +218,52 @@ def test_damaged_metrics_of_0_1_are_refused_by_line(run):
     without_lines(folder)
     rows = contents(folder)[0].splitlines(True)
     (folder / "metrics.jsonl").write_bytes(b"".join([*rows[:2], b"\0" + rows[2][1:], *rows[3:]]))
-    with pytest.raises(RunError, match=r"metrics.jsonl` is damaged: line 3"):
-        resume(folder, None)
+    found = []
+    for act in (lambda: resume(folder, None), lambda: read_metrics(folder), lambda: MetricsLog(folder).begin()):
+        with pytest.raises(RunError, match=r"metrics.jsonl` is damaged: line 3") as refusal:
+            act()
+        found.append(str(refusal.value))
+    assert not any("repairs" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "a line gone", "a line cut"])
+def test_lost_metrics_of_0_1_are_refused_and_nothing_is_changed(run, damage):
+    folder, _ = run
+    without_lines(folder)
+    path = folder / "metrics.jsonl"
+    rows = path.read_bytes().splitlines(True)
+    left = {"empty": b"", "cut": b"".join(rows[:4]), "a line gone": b"".join(rows[:2] + rows[3:])}
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(left.get(damage, b"".join(rows)[:-3]))
+    before = path.exists() and path.read_bytes(), (folder / EventWriter.FILE_NAME).read_bytes()
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"metrics.jsonl` has fewer lines up to step 6 than the event file shows"):
+            resume(folder, None)
+        assert before == (path.exists() and path.read_bytes(), (folder / EventWriter.FILE_NAME).read_bytes())
+
+
+def test_a_reader_of_damaged_metrics_is_told_what_repairs_them(run):
+    folder, saved = run
+    (folder / "metrics.jsonl").write_bytes(b"?" + contents(folder)[0])
+    with pytest.raises(RunError, match=r"line 1 .* The training command of the run repairs it"):
+        read_metrics(folder)
+    assert "has been repaired" in resume(folder, saved)[0][0]
+    (folder / "metrics.jsonl").write_bytes(b"?" + contents(folder)[0])
+    (folder / EventWriter.FILE_NAME).unlink()
+    with pytest.raises(RunError, match=r"line 1 .* Put back a copy"):
+        read_metrics(folder)
+
+
+def test_events_of_a_start_whose_metrics_are_gone_are_dropped_when_it_begins_anew(tmp_path):
+    log = MetricsLog(tmp_path)
+    log.begin()
+    log.write(1, "train", values(1))
+    log.close()
+    (tmp_path / "metrics.jsonl").unlink()
+    MetricsLog(tmp_path).begin()
+    assert shown(tmp_path) == []
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew_and_says_so(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from cnn_jax.config import ConfigError, flatten, identity, identity_0_1, load_ex
 from cnn_jax.training.compare import check_data, default_directory
 from cnn_jax.training.content import NOTHING, Content
 from cnn_jax.training.run import Run, RunError, diff_runs, open_run, read_run
+from cnn_jax.training.stored import to_json
 
 OLD = Path(__file__).parent / "version_0_1" / "config.json"  # of `train experiments/digits_lenet.py --train.steps 12`
 RECIPE = Path(__file__).parents[2] / "experiments" / "digits_lenet.py"
@@ -20,7 +22,7 @@ CONTENT = Content(
     data={"train": "t1", "test": "t2", "class_names": "c"},
     weights="w1",
 )
-MEMBERS = ["schema", "identity", "config", "derived", "data", "code", "weights", "record", "environment"]
+MEMBERS = ["schema", "identity", "checksum", "config", "derived", "data", "code", "weights", "record", "environment"]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,8 @@ def test_a_folder_is_not_changed_before_training_goes_on(tmp_path, experiment):
     open_and_close(tmp_path, experiment, CONTENT)
     stored = json.loads((tmp_path / "config.json").read_text())
     stored["environment"]["python"], stored["record"] = "2.7", ["kept"]
-    (tmp_path / "config.json").write_text(json.dumps(stored))
+    del stored["checksum"]
+    (tmp_path / "config.json").write_text(to_json(stored))
     before = (tmp_path / "config.json").read_bytes()
     open_and_close(tmp_path, experiment, CONTENT, train=False)
     assert (tmp_path / "config.json").read_bytes() == before
@@ -115,6 +118,55 @@ def test_a_changed_config_file_is_refused_by_all_that_read_it(tmp_path, experime
         read_run(tmp_path)
     with pytest.raises(RunError, match=r"config.json` was changed"):
         open_and_close(tmp_path, experiment, CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"steps": 12', '"steps": 13'),
+        ('"learning_rate": 0.05', '"learning_rate": 0.04'),
+        ('"python": "3', '"python": "2'),
+        ('"record": []', '"record": [1]'),
+        ('"data.root": null', '"data.root": "/a"'),
+        ('"checksum": ', '"checksum": 1'),
+        ('"checksum"', '"checksun"'),
+    ],
+)
+def test_a_change_to_what_the_identity_does_not_cover_is_refused_by_name(tmp_path, experiment, before, after):
+    open_and_close(tmp_path, experiment, CONTENT)
+    path = tmp_path / "config.json"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text[: text.rindex(before)] + after + text[text.rindex(before) + len(before) :])
+    with pytest.raises(RunError, match=r"config.json` (is damaged, or was changed|cannot be read)"):
+        read_run(tmp_path)
+
+
+def test_the_checksum_is_of_the_rest_in_whatever_layout(tmp_path, experiment):
+    open_and_close(tmp_path, experiment, CONTENT)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    rest = {key: value for key, value in stored.items() if key != "checksum"}
+    assert stored["checksum"] == zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+    (tmp_path / "config.json").write_text(json.dumps(stored, indent=4))
+    assert read_run(tmp_path).content == CONTENT
+
+
+@pytest.mark.parametrize("beside", ["checkpoints", "damaged"])
+def test_a_config_file_that_is_gone_is_not_written_anew_over_checkpoints(tmp_path, experiment, beside):
+    open_and_close(tmp_path, experiment, CONTENT)
+    (tmp_path / beside / "8").mkdir(parents=True)
+    (tmp_path / "config.json").unlink()
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"config.json` is gone.*Put back a copy, or give another --workdir"):
+            open_and_close(tmp_path, experiment, CONTENT)
+        assert not (tmp_path / "config.json").exists()
+
+
+def test_a_folder_that_was_only_made_is_begun(tmp_path, experiment):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.tmp").write_text("{")
+    open_and_close(tmp_path, experiment, CONTENT)
+    assert read_run(tmp_path).content == CONTENT
 
 
 def test_a_newer_schema_is_refused(old):
@@ -165,6 +217,34 @@ def test_a_folder_of_version_0_1_is_compared_key_by_key(old, experiment):
         read_run(old)
 
 
+def with_weights(experiment, name, digits):
+    config = experiment[0]
+    model = dataclasses.replace(config.model, weights=name, weights_sha256=digits)
+    return dataclasses.replace(config, model=model), experiment[1]
+
+
+def test_a_folder_of_version_0_1_began_with_its_own_weights(old, experiment):
+    stored = json.loads((old / "config.json").read_text())
+    stored["config"] |= {"model.weights": "a.safetensors", "model.weights_sha256": "a" * 64}
+    stored["identity"] = identity_0_1(stored["config"])
+    (old / "config.json").write_text(json.dumps(stored))
+    before = (old / "config.json").read_bytes()
+    first = r"\n  weights: a.safetensors \(SHA-256 a{16}…\) there, "
+    for here, now in (
+        (with_weights(experiment, "b.safetensors", "b" * 64), r"b.safetensors \(SHA-256 b{16}…\) now$"),
+        (experiment, "none now$"),
+    ):
+        with pytest.raises(ConfigError, match=first + now):
+            open_and_close(old, here, CONTENT)
+    assert (old / "config.json").read_bytes() == before
+    open_and_close(old, with_weights(experiment, "elsewhere/a.safetensors", "a" * 64), CONTENT, train=False)
+
+
+def test_a_folder_of_version_0_1_began_without_weights(old, experiment):
+    with pytest.raises(ConfigError, match=r"\n  weights: none there, b.safetensors \(SHA-256 b{16}…\) now$"):
+        open_and_close(old, with_weights(experiment, "b.safetensors", "b" * 64), CONTENT)
+
+
 def test_the_number_of_classes_that_the_data_set_has_may_be_written_or_not(old, experiment):
     stored = json.loads((old / "config.json").read_text())
     stored["config"]["model.num_classes"] = 10
@@ -181,6 +261,18 @@ def test_a_default_folder_of_version_0_1_is_found(tmp_path, old, experiment):
     assert default_directory(here, "2a5e34eb5f3911ef") == tmp_path / "digits-lenet5-2a5e34eb"
     other = dataclasses.replace(here, config=dataclasses.replace(here.config, seed=1))
     assert default_directory(other, "2a5e34eb5f3911ef").name == f"digits-lenet5-{other.identity[:8]}"
+
+
+def test_a_default_folder_of_version_0_1_that_cannot_be_read_is_not_begun_elsewhere(tmp_path, old, experiment):
+    here = Run(tmp_path, *experiment, {}, CONTENT)
+    old = old.rename(tmp_path / "digits-lenet5-2a5e34eb")
+    (old / "config.json").write_bytes(OLD.read_bytes()[:200])
+    with pytest.raises(RunError, match=r"digits-lenet5-2a5e34eb/config.json` cannot be read"):
+        default_directory(here, "2a5e34eb5f3911ef")
+    (old / "checkpoints" / "8").mkdir(parents=True)
+    (old / "config.json").unlink()
+    with pytest.raises(RunError, match=r"digits-lenet5-2a5e34eb/config.json` is gone"):
+        default_directory(here, "2a5e34eb5f3911ef")
 
 
 def test_another_data_set_is_refused_where_it_is_read(tmp_path, experiment, monkeypatch, old):
