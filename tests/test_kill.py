@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.training.checkpoint import Checkpoints
-from cnn_jax.training.events import EventWriter, read_events
+from cnn_jax.training.events import read_records
 from cnn_jax.training.run import read_run
 from cnn_jax.training.session import open_session
 
@@ -123,9 +123,9 @@ def test_three_kills_change_no_bit(undisturbed, experiment, tmp_path):
 def events(folder):
     """The TensorBoard scalars without wall times and rates."""
     return [
-        (event.step, value.tag, value.simple_value)
-        for event in read_events(folder / EventWriter.FILE_NAME)
-        for value in event.summary.value
+        (record.event.step, value.tag, value.simple_value)
+        for record in read_records(folder)[0]
+        for value in record.event.summary.value
         if "time/" not in value.tag
     ]
 

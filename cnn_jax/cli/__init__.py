@@ -95,7 +95,7 @@ def entry_point() -> None:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # standard error may be closed, or full
+    with contextlib.suppress(OSError, ValueError):  # standard error may be closed, or full
         print(f"cnn-jax: {text}", file=sys.stderr)
 
 

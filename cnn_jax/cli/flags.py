@@ -46,6 +46,9 @@ def print_figures(figures: Any, as_json: bool, show: Callable[[], None]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # as in `| head`: the work is done, and its reader has seen enough
         drop_output()
+    except ValueError:
+        if not sys.stdout.closed:
+            raise
     return 0
 
 

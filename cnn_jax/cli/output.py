@@ -34,7 +34,11 @@ def console() -> "Console":
     """Standard output for tables, in which `[red]` and `:cat:` are what they are: names of classes or files."""
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, highlight=False)
+    class Printer(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # as from `print`; rich's own would end the process with status 1
+
+    return Printer(markup=False, emoji=False, highlight=False)
 
 
 def explain(error: Exception) -> str:

@@ -2,6 +2,7 @@ from .augmentation.augment import Augment as Augment
 from .augmentation.augment import apply_augment as apply_augment
 from .augmentation.augment import normalize as normalize
 from .augmentation.augment import parse_augment as parse_augment
+from .augmentation.augment import scales as scales
 from .augmentation.mix import Mix as Mix
 from .augmentation.mix import apply_mix as apply_mix
 from .augmentation.mix import parse_mix as parse_mix
@@ -22,6 +23,7 @@ from .gallery import draw_examples as draw_examples
 from .gallery import draw_gallery as draw_gallery
 from .listing import list_datasets as list_datasets
 from .load import fingerprint as fingerprint
+from .load import is_fingerprinted as is_fingerprinted
 from .load import load_dataset as load_dataset
 from .order import permutation as permutation
 from .prefetch import Prefetch as Prefetch

@@ -11,13 +11,13 @@ import numpy as np
 from .dataset import ArrayDataset, Dataset, DatasetInfo
 from .decoding.encoded import EncodedDataset
 from .decoding.host_crop import parse_host_crop
-from .errors import ChoiceError, DataError
+from .errors import ChoiceError, DataError, UnpreparedError
 from .interpolation import Interpolation
 from .order import hold_out_part
 from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
 from .store.arrays import load_arrays
 from .store.checksums import find_damage
-from .store.fingerprint import Report, stored_fingerprint
+from .store.fingerprint import Report, kept_fingerprint, stored_fingerprint
 from .store.prepare import prepare_set, skipped_files, unprepared
 from .store.root import data_root, find_prepared
 from .store.verify import OnError
@@ -147,6 +147,21 @@ def fingerprint(
         rows = np.ascontiguousarray(_fold(prepared, name), "<i8")
         found["train"] = hashlib.sha256(bytes.fromhex(found["train"]) + rows.tobytes()).hexdigest()
     return found | {"class_names": stored.class_names}
+
+
+def is_fingerprinted(
+    name: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    on_error: OnError = "fail",
+) -> bool:
+    """Whether `fingerprint` answers without reading the data set through."""
+    try:
+        prepared = _find(known_set(name) if folder is None else folder_set(folder), root, on_error)
+    except UnpreparedError:
+        return False
+    return kept_fingerprint(prepared) is not None
 
 
 def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnError) -> Path:

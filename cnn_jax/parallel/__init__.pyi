@@ -1,7 +1,6 @@
 from .launcher import launch as launch
 from .layout import Layout as Layout
 from .memory import peak_bytes as peak_bytes
-from .processes import STOPPING as STOPPING
 from .processes import Agreement as Agreement
 from .processes import PeerError as PeerError
 from .processes import is_writer as is_writer
@@ -9,6 +8,7 @@ from .processes import joined as joined
 from .processes import known_to_all as known_to_all
 from .processes import leave as leave
 from .processes import wait_for_all as wait_for_all
+from .stopping import STOPPING as STOPPING
 from .strategies import create_layout as create_layout
 from .submission import JobSize as JobSize
 from .submission import submit as submit

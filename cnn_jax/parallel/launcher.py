@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import IO
 
+from .stopping import STOPPING
+
 # What the others have, after one has died, to notice and say so before they are killed.
 GRACE_SECONDS = 20
 
@@ -74,10 +76,8 @@ class _Processes:
 
     def __enter__(self) -> "_Processes":
         main = threading.current_thread() is threading.main_thread()
-        # What a terminal sends that is closed, and a scheduler before it takes the node back, ask for the same; under
-        # nohup the former is ignored, and stays so.
-        asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-        numbers = [n for n in asked if main and signal.getsignal(n) is not signal.SIG_IGN]
+        # Under nohup a closed terminal's is ignored, and stays so.
+        numbers = [n for n in STOPPING if main and signal.getsignal(n) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
         return self
 

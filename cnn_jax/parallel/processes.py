@@ -2,9 +2,9 @@
 
 import collections
 import contextlib
+import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator
 from typing import NoReturn
@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Array
 
 from .layout import Layout
+from .stopping import STOPPING
 from .thread_policy import starting_jax
 
 # A process that has not been heard of for so long is dead.
@@ -26,10 +27,6 @@ _OWN_FAULTS = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
 
 # Steps after which a number that one process put in is known to all: no more than the loop runs ahead of the devices.
 STEPS_TO_AGREE = 2
-
-
-# The signals after which a training is saved and ends: of a scheduler, Ctrl-C, a closed terminal, Slurm's warning.
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class PeerError(RuntimeError):
@@ -137,8 +134,9 @@ def leave(status: int) -> NoReturn:
     """Ends the process with an exit status; after a failure at once, without waiting for peers that may be dead."""
     stopped = status in [128 + number for number in STOPPING]  # as all of them are, after the same step
     if status and not stopped and jax.distributed.is_initialized():
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # its reader has gone, or there is none
+                stream.flush()
         os._exit(status)
     sys.exit(status)
 
@@ -149,9 +147,15 @@ def wait_for_all(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def known_to_all(flag: bool) -> bool:
-    """Process 0's flag, in every process."""
-    return flag if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.int32(flag)))
+def known_to_all[T](value: T) -> T:
+    """Process 0's value, which JSON can hold, in every process; those of the others do not count."""
+    if jax.process_count() == 1:
+        return value
+    text = np.frombuffer(json.dumps(value).encode() if is_writer() else b"", np.uint8)
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(text.size)))
+    text = multihost_utils.broadcast_one_to_all(text if is_writer() else np.zeros(length, np.uint8))
+    told: T = json.loads(np.asarray(text, np.uint8).tobytes())
+    return told
 
 
 class Agreement:
@@ -166,6 +170,12 @@ class Agreement:
         self._split = layout.split
         self._largest = layout.everywhere(jnp.max)
         self._under_way: collections.deque[Array] = collections.deque()
+
+    def now(self, number: int) -> int:
+        """The maximum over all processes; each waits for all, which is no matter outside the steps."""
+        if jax.process_count() == 1:
+            return number
+        return int(np.max(multihost_utils.process_allgather(np.int32(number))))
 
     def __call__(self, number: int) -> int:
         """Puts in this step's number; returns the maximum of some steps before, 0 at first, or `number` when alone."""

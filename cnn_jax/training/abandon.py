@@ -1,5 +1,6 @@
 """An end for a process whose threads do not end: Orbax's wait five minutes for a save that has failed."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -14,7 +15,8 @@ def end_with_main_thread() -> None:
     def end() -> None:
         threading.main_thread().join()
         time.sleep(GRACE_SECONDS)
-        sys.stdout.flush()
+        with contextlib.suppress(Exception):  # its reader has gone, or there is none
+            sys.stdout.flush()
         os._exit(1)
 
     threading.Thread(target=end, name="end_with_main_thread", daemon=True).start()

@@ -38,12 +38,12 @@ class Checkpoints:
           keep: how many of the newest stay, beside the one of the best validation top-1.
           identity: of the experiment: saved with each checkpoint, and another one is refused; None compares nothing.
         """
-        self._logs = OrbaxLogs()
         self.directory = Path(directory).absolute()
         self._identity, self._kept = identity, NewestAndBest(self.directory, keep)
         self._under_way: int | None = None
         self._failed = False
         check_path(self.directory)
+        self._logs = OrbaxLogs()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self._kept,
             best_fn=lambda metrics: metrics["top1"],  # without it Orbax does not write the metrics
@@ -54,8 +54,11 @@ class Checkpoints:
         )
         try:
             self._manager = ocp.CheckpointManager(self.directory, options=options, item_names=("tree", "checksum"))
-        except OSError as error:
-            raise unreadable(self.directory, error) from error
+        except BaseException as error:
+            self._logs.close()
+            if isinstance(error, OSError):
+                raise unreadable(self.directory, error) from error
+            raise
 
     @property
     def steps(self) -> list[int]:
@@ -237,8 +240,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits, and releases the folder."""
-        if self._failed:  # Orbax's threads would wait for minutes for a save that will never be whole
-            return
-        self.wait()
-        self._manager.close()
-        self._logs.close()
+        try:
+            if not self._failed:  # Orbax's threads would wait for minutes for a save that will never be whole
+                self.wait()
+                self._manager.close()
+        finally:
+            self._logs.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
-from cnn_jax.data import UnpreparedError, fingerprint
+from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted
 from cnn_jax.weights import weights_digest
 
 
@@ -61,6 +61,12 @@ def data_now(config: Config) -> dict[str, str] | None:
         return _fingerprint(config)
     except UnpreparedError:
         return None
+
+
+def knows_data_now(config: Config) -> bool:
+    """Whether `data_now` answers without reading the data set through."""
+    data = config.data
+    return is_fingerprinted(data.name, root=data.root, folder=data.folder, on_error=data.on_error)
 
 
 def _fingerprint(config: Config) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from cnn_jax.config import ConfigError, DataConfig
 
 
-def check_data(data: DataConfig) -> None:
+def check_ranges(data: DataConfig) -> None:
     """Refuse values that no data set could have a use for.
 
     Raises:

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -115,20 +115,6 @@ def _event(content: bytes, checksum: bytes) -> Event | None:
 def is_summary(record: Record) -> bool:
     """Whether a record shows metrics; a damaged one may."""
     return record.event is None or bool(record.event.summary.value)
-
-
-def read_events(path: Path) -> Iterator[Event]:
-    """The events of a file, in order; a last record cut short by a kill, and damaged ones, are left out."""
-    for record in read_records(path.parent)[0]:
-        if record.event is not None:
-            yield record.event
-
-
-def truncate_events(directory: Path, last_step: int) -> None:
-    """Cuts an event file off before its first event later than `last_step`, and before a record cut short by a kill."""
-    records, _ = read_records(directory)
-    late = next((i for i, r in enumerate(records) if r.event is None or r.event.step > last_step), len(records))
-    cut_events(directory, records[late - 1].end if late else 0)
 
 
 def cut_events(directory: Path, size: int) -> None:

@@ -148,8 +148,9 @@ def _keep_differences(settings: list[dict[str, Any]]) -> None:
     """Leaves of each run's keys those whose values are not equal in all runs; a digest that a run lacks is None."""
     for key in dict.fromkeys(key for flat in settings for key in flat):
         values = [flat.get(key) for flat in settings]
+        equal = all(value == values[0] for value in values)
         for flat in settings:
-            if all(value == values[0] for value in values):
+            if equal:
                 flat.pop(key, None)
             else:
                 flat.setdefault(key, None)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from cnn_jax.data.store.lock_file import lock, open_lock
 from cnn_jax.training.stored import RunError
 
 _TRAINING = threading.Lock()
+
+# `cnn-jax runs` holds a folder for a moment, to see whether another does.
+_TRIES, _PAUSE_SECONDS = 10, 0.1
 
 
 @contextlib.contextmanager
@@ -39,18 +43,16 @@ class FolderLock:
         """Takes the folder.
 
         Raises:
-          RunError: when another process, or another thread, writes there.
+          RunError: when another process, or another thread, writes there, or `.lock` is no file.
         """
         self._directory = directory
+        self._file: int | None = None
         self._folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._file = open_lock(directory / ".lock")
-        open_ones = [descriptor for descriptor in (self._folder, self._file) if descriptor is not None]
-        held = [lock(descriptor, wait=False) for descriptor in open_ones]
-        if False in held:
+        try:
+            held = self._take(directory / ".lock")
+        except BaseException:
             self.release()
-            raise RunError(
-                f"`{directory}` is being written by another process; wait for it, or give another --workdir."
-            )
+            raise
         if True not in held:
             warnings.warn(
                 f"the file system of `{directory}` has no locks, so nothing keeps a second process from writing there: "
@@ -58,6 +60,17 @@ class FolderLock:
                 stacklevel=2,
             )
         self._by_file_only = held[0] is None and True in held
+
+    def _take(self, path: Path) -> list[bool | None]:
+        """Locks the folder, then the file in it: of two that begin at once, the one that has the folder goes on."""
+        held = [_lock_soon(self._folder, path.parent)]
+        try:
+            self._file = open_lock(path)
+        except OSError as error:
+            raise RunError(
+                f"`{path}` cannot be opened ({error.strerror}); it is a file that cnn_jax makes: remove it."
+            ) from error
+        return held if self._file is None else [*held, _lock_soon(self._file, path.parent)]
 
     def check(self) -> None:
         """Finds out whether the folder is still the one that was taken, and still held.
@@ -76,6 +89,21 @@ class FolderLock:
         for descriptor in (self._folder, self._file):
             if descriptor is not None:
                 os.close(descriptor)
+
+
+def _lock_soon(descriptor: int, directory: Path) -> bool | None:
+    """True when the lock is held, None where there are no locks.
+
+    Raises:
+      RunError: when another holder keeps it.
+    """
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        held = lock(descriptor, wait=False)
+        if held is not False:
+            return held
+    raise RunError(f"`{directory}` is being written by another process; wait for it, or give another --workdir.")
 
 
 def _is_same(path: Path, descriptor: int) -> bool:

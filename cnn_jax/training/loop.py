@@ -11,7 +11,7 @@ import jax
 
 from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
 from cnn_jax.data import Prefetch, train_batches
-from cnn_jax.parallel import Agreement, is_writer, joined, peak_bytes
+from cnn_jax.parallel import Agreement, is_writer, joined, known_to_all, peak_bytes
 from cnn_jax.paths import local_path
 from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.compare import default_directory
@@ -31,6 +31,7 @@ from cnn_jax.training.session import Session, open_session, precision
 from cnn_jax.training.signals import Stopped, StopSignals
 from cnn_jax.training.start import first_tree, settle_weights
 from cnn_jax.training.state import TrainState
+from cnn_jax.training.together import by_process_0
 from cnn_jax.training.window import MetricWindow
 
 
@@ -65,7 +66,8 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
       CheckpointError: when the newest checkpoint cannot be used and is not proved to be damaged, when none can be
         used, or when one cannot be saved.
       DivergedError: when the loss or the state is no longer finite; the checkpoints before stay.
-      Stopped: on SIGTERM, SIGINT, SIGHUP or SIGUSR1, to this process or to another of the run, after a checkpoint.
+      Stopped: on SIGTERM, SIGINT, SIGHUP or SIGUSR1, to this process or to another of the run, after a checkpoint, or
+        before there is anything to save.
       PeerError: when another process of the run dies.
     """
     config, parallel = check_types(config), config.parallel
@@ -79,14 +81,17 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
         old_name = identity_0_1(flatten(config))
         config = settle_classes(config, session.info.num_classes)
         session = dataclasses.replace(session, config=config)
-        content = content_of(config)
+        # What is kept of a data set after it was read through is there for the others, which wait.
+        content = by_process_0(lambda: content_of(config)) or content_of(config)
         if workdir is None:
-            workdir = default_directory(Run(Path("runs"), config, session.derived, {}, content), old_name)
-        with contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
-            return _run(session, writer, profile)
+            here = Run(Path("runs"), config, session.derived, {}, content)
+            found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
+            workdir = Path(str(found))
+        with StopSignals() as stop, contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
+            return _run(session, writer, stop, profile)
 
 
-def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
+def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) -> Result:
     config, run, last = session.config, writer.run, session.derived.steps
     directory = run.directory
     saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
@@ -105,7 +110,8 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
             numbers = dataclasses.asdict(session.derived)
             shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
             progress.say(f"{directory}: {', '.join(shown)}")
-            if test is not None and is_drawn(directory):
+            if known_to_all(is_writer() and test is not None and is_drawn(directory)):
+                assert test is not None
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 return Result(directory, last, test)
             if skipped := session.info.skipped:
@@ -119,11 +125,13 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
             if not restored:
                 _check_finite(session, state, step)
             if step < last or test is None:
+                agree = Agreement(session.layout)
                 with Record(writer, step) as record:
                     if step < last:
-                        state = _steps(session, writer, record, checkpoints, progress, tree, step, profile)
+                        state = _steps(session, writer, record, checkpoints, progress, tree, step, stop, agree, profile)
                         with record.spend("saving"):
                             writer.note_saved(checkpoints.wait())
+                    _end_if_asked(stop, agree, last)
                     with record.spend("evaluation"):
                         test = evaluate_split(session, state.eval_variables, session.dataset("test"))
                     _check_test(session, test)
@@ -133,6 +141,12 @@ def _run(session: Session, writer: RunWriter, profile: bool) -> Result:
         draw_curves(directory)
     draw_predictions(directory, session, state.eval_variables)
     return Result(directory, last, test)
+
+
+def _end_if_asked(stop: StopSignals, agree: Agreement, step: int) -> None:
+    """Raises Stopped where a signal came while nothing was computed that is not saved."""
+    if stopping := agree.now(stop.requested or 0):
+        raise Stopped(stopping, step)
 
 
 def _check_finite(session: Session, state: TrainState, step: int) -> None:
@@ -163,6 +177,8 @@ def _steps(
     progress: TrainProgress,
     tree: dict[str, Any],
     step: int,
+    stop: StopSignals,
+    agree: Agreement,
     profile: bool,
 ) -> TrainState:
     config, derived, layout = session.config, session.derived, session.layout
@@ -170,6 +186,7 @@ def _steps(
     batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
     with record.spend("compile"):
         train_step = session.compile_train_step()
+    _end_if_asked(stop, agree, step)
     progress.say(f"memory of a step: {peak_bytes(train_step) / 1e6:.0f} MB on each device")
     validation = session.dataset("validation") if session.has_validation else None
     first, last, state = step, derived.steps, tree["state"]
@@ -180,9 +197,8 @@ def _steps(
         if not math.isfinite(values["loss"]):
             raise _diverged(session, f"the {split} loss at step {step} is {values['loss']}")
 
-    line_due, agree = False, Agreement(layout)
+    line_due = False
     with (
-        StopSignals() as stop,
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
         Prefetch(batches, layout.put) as ready,
     ):

@@ -1,5 +1,6 @@
 """The metrics of a run as they are written: a line in `metrics.jsonl` and an event for TensorBoard."""
 
+import contextlib
 import json
 import math
 import os
@@ -117,7 +118,8 @@ class MetricsLog:
         return self._file, self._events
 
     def close(self) -> None:
-        """Closes both files."""
-        if self._file is not None and self._events is not None:
-            self._file.close()
-            self._events.close()
+        """Closes both files; every line was flushed, and what a full disk refused then was said then."""
+        for file in (self._file, self._events):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()

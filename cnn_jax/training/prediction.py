@@ -9,6 +9,7 @@ import numpy as np
 
 from cnn_jax.data import DataError, read_image
 from cnn_jax.training.compare import check_data
+from cnn_jax.training.content import knows_data_now
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.pictures import class_name
 from cnn_jax.training.run import read_run
@@ -44,7 +45,8 @@ def predict(
       UnreadableImages: after all images, for those that could not be read.
     """
     opened = read_run(run)
-    check_data(opened)
+    if opened.content.data is None or knows_data_now(opened.config):  # no data are read to classify other images
+        check_data(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         pixels: dict[str, np.ndarray] = {}

@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
 from cnn_jax.parallel import is_writer
-from cnn_jax.training.environment import environment as environment
-from cnn_jax.training.environment import environment_changes as environment_changes
+from cnn_jax.training.environment import environment_changes
 from cnn_jax.training.run import RunError, RunWriter
 
 Kind = Literal["compile", "evaluation", "saving", "waiting"]
@@ -32,8 +31,7 @@ class Record:
 
     def __init__(self, writer: RunWriter, step: int) -> None:
         """Notes nothing yet; the run goes on from `step`."""
-        run, code = writer.run, writer.run.config.code
-        here = environment(None if code is None else code.folder)
+        run, here = writer.run, writer.here
         self._changes = environment_changes(run.environment, here)
         self._entry: dict[str, Any] = {
             "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -1,5 +1,6 @@
 """A run folder: its configuration and identity, its metrics, its one writer."""
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.parallel import is_writer, known_to_all
+from cnn_jax.parallel import known_to_all
 from cnn_jax.training.compare import differences
 from cnn_jax.training.content import NOTHING, Content
 from cnn_jax.training.derived import Derived
@@ -18,42 +19,45 @@ from cnn_jax.training.files import write_atomically
 from cnn_jax.training.lock import FolderLock
 from cnn_jax.training.manifest import Manifest
 from cnn_jax.training.metrics_file import read_metrics as read_metrics
-from cnn_jax.training.metrics_file import read_test_line
 from cnn_jax.training.metrics_log import MetricsLog
 from cnn_jax.training.stored import SCHEMA, is_begun, to_json
 from cnn_jax.training.stored import Run as Run
 from cnn_jax.training.stored import RunError as RunError
 from cnn_jax.training.stored import read_run as read_run
+from cnn_jax.training.together import by_process_0
 
 
 def open_run(directory: Path, config: Config, derived: Derived, content: Content = NOTHING) -> "RunWriter":
     """Takes the folder for writing: a new one is made, one of the same identity is continued.
 
-    Every process of a run checks the identity; process 0 alone locks the folder and writes to it. In a folder that is
-    there, nothing is changed before `RunWriter.write_config`.
+    Process 0 alone looks at the folder, locks it and writes to it; the others do as it does. In a folder that is there,
+    nothing is changed before `RunWriter.write_config`.
 
     Raises:
       RunError: when another process writes there, or its `config.json` was changed, or is gone.
       ConfigError: when the folder holds another experiment (naming the difference).
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"`{directory}` cannot be made a run folder ({error.strerror or error}); give another --workdir."
-        ) from error
     folder = None if config.code is None else config.code.folder
     run = Run(directory, config, derived, environment(folder), content)
-    lock = FolderLock(directory) if is_writer() else None
+    return by_process_0(lambda: _take(run)) or RunWriter(run, None)
+
+
+def _take(run: Run) -> "RunWriter":
+    try:
+        run.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"`{run.directory}` cannot be made a run folder ({error.strerror or error}); give another --workdir."
+        ) from error
+    lock = FolderLock(run.directory)
     try:
         return _writer(run, lock)
     except BaseException:
-        if lock is not None:
-            lock.release()
+        lock.release()
         raise
 
 
-def _writer(run: Run, lock: FolderLock | None) -> "RunWriter":
+def _writer(run: Run, lock: FolderLock) -> "RunWriter":
     if not is_begun(run.directory):
         writer = RunWriter(run, lock)
         writer.write_config()
@@ -61,8 +65,9 @@ def _writer(run: Run, lock: FolderLock | None) -> "RunWriter":
     before = read_run(run.directory)
     if rows := differences(before, run):
         raise ConfigError(f"`{run.directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
+    here = run.environment
     run = dataclasses.replace(run, record=before.record, environment=before.environment)
-    return RunWriter(run, lock, upgrades=before.schema != SCHEMA)
+    return RunWriter(run, lock, here=here, upgrades=before.schema != SCHEMA)
 
 
 class RunWriter:
@@ -71,8 +76,12 @@ class RunWriter:
     In the other processes of a run, which hold no lock, it writes nothing.
     """
 
-    def __init__(self, run: Run, lock: FolderLock | None, *, upgrades: bool = False) -> None:
+    def __init__(
+        self, run: Run, lock: FolderLock | None, *, here: dict[str, Any] | None = None, upgrades: bool = False
+    ) -> None:
         self.run = run
+        self.here = run.environment if here is None else here
+        """The environment of this start; the run's own is that of the last one, until this one computes a step."""
         self._lock = lock
         self._upgrades = upgrades
         self._log = MetricsLog(run.directory)
@@ -121,15 +130,10 @@ class RunWriter:
           RunError: when the metrics are damaged beyond repair, or the run was begun and its checkpoints are gone.
         """
         if manifest is None:
-            if self._lock is not None:
-                self._log.begin()
+            by_process_0(self._log.begin)
             return None
-        test = None
-        if self._lock is not None:
-            test = self._log.resume(step, self.run.derived.steps, manifest.lines)
-        if known_to_all(test is not None) and self._lock is None:
-            test = read_test_line(self.run.directory)
-        return test
+        lines = manifest.lines
+        return known_to_all(by_process_0(lambda: self._log.resume(step, self.run.derived.steps, lines)))
 
     @property
     def lines(self) -> tuple[int, int] | None:
@@ -160,10 +164,11 @@ class RunWriter:
         return path
 
     def close(self) -> None:
-        """Closes the files and releases the folder."""
-        self._log.close()
-        if self._lock is not None:
-            self._lock.release()
+        """Closes the files and releases the folder, whatever comes."""
+        with contextlib.ExitStack() as released:
+            if self._lock is not None:
+                released.callback(self._lock.release)
+            self._log.close()
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:

@@ -28,8 +28,9 @@ from cnn_jax.data import (
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
 from cnn_jax.parallel import Layout, create_layout
-from cnn_jax.training.data_ranges import check_data
+from cnn_jax.training.data_ranges import check_ranges
 from cnn_jax.training.derived import Derived, check, derive
+from cnn_jax.training.effects import check_effects
 from cnn_jax.training.freeze import check_freeze, hold_statistics
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
@@ -127,7 +128,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
-    check_data(config.data)
+    check_ranges(config.data)
     layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
     if derived_here := derived is None:
         check(config, layout.num_devices)
@@ -158,7 +159,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
     if derived_here or config.optim.freeze is not None:
         with _named("model"):  # a network that does not take these images is refused before a folder is made
-            params = abstract_variables(model, image_shape)["params"]
+            seen = abstract_variables(model, image_shape)
         shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
             variables = abstract_variables(model, shape)
@@ -166,7 +167,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
             _check_statistics(config, derived, variables, shape)
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
-            check_freeze(config.optim.freeze, params)
+            check_freeze(config.optim.freeze, seen["params"])
+    if derived_here:
+        check_effects(config, seen)
     optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
     logits = make_logits(model, eval_augment, views, info, config)
     return Session(

@@ -14,7 +14,8 @@ class Stopped(Exception):
     ended = "stopped"  # in the run's record
 
     def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; saved at step {step}. The same command continues.")
+        saved = f"saved at step {step}" if step else "no step was made yet"
+        super().__init__(f"stopped by {signal.Signals(number).name}; {saved}. The same command continues.")
         self.exit_status = 128 + number  # the shell's convention
 
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from cnn_jax.config import Config, ConfigError
+from cnn_jax.data import scales
 from cnn_jax.paths import local_path
 from cnn_jax.randomness import random_key
 from cnn_jax.training.session import Session
@@ -71,8 +72,11 @@ def _note_other_images(session: Session, file: str) -> None:
     stated = stated_input(file)
     if stated is None:
         return
-    theirs = {"mean": stated.mean, "std": stated.std, "interpolation": stated.interpolation}
-    ours = {"mean": session.info.mean, "std": session.info.std, "interpolation": session.config.data.interpolation}
+    data = session.config.data
+    theirs: dict[str, Any] = {"mean": stated.mean, "std": stated.std}
+    ours: dict[str, Any] = {"mean": session.info.mean, "std": session.info.std}
+    if scales((*data.augment, *data.eval_augment)):
+        theirs["interpolation"], ours["interpolation"] = stated.interpolation, data.interpolation
     differing = [key for key in theirs if not np.array_equal(theirs[key], ours[key])]
     if differing:
         flags = {key: v if isinstance(v, str) else " ".join(f"{x:g}" for x in v) for key, v in theirs.items()}

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import cnn_jax.cli as cli_room
+from cnn_jax.cli.flags import print_figures
 from cnn_jax.cli.output import console, explain
 
 
@@ -66,3 +68,23 @@ def test_names_are_no_markup(capsys):
 
 def test_an_error_of_the_system_is_told_with_its_file():
     assert explain(PermissionError(13, "Permission denied", "runs/a")) == "`runs/a`: Permission denied."
+
+
+def test_a_table_for_a_reader_that_has_gone_is_printed_all_the_same(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        command = [sys.executable, "-m", "cnn_jax", "summary", "lenet5"]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    assert not done.stderr
+
+
+def test_closed_outputs_neither_stop_a_warning_nor_figures(monkeypatch):
+    for name in ("stdout", "stderr"):
+        stream = open(os.devnull, "w")  # noqa: SIM115
+        stream.close()
+        monkeypatch.setattr(sys, name, stream)
+    cli_room._show_warning(UserWarning("unheard"))
+    assert print_figures({"a": 1}, True, lambda: None) == 0
+    assert print_figures({}, False, lambda: print("unseen")) == 0

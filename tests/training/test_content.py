@@ -2,11 +2,16 @@
 
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cnn_jax.config import ConfigError, load_experiment
-from cnn_jax.training import content, train
-from cnn_jax.training.run import read_run
+from cnn_jax.data.store import fingerprint as fingerprints
+from cnn_jax.data.store.fingerprint import KEPT
+from cnn_jax.data.store.root import find_prepared
+from cnn_jax.training import content, predict, train
+from cnn_jax.training.run import RunError, read_run
 
 SOURCE = """
 import cnn_jax.training.session as session
@@ -48,3 +53,12 @@ def test_a_changed_operator_or_label_is_another_experiment_and_a_changed_comment
     with pytest.raises(ConfigError, match=r"another experiment.*\n  data: train differs$"):
         again()
     assert (tmp_path / "run/config.json").read_bytes() == stored
+
+    image = tmp_path / "image.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(image)
+    with pytest.raises(RunError, match="trained on another data set"):
+        predict(tmp_path / "run", [image])  # what is kept beside the set is compared
+    monkeypatch.undo()
+    (find_prepared(tmp_path / "b", "digits") / KEPT).unlink()
+    monkeypatch.setattr(fingerprints, "_digest_split", lambda *_: pytest.fail("the data set was read through"))
+    assert len(predict(tmp_path / "run", [image])) == 1

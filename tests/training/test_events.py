@@ -3,7 +3,7 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnn_jax.training.events import EventWriter, read_events, truncate_events
+from cnn_jax.training.events import EventWriter, cut_events, read_records
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 
 def steps(folder):
-    return [e.step for e in read_events(folder / EventWriter.FILE_NAME) if e.summary.value]
+    return [r.event.step for r in read_records(folder)[0] if r.event.summary.value]
 
 
 def test_tensorboard_reads_the_file(folder):
@@ -25,13 +25,17 @@ def test_tensorboard_reads_the_file(folder):
     assert [(s.step, pytest.approx(s.value)) for s in events.Scalars("train/loss")] == [(k, 1 / k) for k in range(1, 6)]
 
 
-def test_truncate_cuts_after_a_step(folder):
-    truncate_events(folder, 3)
+def cut_after(folder, step):
+    cut_events(folder, [r.end for r in read_records(folder)[0] if r.event.step <= step][-1])
+
+
+def test_a_cut_leaves_what_stood_before(folder):
+    cut_after(folder, 3)
     assert steps(folder) == [1, 2, 3]
 
 
 def test_writing_goes_on_after_a_cut(folder):
-    truncate_events(folder, 2)
+    cut_after(folder, 2)
     writer = EventWriter(folder)
     writer.write_scalars(3, {"train/loss": 0.0})
     writer.close()
@@ -44,9 +48,10 @@ def test_a_record_cut_short_is_dropped(folder):
     for lost in (1, 5, 20):
         file.write_bytes(data[:-lost])
         assert steps(folder) == [1, 2, 3, 4]
-    truncate_events(folder, 5)
-    assert steps(folder) == [1, 2, 3, 4]
+    cut_after(folder, 5)
+    assert file.read_bytes() == data[: file.stat().st_size] and steps(folder) == [1, 2, 3, 4]
 
 
 def test_a_missing_file_is_no_error(tmp_path):
-    truncate_events(tmp_path, 3)
+    cut_events(tmp_path, 3)
+    assert not list(tmp_path.iterdir())

@@ -114,3 +114,40 @@ def test_one_training_at_a_time_in_a_process():
     assert refused and "another training runs in this process" in refused[0]
     with only_training():
         pass
+
+
+def test_of_two_that_begin_at_once_one_goes_on(tmp_path):
+    """The second, which does not get the folder, leaves the file to the first, which has not locked it yet."""
+    (tmp_path / ".lock").touch()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)  # the first's
+
+    def second():
+        with pytest.raises(RunError, match="being written by another process"):
+            FolderLock(tmp_path)
+
+    refused = threading.Thread(target=second)
+    refused.start()
+    with (tmp_path / ".lock").open() as file:
+        while refused.is_alive():
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            refused.join(0.01)
+    os.close(folder)
+
+
+@pytest.mark.parametrize("name", [".", ".lock"])
+def test_who_only_looks_keeps_nobody_out(tmp_path, name):
+    (tmp_path / ".lock").touch()
+    looking = os.open(tmp_path / name, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.25, os.close, [looking]).start()
+    FolderLock(tmp_path).release()
+
+
+def test_a_folder_in_place_of_the_lock_file_is_named_and_nothing_stays_open(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(RunError, match=r"\.lock` cannot be opened .*remove it"):
+        FolderLock(tmp_path)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import threading
 
 import jax
@@ -14,10 +16,11 @@ from cnn_jax import train
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.training.checkpoint import Checkpoints
-from cnn_jax.training.events import EventWriter, read_events, truncate_events
+from cnn_jax.training.events import EventWriter, cut_events, read_records
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.lock import only_training
 from cnn_jax.training.metrics_file import RunError
+from cnn_jax.training.stored import read_run
 
 TINY = ["--train.steps", "12", "--train.log-every", "4", "--model.conv", "xla", "--data.batch-size", "16"]
 
@@ -69,7 +72,7 @@ def test_a_finished_run_is_touched_in_no_byte(copy, experiment, capsys):
 
 
 def shown(folder):
-    return [(e.step, v.tag) for e in read_events(folder / EventWriter.FILE_NAME) for v in e.summary.value]
+    return [(r.event.step, v.tag) for r in read_records(folder)[0] for v in r.event.summary.value]
 
 
 @pytest.mark.parametrize("lost", ["curves.png", "predictions.png", "the test line", "the test event"])
@@ -77,7 +80,7 @@ def test_what_a_kill_at_the_end_left_undone_is_made_up_for(copy, finished, exper
     path = copy / "metrics.jsonl"
     whole = path.read_text()
     if lost == "the test event":
-        records = list(read_events(copy / EventWriter.FILE_NAME))
+        records = [record.event for record in read_records(copy)[0]]
         (copy / EventWriter.FILE_NAME).unlink()
         writer = EventWriter(copy)
         for event in records[1:]:
@@ -207,7 +210,7 @@ def test_eval_says_when_the_latest_is_gone(copy, capsys):
 def stopped(finished, tmp_path_factory):
     """The same run as it was when it was killed right after its second checkpoint was on disk."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("stopped") / "run")
-    truncate_events(folder, 11)
+    cut_events(folder, max(record.end for record in read_records(folder)[0] if record.event.step <= 11))
     writer = EventWriter(folder)
     writer.write_saved(12)
     writer.close()
@@ -314,3 +317,37 @@ def test_what_is_no_number_is_null_in_json_and_said_in_a_table(copy, capsys, mon
     assert printed == figures | {"loss": None, "nll": None, "per_class": {"a": None, "b": None}}
     assert main(["eval", str(copy)]) == 0
     assert capsys.readouterr().out.count("not finite") == 3
+
+
+@pytest.mark.parametrize(("when", "said"), [(0, "no step was made yet"), (12, "saved at step 12")])
+def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_politely(
+    finished, experiment, tmp_path, capsys, monkeypatch, when, said
+):
+    """While the step is compiled, and in the last step."""
+    from cnn_jax.training import session as sessions
+
+    real = sessions.Session.compile_train_step
+
+    def compile_train_step(self):
+        step = real(self)
+
+        def interrupted(state, batch):
+            state, metrics = step(state, batch)
+            if int(state.step) == when:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return state, metrics
+
+        if not when:
+            os.kill(os.getpid(), signal.SIGTERM)
+        interrupted.memory_analysis = step.memory_analysis
+        return interrupted
+
+    monkeypatch.setattr(sessions.Session, "compile_train_step", compile_train_step)
+    folder = tmp_path / "run"
+    assert run(experiment, folder) == 128 + signal.SIGTERM
+    assert f"stopped by SIGTERM; {said}" in capsys.readouterr().err
+    assert [entry["ended"] for entry in read_run(folder).record] == ["stopped"]
+    assert not (folder / "metrics.jsonl").exists() if not when else not lines(folder, "test")
+    monkeypatch.undo()
+    assert run(experiment, folder) == 0
+    assert lines(folder, "test") == lines(finished, "test")

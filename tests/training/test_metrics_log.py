@@ -1,14 +1,20 @@
 """Metrics stand in two files: what is damaged in one is named and comes back from the other, or is refused."""
 
+import contextlib
 import json
 import warnings
+from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnn_jax.training.events import EventWriter, read_events
+from cnn_jax.config import Config
+from cnn_jax.training.derived import derive
+from cnn_jax.training.events import EventWriter, read_records
+from cnn_jax.training.lock import FolderLock
 from cnn_jax.training.metrics_file import RunError, read_metrics
 from cnn_jax.training.metrics_log import MetricsLog
+from cnn_jax.training.run import open_run
 
 STEPS = 6
 
@@ -51,9 +57,10 @@ def resume(folder, saved, step=STEPS, last=100):
 def shown(folder):
     """The scalars of the event file; wall times differ."""
     return [
-        (e.step, v.tag, str(v.simple_value))
-        for e in read_events(folder / EventWriter.FILE_NAME)
-        for v in e.summary.value
+        (r.event.step, v.tag, str(v.simple_value))
+        for r in read_records(folder)[0]
+        if r.event
+        for v in r.event.summary.value
     ]
 
 
@@ -302,3 +309,16 @@ def test_a_file_that_vanishes_while_it_is_written_ends_the_run(run):
     (folder / "metrics.jsonl").write_text("")
     with pytest.raises(RunError, match="another file has taken its place"):
         log.write(8, "train", values(8))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux's")
+def test_a_full_disk_is_said_once_and_keeps_no_lock(tmp_path):
+    derived = derive(Config(), num_examples=1000, num_classes=10, num_devices=1)
+    with (
+        pytest.raises(RunError, match="cannot be written at step 1: No space left"),
+        contextlib.closing(open_run(tmp_path, Config(), derived)) as writer,
+    ):
+        writer.start(0, None)
+        (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+        writer.write(1, "train", values(1))
+    FolderLock(tmp_path).release()

@@ -2,8 +2,12 @@
 
 import logging
 
+import orbax.checkpoint as ocp
+import pytest
 from absl import logging as absl_logging
 
+from cnn_jax.config import ConfigError
+from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.training.orbax_logs import OrbaxLogs
 
 
@@ -33,3 +37,29 @@ def test_handlers_and_level_are_the_users(monkeypatch):
     second.close()
     assert logging.root.handlers == []
     assert (absl.level, list(absl.filters)) == before
+
+
+def test_a_folder_that_is_refused_leaves_no_trace(tmp_path, monkeypatch):
+    before = (list(logging.getLogger("absl").filters), list(logging.root.handlers))
+    with pytest.raises(ConfigError, match="otherwise than the file system"):
+        Checkpoints(tmp_path / "a[b]")
+    monkeypatch.setattr(ocp, "CheckpointManager", lambda *_, **__: (_ for _ in ()).throw(OSError("stale handle")))
+    with pytest.raises(CheckpointError, match="cannot be read: stale handle"):
+        Checkpoints(tmp_path / "checkpoints")
+    assert (list(logging.getLogger("absl").filters), list(logging.root.handlers)) == before
+
+
+@pytest.mark.parametrize("how", ["a failed save", "an error in closing"])
+def test_every_close_leaves_logging_as_it_was(tmp_path, monkeypatch, how):
+    before = (list(logging.getLogger("absl").filters), list(logging.root.handlers))
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    manager = checkpoints._manager
+    if how == "a failed save":
+        checkpoints._failed = True
+        checkpoints.close()
+    else:
+        monkeypatch.setattr(checkpoints, "wait", lambda: (_ for _ in ()).throw(CheckpointError("full")))
+        with pytest.raises(CheckpointError, match="full"):
+            checkpoints.close()
+    assert (list(logging.getLogger("absl").filters), list(logging.root.handlers)) == before
+    manager.close()

@@ -96,3 +96,34 @@ def test_batches_of_one_value_a_channel_are_refused_before_training(accumulate, 
     with pytest.raises(ConfigError, match=r"`data.batch_size`: .* more than one value a channel"):
         open_session(config)
     open_session(dataclasses.replace(config, optim=OptimConfig(freeze="(?!head)")))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ghost_batch": 4}, r"`model.options.ghost_batch`, which `parallel.batch_norm` per_device stands for, is 4"),
+        ({"frozen_norm": True}, "`model.options.frozen_norm` is True"),
+        ({"unbiased_running_var": True}, "`model.options.unbiased_running_var` is True"),
+    ],
+)
+def test_options_of_batch_norm_are_refused_where_there_is_none(options, said):
+    config = Config(
+        model=ModelConfig("lenet5", options=ModelOptions(**options)),
+        data=DataConfig("digits", batch_size=16, augment=("resize(28)",), eval_augment=("resize(28)",)),
+    )
+    with pytest.raises(ConfigError, match=f"{said}: it has no effect on lenet5.*leave it out"):
+        open_session(config)
+    group = ModelConfig("resnet8_cifar", options=ModelOptions(norm="group", **options))
+    with pytest.raises(ConfigError, match=f"{said}: it has no effect on resnet8_cifar"):
+        open_session(dataclasses.replace(config, model=group))
+    open_session(dataclasses.replace(config, model=dataclasses.replace(group, options=ModelOptions(**options))))
+
+
+def test_an_interpolation_is_refused_where_nothing_scales():
+    data = DataConfig("digits", batch_size=16, augment=("pad_crop(1)",), interpolation="bicubic")
+    config = Config(model=ModelConfig("resnet8_cifar"), data=data)
+    with pytest.raises(ConfigError, match=r"`data.interpolation` is bicubic: nothing .* scales images"):
+        open_session(config)
+    scaled = dataclasses.replace(data, eval_augment=("resize(8)",))
+    session = open_session(dataclasses.replace(config, data=scaled))
+    open_session(config, session.derived)  # as a folder of imported weights has it

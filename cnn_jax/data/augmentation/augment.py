@@ -116,6 +116,11 @@ def parse_augment(
     return Augment(tuple(specs), interpolation, tuple(ops), tuple(purposes))
 
 
+def scales(specs: Sequence[str]) -> bool:
+    """Whether any of these operations scales images, as an interpolation says."""
+    return any(spec.split("(")[0].strip() in _scaling("bilinear") for spec in specs)
+
+
 def apply_augment(
     augment: Augment,
     images: Num[Array, "b h w c"],

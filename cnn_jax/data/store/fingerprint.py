@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,7 +44,8 @@ def stored_fingerprint(prepared: Path, report: Report | None = None) -> Fingerpr
     """The fingerprint of the set in a prepared folder.
 
     It is read from a small file there as long as all files of the set have the sizes and times noted in it; else the
-    set is read through once, a few megabytes at a time, and the file written, where the folder can be.
+    set is read through once, a few megabytes at a time, and the file written: in the user's cache, where the folder is
+    read only.
 
     Args:
         report: is called as report(split, examples read, examples in the split); None says on standard error how far
@@ -53,8 +54,7 @@ def stored_fingerprint(prepared: Path, report: Report | None = None) -> Fingerpr
     Raises:
         DataError: where the set cannot be read.
     """
-    kept = _read_kept(prepared, _files(prepared))
-    if kept is not None:
+    if kept := kept_fingerprint(prepared):
         return kept
     about = load_arrays(prepared, "train")[2]  # which makes what is missing, where the folder can be written
     files = _files(prepared)  # as they are before they are read
@@ -64,6 +64,21 @@ def stored_fingerprint(prepared: Path, report: Report | None = None) -> Fingerpr
     made = Fingerprint(splits, names)
     _keep(prepared, files, made)
     return made
+
+
+def kept_fingerprint(prepared: Path) -> Fingerprint | None:
+    """The fingerprint of the set in a prepared folder, where it was made and the files have not changed since."""
+    files = _files(prepared)
+    return next((kept for place in _places(prepared) if (kept := _read_kept(place, files))), None)
+
+
+def _places(prepared: Path) -> Iterator[Path]:
+    """The files in which a fingerprint may be kept: beside the set, or else in the user's cache."""
+    yield prepared / KEPT
+    name = hashlib.sha256(os.fsencode(prepared.resolve())).hexdigest()
+    with contextlib.suppress(RuntimeError):  # a user without a home has no cache
+        cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        yield Path(cache) / "cnn_jax" / "fingerprints" / f"{name}.json"
 
 
 def _digest_split(prepared: Path, split: str, report: Report) -> str:
@@ -118,10 +133,10 @@ def _files(prepared: Path) -> dict[str, list[int]]:
     return found
 
 
-def _read_kept(prepared: Path, files: dict[str, list[int]]) -> Fingerprint | None:
-    """What the kept file says, if it is whole and of these very files."""
+def _read_kept(path: Path, files: dict[str, list[int]]) -> Fingerprint | None:
+    """What a kept file says, if it is whole and of these very files."""
     try:
-        kept = json.loads((prepared / KEPT).read_text())
+        kept = json.loads(path.read_text())
         checksum = kept.pop("checksum")
         if checksum == _checksum(kept) and kept["files"] == files:
             return Fingerprint(kept["splits"], kept["class_names"])
@@ -132,15 +147,24 @@ def _read_kept(prepared: Path, files: dict[str, list[int]]) -> Fingerprint | Non
 
 def _keep(prepared: Path, files: dict[str, list[int]], made: Fingerprint) -> None:
     content = {**asdict(made), "files": files}
-    with contextlib.suppress(OSError):  # a read-only root, or a full disk: made again at the next use
-        handle, temporary = tempfile.mkstemp(dir=prepared, prefix=f"{KEPT}.")
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(json.dumps({**content, "checksum": _checksum(content)}, indent=1) + "\n")
-            os.chmod(temporary, 0o644)  # for the other users of a shared root
-            os.replace(temporary, prepared / KEPT)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+    text = json.dumps({**content, "checksum": _checksum(content)}, indent=1) + "\n"
+    for path in _places(prepared):
+        with contextlib.suppress(OSError):  # a read-only root; and with a full disk it is made again at the next use
+            _write(path, text)
+            return
+
+
+def _write(path: Path, text: str) -> None:
+    """In one piece, for several processes may write at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # for the other users of a shared root
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def _checksum(content: dict[str, object]) -> str:

@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data import UnpreparedError, fingerprint, load_dataset, prepare
+from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted, load_dataset, prepare
 from cnn_jax.data.sets.raw import RawSplit
 from cnn_jax.data.store import fingerprint as made
 from cnn_jax.data.store.fingerprint import KEPT, stored_fingerprint
@@ -35,8 +36,9 @@ def numbers(*labels):
 
 
 @pytest.fixture
-def digits(digits_root, tmp_path):
-    """A root of our own with the digits, and their prepared folder."""
+def digits(digits_root, tmp_path, monkeypatch):
+    """A root of our own with the digits, and their prepared folder; and a user's cache of our own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     shutil.copytree(digits_root, tmp_path / "root")
     return tmp_path / "root", find_prepared(tmp_path / "root", "digits")
 
@@ -111,6 +113,29 @@ def test_a_set_prepared_before_gets_one_at_its_first_use(digits, reads):
     (digits[1] / KEPT).unlink()
     assert fingerprint("digits", root=digits[0]) == DIGITS and len(reads) == 3
     assert fingerprint("digits", root=digits[0]) == DIGITS and len(reads) == 3
+
+
+def test_where_the_root_is_read_only_it_is_kept_in_the_users_cache(digits, reads, monkeypatch, tmp_path):
+    (digits[1] / KEPT).unlink()
+    real = tempfile.mkstemp
+
+    def mkstemp(dir, **options):
+        if dir == digits[1]:
+            raise PermissionError
+        return real(dir=dir, **options)
+
+    monkeypatch.setattr(made.tempfile, "mkstemp", mkstemp)
+    assert not is_fingerprinted("digits", root=digits[0])
+    assert fingerprint("digits", root=digits[0]) == DIGITS and len(reads) == 3
+    assert [path.suffix for path in (tmp_path / "cache/cnn_jax/fingerprints").iterdir()] == [".json"]
+    assert is_fingerprinted("digits", root=digits[0])
+    assert fingerprint("digits", root=digits[0]) == DIGITS and len(reads) == 3
+    os.utime(digits[1] / "arrays" / "train_images.npy", ns=(0, 1))
+    assert not is_fingerprinted("digits", root=digits[0])
+
+
+def test_a_set_that_is_not_prepared_has_none(tmp_path):
+    assert not is_fingerprinted("mnist", root=tmp_path)
 
 
 def test_edited_labels_of_the_same_size_are_seen(digits):
