@@ -63,7 +63,7 @@ def decode_crop(
         DataError: as `decode_image`.
     """
     if not crop.random or crop.interpolation == "bicubic":
-        out[:] = _by_pillow(decode_image(content, name), name, crop, uniforms)
+        out[:] = _by_pillow(decode_image(content, name), crop, uniforms)
         return
     size, part = jpeg_size(content), None
     if size is not None:
@@ -88,26 +88,25 @@ def crop_image(image: UInt8[np.ndarray, "h w c"], crop: HostCrop) -> UInt8[np.nd
     if crop.random:
         raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
     out = np.empty((crop.height, crop.width, 3), np.uint8)
-    out[:] = _by_pillow(image, "an image", crop, np.zeros((TRIES, 4)))
+    out[:] = _by_pillow(image, crop, np.zeros((TRIES, 4)))
     return out
 
 
 def _by_pillow(
-    image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, uniforms: Float[np.ndarray, "10 4"]
+    image: UInt8[np.ndarray, "h w c"], crop: HostCrop, uniforms: Float[np.ndarray, "10 4"]
 ) -> UInt8[np.ndarray, "h2 w2 c"]:
     """The crop as torchvision makes it, to the bit: a part is cut out before it is scaled, a centre afterwards."""
     top, left, rows, columns = crop.box(uniforms, *image.shape[:2])
     part = image[top : top + rows, left : left + columns]
     if crop.shorter is None:
         return scale_picture(part, crop.height, crop.width, crop.interpolation)
-    return _centre(part, name, crop, crop.shorter)
+    return _centre(part, crop, crop.shorter)
 
 
-def _centre(image: UInt8[np.ndarray, "h w c"], name: str, crop: HostCrop, shorter: int) -> UInt8[np.ndarray, "h2 w2 c"]:
+def _centre(image: UInt8[np.ndarray, "h w c"], crop: HostCrop, shorter: int) -> UInt8[np.ndarray, "h2 w2 c"]:
     """The shorter side scaled to `shorter`, and the middle of that."""
     sides = image.shape[:2]
     rows, columns = (int(shorter * side / min(sides)) for side in sides)
-    check_size(columns, rows, f"{name}, scaled by {shorter / min(sides):g},")
     top, left = round((rows - crop.height) / 2), round((columns - crop.width) / 2)
     if rows * columns > _MUCH:
         down, along = sides[0] / rows, sides[1] / columns

@@ -35,13 +35,14 @@ def eight_bit(image: "Image.Image", name: str) -> UInt8[np.ndarray, "h w c"]:
         return (255 - gray if tags.get(_PHOTOMETRIC) == 0 else gray)[..., np.newaxis]
     gray = image.mode in ("1", "L", "LA", "La")
     pixels = np.array(image.convert("L" if gray else "RGB"))
-    if "A" in image.getbands():
-        _check_seen(pixels, np.asarray(image.getchannel("A")), name)
+    _check_seen(pixels, image, name)
     return pixels[..., np.newaxis] if gray else pixels
 
 
-def _check_seen(pixels: np.ndarray, alpha: np.ndarray, name: str) -> None:
+def _check_seen(pixels: np.ndarray, image: "Image.Image", name: str) -> None:
     """Refuse a drawing that lies in its transparency alone: without it nothing would be left."""
-    one_colour = (pixels == pixels[0, 0]).all()
-    if one_colour and alpha.min() != alpha.max():
+    if not image.has_transparency_data or (pixels != pixels[0, 0]).any():  # a palette can have it, and no channel
+        return
+    lowest, highest = image.convert("RGBA").getchannel("A").getextrema()
+    if lowest != highest:
         raise DataError(f"{name} is of one colour but for its transparency; put it on a background of another colour.")

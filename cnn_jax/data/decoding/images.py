@@ -37,7 +37,11 @@ def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w c"]:
 
 
 def decode_whole(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
-    """`decode_image`, of a file that has not been looked at before: a JPEG whose data stop early is refused.
+    """`decode_image`, of a file that has not been looked at before: one that a decoder would fill up is refused.
+
+    That is a JPEG whose data stop early, a PNG with a wrong checksum, and an AVIF or QOI file that ends in zeros, as a
+    power failure leaves it. Elsewhere it cannot be told: where pixels are stored as they are (BMP, PPM, plain TIFF)
+    zeros are black, and a sound WebP may end in thousands of them.
 
     Raises:
         DataError: as `decode_image`.
@@ -45,7 +49,26 @@ def decode_whole(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
     image = decode_image(content, name)
     if ends_early(content):
         raise DataError(f"{name} is cut short: its data stop before its last pixel.")
+    if content.startswith(b"\x89PNG"):
+        _check_png(content, name)
+    if _ends_in_zeros(content):
+        raise DataError(f"{name} is damaged: it ends in zeros, where a part of its picture should be.")
     return image
+
+
+def _check_png(content: bytes, name: str) -> None:
+    """Compare the checksum of every part, which decoding alone does not."""
+    from PIL import Image
+
+    try:
+        Image.open(io.BytesIO(content), formats=("PNG",)).verify()
+    except Exception as error:  # damage shows as every kind of exception
+        raise DataError(f"{name} is damaged: a part of it does not have its checksum ({error}).") from error
+
+
+def _ends_in_zeros(content: bytes) -> bool:
+    ends_otherwise = content[:4] == b"qoif" or content[4:12] == b"ftypavif"  # by their specifications
+    return ends_otherwise and not any(content[-64:])
 
 
 def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:

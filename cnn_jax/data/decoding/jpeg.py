@@ -48,13 +48,15 @@ def decode_part(content: bytes, size: tuple[int, int], box: Box, scale: int) -> 
 
 
 def ends_early(content: bytes) -> bool:
-    """Whether the data of a JPEG in gray or RGB stop before its last pixel, which a decoder fills up with gray."""
+    """Whether the data of a JPEG stop before its last pixel, which a decoder fills up with gray."""
     import simplejpeg
 
-    if jpeg_size(content) is None:
+    if content[:2] != b"\xff\xd8":
         return False
     try:
-        simplejpeg.decode_jpeg(content, min_height=1, min_width=1, fastdct=True)  # an eighth: all data are read
+        colours = simplejpeg.decode_jpeg_header(content)[2]
+        target = "CMYK" if colours in ("CMYK", "YCCK") else "RGB"
+        simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, fastdct=True)  # an eighth: reads all data
     except ValueError as error:
         return "premature end" in str(error).lower()
     return False

@@ -40,4 +40,4 @@ def _read(split_name: str, source: Path | None) -> Mapping[str, RawSplit]:
 
 def _member(source: Path, member: str) -> np.ndarray:
     with open_member(source, _ARCHIVE, member) as file:
-        return parse_idx(file.read(), f"{member} from {source}")
+        return parse_idx(file, f"{member} from {source}")

@@ -11,6 +11,7 @@ from .archive import check_archive, find_archive, need_source, readable
 from .class_names import IMAGENETTE, imagenet_validation_ids, imagenet_wordnet_ids
 from .image_folder import note_passed_over, scan_folder
 from .raw import EncodedExample, EncodedSplit
+from .walk import is_hidden
 
 _TRAIN, _VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 
@@ -41,14 +42,22 @@ def _unpacked(place: Path, wordnet_ids: tuple[str, ...]) -> Mapping[str, Encoded
     return index.read()
 
 
+def _files(packed: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The files of a tar, without the folders and hidden files that packing it anew adds (a Mac's `._NAME`)."""
+    for entry in packed:
+        stored = entry.isfile() or entry.islnk() or entry.issym()
+        if stored and not any(map(is_hidden, PurePosixPath(entry.name).parts)):
+            yield entry
+
+
 def _nested(path: Path, labels: Mapping[str, int], *, with_content: bool) -> Iterator[EncodedExample]:
     with readable(path), tarfile.open(path) as outer:
-        for entry in outer:
-            wordnet_id = entry.name.removesuffix(".tar")
+        for entry in _files(outer):
+            wordnet_id = PurePosixPath(entry.name).name.removesuffix(".tar")
             if wordnet_id not in labels:
                 raise DataError(f"{path} holds {entry.name}, which is none of the 1,000 classes' tars.")
             with tarfile.open(fileobj=outer.extractfile(entry)) as inner:
-                for image in inner:
+                for image in _files(inner):
                     content = inner.extractfile(image).read() if with_content else b""  # type: ignore[union-attr]
                     yield EncodedExample(content, labels[wordnet_id], image.name)
 
@@ -56,7 +65,7 @@ def _nested(path: Path, labels: Mapping[str, int], *, with_content: bool) -> Ite
 def _flat(path: Path, labels: Mapping[str, int], *, with_content: bool) -> Iterator[EncodedExample]:
     ids = imagenet_validation_ids()
     with readable(path), tarfile.open(path) as packed:
-        for entry in packed:
+        for entry in _files(packed):
             match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", PurePosixPath(entry.name).name)
             if not match or not 1 <= int(match[1]) <= len(ids):
                 raise DataError(f"{path} holds {entry.name}, which is no validation image of ImageNet 2012.")
@@ -86,9 +95,9 @@ def _read_imagenette(stem: str, source: Path | None) -> Mapping[str, EncodedSpli
 def _members(path: Path, folder: str, *, with_content: bool) -> Iterator[EncodedExample]:
     labels = {wordnet_id: label for label, wordnet_id in enumerate(IMAGENETTE)}
     with readable(path), tarfile.open(path) as packed:
-        for entry in packed:
+        for entry in _files(packed):
             place = PurePosixPath(entry.name.removeprefix("./"))
-            if not entry.isfile() or str(place.parent.parent) != folder:
+            if str(place.parent.parent) != folder:
                 continue
             if place.parent.name not in labels:
                 raise DataError(f"{path} holds {entry.name}, which is in none of Imagenette's ten classes.")

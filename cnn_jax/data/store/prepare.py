@@ -102,6 +102,8 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
     if skipped and on_error == "fail":
         raise DataError(f"{skipped[0]['reason']} Remove it, or skip such with on_error=skip.")
     splits: Splits = known.read(archives)
+    if known.source == "archives":
+        _check_counts(known, splits, archives)
     classes: dict[str, set[int]] = {split: set() for split in splits}
     if known.image_shape == ANY_SIZE:
         splits = {
@@ -113,7 +115,7 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
         }
 
     def extras() -> dict[str, str]:
-        if known.family == "folder":
+        if known.image_shape == ANY_SIZE:
             _note_untrained(known, classes)
         passed_over = _rows(note_passed_over(known.passed_over, PASSED_OVER))
         texts = {SKIPPED: json.dumps(skipped, ensure_ascii=False)}
@@ -124,6 +126,21 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
     return write_set(
         root, known.name, known.version, splits, known.image_shape, known.class_names, extras=extras, report=report
     )
+
+
+def _check_counts(known: KnownSet, splits: Splits, archives: Path | None) -> None:
+    """Refuse a part of a published set under its name, such as half an unpacked archive.
+
+    What is left out later counts here: a file is found before it turns out to be bad.
+    """
+    for split, published in known.splits.items():
+        found = len(splits[split]) if split in splits else 0
+        if found != published:
+            raise DataError(
+                f"{archives} holds {found:,} examples of {split}, but {known.name} was published with {published:,}; "
+                "fetch or unpack it again, or prepare the images that you have as a set of your own: `cnn-jax data "
+                "prepare folder --source DIR`."
+            )
 
 
 def _rows(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -68,9 +68,70 @@ def test_half_a_file_is_refused(form):
         decode_whole(buffer.getvalue()[: len(buffer.getvalue()) // 2], "half")
 
 
-def test_jpeg_that_ends_early_behind_a_proper_end_is_refused():
+def zeroed(content, keep):
+    """A file after a power failure: of its whole length, but what was not written yet is zeros."""
+    kept = int(len(content) * keep)
+    return content[:kept] + bytes(len(content) - kept)
+
+
+def smooth():
+    return Image.fromarray((np.indices((96, 96)).sum(0)[..., None] + np.array([20, 30, 40])).astype(np.uint8))
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"mode": "CMYK"}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_deflate"}),
+        ("JPEG2000", {}),
+        ("AVIF", {}),
+        ("QOI", {}),
+    ],
+)
+def test_zeros_in_place_of_the_rest_are_refused(form, options, keep):
+    noise = Image.fromarray(np.random.default_rng(0).integers(60, 255, (64, 64, 3), np.uint8))
+    for picture in (smooth(), noise):
+        buffer = io.BytesIO()
+        picture.convert(options.get("mode", "RGB")).save(
+            buffer, form, **{k: v for k, v in options.items() if k != "mode"}
+        )
+        decode_whole(buffer.getvalue(), "good")
+        with pytest.raises(DataError, match=r"power\.img"):
+            decode_whole(zeroed(buffer.getvalue(), keep), "power.img")
+
+
+@pytest.mark.parametrize("form", ["BMP", "PPM", "TIFF", "WEBP"])
+def test_zeros_that_could_be_black_pixels_change_those_alone_or_are_refused(form):
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(buffer, "JPEG")
+    smooth().save(buffer, form)
+    try:
+        ours = decode_whole(zeroed(buffer.getvalue(), 0.5), "power.img")
+    except DataError:
+        return
+    whole = decode_whole(buffer.getvalue(), "good")
+    assert ours.shape == whole.shape and (form == "WEBP" or not ours[(ours != whole).any(axis=2)].all(axis=1).any())
+
+
+def test_png_with_a_wrong_checksum_is_refused():
+    buffer = io.BytesIO()
+    smooth().save(buffer, "PNG")
+    content = bytearray(buffer.getvalue())
+    content[-13] ^= 1  # the last byte of the picture's checksum, before the 12 bytes of IEND
+    with pytest.raises(DataError, match=r"a\.png is damaged: a part of it does not have its checksum"):
+        decode_whole(bytes(content), "a.png")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpeg_that_ends_early_behind_a_proper_end_is_refused(mode):
+    buffer = io.BytesIO()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    picture.convert(mode).save(buffer, "JPEG")
     content = buffer.getvalue()
     with pytest.raises(DataError, match=r"a\.jpg is cut short: its data stop"):
         decode_whole(content[: len(content) // 2] + b"\xff\xd9", "a.jpg")

@@ -129,11 +129,17 @@ def test_bicubic_parts_equal_pillows_to_the_bit(side):
     np.testing.assert_array_equal(decode_crop(content, "a.jpg", everything, NUMBERS), expected)
 
 
-def test_image_that_scaling_makes_too_large_is_named():
-    crop = parse_host_crop(["resize_shorter(2000)", "center_crop(8)"], "bicubic")
-    message = r"thin\.jpg, scaled by 2000, has 100000000×2000 pixels, more than the limit"
-    with pytest.raises(DataError, match=message):
-        decode_crop(jpeg(0, 1, 50_000), "thin.jpg", crop, NUMBERS)
+@pytest.mark.parametrize(("height", "width"), [(1, 3000), (3000, 1), (1, 50_000)])
+def test_line_of_any_length_is_scaled_to_its_middle(height, width):
+    line = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(line).save(buffer, "PNG")
+    crop = parse_host_crop(["resize_shorter(256)", "center_crop(224)"])
+    ours = decode_crop(buffer.getvalue(), "thin.png", crop, NUMBERS)
+    # 224 of 256 places a pixel lie between the two pixels in the middle.
+    two = line.reshape(-1, 3)[max(height, width) // 2 - 1 :][:2].astype(int)
+    assert ours.shape == (224, 224, 3)
+    assert (ours >= two.min(axis=0) - 1).all() and (ours <= two.max(axis=0) + 1).all()  # rounding
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "PNG", "16 bit"])

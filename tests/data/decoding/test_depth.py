@@ -75,6 +75,29 @@ def test_drawing_in_its_transparency_alone_is_refused_and_not_black(mode):
     assert not decode_image(encode(Image.fromarray(drawing)), "black.png").any()
 
 
+@pytest.mark.parametrize(("form", "transparency"), [("PNG", 1), ("PNG", b"\0\x80"), ("GIF", 1)])
+@pytest.mark.parametrize("colour", [0, 255])
+def test_drawing_in_the_transparency_of_a_palette_is_refused(form, transparency, colour):
+    drawing = np.zeros((8, 8), np.uint8)
+    drawing[2:5, 2:5] = 1
+    picture = Image.fromarray(drawing).convert("P")
+    picture.putdata(drawing.ravel().tolist())
+    picture.putpalette([colour] * 6)
+    buffer = io.BytesIO()
+    picture.save(buffer, form, transparency=transparency, optimize=False)
+    with pytest.raises(DataError, match="of one colour but for its transparency"):
+        decode_image(buffer.getvalue(), "logo.img")
+
+
+@pytest.mark.parametrize(("mode", "key"), [("L", 0), ("RGB", (0, 0, 0)), ("1", 0)])
+def test_transparent_colour_that_leaves_a_drawing_is_dropped(mode, key):
+    drawing = np.zeros((8, 8, 3), np.uint8)
+    drawing[2:5, 2:5] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(drawing).convert(mode).save(buffer, "PNG", transparency=key)
+    np.testing.assert_array_equal(decode_image(buffer.getvalue(), "a.png"), drawing[..., : 3 if mode == "RGB" else 1])
+
+
 def test_orientation_is_left_alone_as_torchvision_leaves_it():
     picture, exif = Image.new("RGB", (6, 4), (200, 0, 0)), Image.Exif()
     exif[274] = 6

@@ -128,13 +128,35 @@ def test_class_named_train_is_a_class(tmp_path):
         (["train", "test"], "train holds no class folders"),
         (["cat", "dog", "test/cat"], "where it is a split"),
         (["train/cat", "train/dog", "val/cat", "validation/cat"], "both validation and val for one split"),
+        (["train_set/x", "train_set/y", "test_set/x", "test_set/y"], "but no train: splits are named train"),
+        (["train2017", "val2017"], "but no train"),
+        (["part one/x", "part one/y", "part two/x", "part two/z"], r"folders of the same names \(x\): where they are"),
+        (["train/x", "train/y", "Val/x"], "holds Val beside train"),
+        (["train/x", "train/y", "testing/x"], "holds testing beside train"),
+        (["train/x", "train/y", "val/x", "Train/x"], "holds Train beside train"),
     ],
-    ids=["capitals", "other words", "no train", "no classes", "half divided", "two validations"],
 )
 def test_layout_that_would_take_a_split_for_a_class_is_refused(tmp_path, folders, message):
     fill(*(tmp_path / folder for folder in folders))
     with pytest.raises(DataError, match=message):
         scan_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["cat/front", "dog/side"],  # images of a class in further folders
+        ["cat", "cat/more", "dog/more"],
+        ["test tube", "tests", "valley", "trainer"],
+        ["cat/front"],
+    ],
+)
+def test_classes_that_could_be_no_splits_stay_classes(tmp_path, folders):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(5):
+            (tmp_path / folder / f"{i}.png").write_bytes(picture(np.random.default_rng(i), "PNG"))
+    assert scan_folder(tmp_path).class_names == tuple(sorted({folder.split("/")[0] for folder in folders}))
 
 
 def test_train_that_could_be_both_is_refused(tmp_path):
