@@ -112,8 +112,8 @@ class GroupNorm(nn.Module):
         groups = math.gcd(self.groups, channels)
         if train and not self.is_initializing() and x.shape[1:3] == (1, 1) and groups == channels:
             raise ValueError(
-                f"`GroupNorm` in training needs more than one value a group, got maps of 1×1 with {channels} channels in {groups} "
-                "groups: each value is its own mean. Use fewer groups or larger images."
+                f"`GroupNorm` in training needs more than one value a group, got maps of 1×1 with {channels} channels "
+                f"in {groups} groups: each value is its own mean. Use fewer groups or larger images."
             )
         scale = self.param("scale", self.scale_init, (channels,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), self.param_dtype)
