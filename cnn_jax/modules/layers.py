@@ -109,7 +109,8 @@ class Layers:
                 )(x, train=train)
             case "group" | "layer":
                 groups = 32 if self.norm == "group" else 1
-                return GroupNorm(groups, param_dtype=param_dtype, scale_init=scale_init, name=name)(x)
+                norm = GroupNorm(groups, param_dtype=param_dtype, scale_init=scale_init, name=name)
+                return norm(x, train=train)
             case "none":
                 return x
         raise ValueError(f"unknown normalisation {self.norm!r}; it is one of batch, group, layer, none.")

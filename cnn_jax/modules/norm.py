@@ -99,14 +99,21 @@ class GroupNorm(nn.Module):
     scale_init: Initializer = nn.initializers.ones_init()
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Normalises images `x`; the arithmetic is in the parameters' dtype, the result in that of `x`."""
+    def __call__(self, x: Float[Array, "n h w c"], *, train: bool = False) -> Float[Array, "n h w c"]:
+        """Normalises images `x`; the arithmetic is in the parameters' dtype, the result in that of `x`.
+
+        Args:
+          train: changes no value; only in training are groups of one value refused, whose result is the bias alone.
+
+        Raises:
+          ValueError: when a group has one value to learn from.
+        """
         channels = x.shape[-1]
         groups = math.gcd(self.groups, channels)
-        if x.shape[1:3] == (1, 1) and groups == channels:
+        if train and not self.is_initializing() and x.shape[1:3] == (1, 1) and groups == channels:
             raise ValueError(
-                f"`GroupNorm` needs more than one value a group, got maps of 1×1 with {channels} channels in {groups} "
-                "groups: each value is its own mean. Use fewer groups or larger images."
+                f"`GroupNorm` in training needs more than one value a group, got maps of 1×1 with {channels} channels "
+                f"in {groups} groups: each value is its own mean. Use fewer groups or larger images."
             )
         scale = self.param("scale", self.scale_init, (channels,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), self.param_dtype)

@@ -1,3 +1,4 @@
+from .batch_norm import StatisticsError as StatisticsError
 from .batch_norm import batch_norm as batch_norm
 from .batch_split import batch_split as batch_split
 from .bias import add_bias as add_bias

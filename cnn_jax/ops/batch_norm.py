@@ -9,6 +9,11 @@ from .implementation import current_implementation
 from .normalize import batch_statistics, normalize
 from .precision import sum_dtype
 
+
+class StatisticsError(ValueError):
+    """A batch too small to take statistics of."""
+
+
 type Statistics = tuple[Float[Array, " c"], Float[Array, " c"]]
 
 
@@ -46,8 +51,9 @@ def batch_norm(
         The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.
 
     Raises:
-        ValueError: when parameters and activations disagree about the channels, or a channel has one value, or none,
-            to take statistics of: one value is its own mean, whatever the image.
+        ValueError: when parameters and activations disagree about the channels.
+        StatisticsError: (a ValueError) when a channel has one value, or none, to take statistics of: one value is its
+            own mean, whatever the image.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1.
 
@@ -65,7 +71,7 @@ def batch_norm(
         return normalize(x, running_mean, running_var, scale, bias, epsilon), (running_mean, running_var)
     count = x.size // x.shape[-1] * (1 if axis_name is None else lax.axis_size(axis_name))
     if isinstance(count, int) and count < 2:  # and no symbol of `jax.export`
-        raise ValueError(
+        raise StatisticsError(
             f"`batch_norm` in training needs more than one value a channel, got activations {x.shape}: statistics of "
             f"{'one value' if count else 'no value'} say nothing. Use a larger batch, micro-batch or ghost batch, "
             "larger images, or frozen statistics."

@@ -7,6 +7,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from .geometry import Padding, Pair, explicit_padding, pair, positions, span
+from .precision import sum_dtype
 
 
 def im2col(
@@ -43,9 +44,17 @@ def im2col(
     dilation, size = pair(dilation, "im2col.dilation"), x.shape[1:3]
     pads = explicit_padding(padding, size, window, strides, dilation, "im2col.padding")
     out = positions(size, window, strides, pads, dilation, "im2col")
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    padded = wide_padded(x, pads)
     taps = [tap(padded, (a, b), out, strides, dilation) for a in range(window[0]) for b in range(window[1])]
-    return jnp.concatenate(taps, axis=-1)
+    return jnp.concatenate([seen.astype(x.dtype) for seen in taps], axis=-1)
+
+
+def wide_padded(x: Array, pads: tuple[Pair, Pair]) -> Array:
+    """Images [n, h, w, c] with zeros around them, in the dtype of sums, for `tap`: what it gives is narrowed again.
+
+    The same values; but the gradient of a pixel, the sum of those of all taps that see it, is rounded once.
+    """
+    return jnp.pad(x.astype(sum_dtype(x)), ((0, 0), *pads, (0, 0)))
 
 
 def tap(padded: Array, at: Pair, out: Pair, strides: Pair, dilation: Pair) -> Array:

@@ -10,11 +10,11 @@ from .conv_cpu import conv_with_own_gradients
 from .conv_products import im2col_conv, matmul_conv
 from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
 from .implementation import current_implementation
-from .xla_conv import settled, xla_conv
+from .xla_conv import settled, xla_conv_with_its_gradients
 
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
     "auto": conv_with_own_gradients,
-    "xla": xla_conv,
+    "xla": xla_conv_with_its_gradients,
     "im2col": im2col_conv,
     "matmul": matmul_conv,
 }

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
-from .columns import im2col, tap
+from .columns import im2col, tap, wide_padded
 from .geometry import ConvGeometry, positions
 from .precision import sum_dtype
 
@@ -26,11 +26,11 @@ def matmul_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
     def convolve(x: Array, kernel: Array) -> Array:
         window, strides, dilation = (kernel.shape[0], kernel.shape[1]), geometry.strides, geometry.dilation
         out = positions(x.shape[1:3], window, strides, geometry.pads, dilation, "conv2d")
-        padded = jnp.pad(x, ((0, 0), *geometry.pads, (0, 0)))
+        padded = wide_padded(x, geometry.pads)
         total = jnp.zeros((x.shape[0], *out, kernel.shape[3]), sum_dtype(x))
         for a in range(window[0]):
             for b in range(window[1]):
-                shifted = tap(padded, (a, b), out, strides, dilation)
+                shifted = tap(padded, (a, b), out, strides, dilation).astype(x.dtype)
                 total += jnp.matmul(shifted, kernel[a, b], preferred_element_type=total.dtype)
         return total.astype(x.dtype)
 

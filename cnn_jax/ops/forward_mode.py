@@ -7,7 +7,8 @@ from functools import wraps
 def reverse_mode_only[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """The function, whose error under `jax.jvp`, `jax.linearize` or `jax.hessian` names the remedy.
 
-    JAX takes a function that was jitted before it is differentiated out of our hands: its own sentence appears there.
+    Under `jax.jit` and `jax.checkpoint` (`model.remat`) JAX differentiates the traced function out of our hands: its
+    own sentence appears, without the remedy, which is the same.
     """
 
     @wraps(function)

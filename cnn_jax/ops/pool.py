@@ -1,6 +1,6 @@
 """Pooling: each group of neighbouring pixels is replaced by one representative value, its maximum or its average."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -79,8 +79,8 @@ def avg_pool(
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "avg_pool")
     wide = widened(x)
-    zero = np.array(0, wide.dtype)
-    total = _reduce(wide, zero, lax.add, window, strides, _extend(pads, overhang))
+    zero, sides = np.array(0, wide.dtype), ((0, 0), *_extend(pads, overhang), (0, 0))
+    total = lax.reduce_window(wide, zero, lax.add, (1, *window, 1), (1, *strides, 1), sides)
     rows, columns = (
         _counts(x.shape[1 + i], window[i], strides[i], pads[i], total.shape[1 + i], count_include_pad) for i in range(2)
     )
@@ -151,8 +151,9 @@ def _frame(
         raise ValueError(
             f"`{name}.padding` must be smaller than the window {window}, got {pads}: a window needs a pixel."
         )
+    if not ceil_mode or any(window[i] >= x.shape[1 + i] + sum(pads[i]) + strides[i] for i in range(2)):
+        positions(x.shape[1:3], window, strides, pads, (1, 1), name)  # in ceil mode, a window hangs over by < a stride
     if not ceil_mode:
-        positions(x.shape[1:3], window, strides, pads, (1, 1), name)
         return window, strides, pads, (0, 0)
     overhang = [_overhang(x.shape[1 + i], window[i], strides[i], pads[i]) for i in range(2)]
     return window, strides, pads, (overhang[0], overhang[1])
@@ -170,12 +171,6 @@ def _overhang(size: int, window: int, stride: int, pad: Pair) -> int:
 def _extend(pads: tuple[Pair, Pair], overhang: Pair) -> tuple[Pair, Pair]:
     (top, bottom), (left, right) = pads
     return (top, bottom + overhang[0]), (left, right + overhang[1])
-
-
-def _reduce(
-    x: Array, initial: np.ndarray, operation: Callable, window: Pair, strides: Pair, pads: tuple[Pair, Pair]
-) -> Array:
-    return lax.reduce_window(x, initial, operation, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
 def _counts(size: int, window: int, stride: int, pad: Pair, outputs: int, include_pad: bool) -> np.ndarray:

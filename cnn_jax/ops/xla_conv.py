@@ -12,6 +12,7 @@ oneDNN in it, and how each kind is avoided:
 
 from functools import lru_cache
 
+import jax
 import numpy as np
 from jax import Array, lax
 
@@ -45,8 +46,42 @@ def settled(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, Con
     return x, ConvGeometry((strides[0], strides[1]), (pads[0], pads[1]), (dilation[0], dilation[1]), geometry.groups)
 
 
+def xla_conv_with_its_gradients(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
+    """XLA's convolution, to be differentiated by JAX in any mode: the program of its gradient to the images is one of
+    those that the compilers get right, too.
+
+    In half precision the pixels that no window sees are left out beforehand, behind the last one and between windows of
+    one tap. Where the gradient's windows would see holes alone all the same (a stride beyond the window, a wide
+    dilation), the convolution is the transpose of `transposed_conv`: of stride 1, and most of it thrown away.
+    """
+    if not is_half(x) or not _gradient_sees_padding_alone(x, kernel, geometry):
+        return xla_conv(x, kernel, geometry)
+    x, geometry = _framed(x, kernel, geometry)
+    if not _gradient_sees_padding_alone(x, kernel, geometry):
+        return xla_conv(x, kernel, geometry)
+    size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
+    out = positions(size, window, geometry.strides, geometry.pads, geometry.dilation, "conv2d")
+    y = jax.ShapeDtypeStruct((x.shape[0], *out, kernel.shape[3]), x.dtype)
+    return jax.linear_transpose(lambda g: transposed_conv(g, kernel, size, geometry), y)(x)[0]
+
+
+def _framed(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, ConvGeometry]:
+    """The same convolution of the pixels from the first window's to the last's, padding included, and of no others."""
+    window, size, strides = (kernel.shape[0], kernel.shape[1]), (x.shape[1], x.shape[2]), list(geometry.strides)
+    out = positions(size, window, geometry.strides, geometry.pads, geometry.dilation, "conv2d")
+    lows = [low for low, _ in geometry.pads]
+    ends = [(out[i] - 1) * strides[i] + span(window[i], geometry.dilation[i]) - size[i] - lows[i] for i in range(2)]
+    x = x[:, : size[0] + min(ends[0], 0), : size[1] + min(ends[1], 0)]
+    if any(lows) or max(ends) > 0:
+        x = _written_out(x, ((lows[0], max(ends[0], 0)), (lows[1], max(ends[1], 0))))
+    between = [strides[i] if window[i] == 1 else 1 for i in range(2)]
+    x = x[:, :: between[0], :: between[1]]
+    strides = [strides[i] // between[i] for i in range(2)]
+    return x, ConvGeometry((strides[0], strides[1]), ((0, 0), (0, 0)), geometry.dilation, geometry.groups)
+
+
 def xla_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
-    """XLA's convolution, to be differentiated by XLA; of what `settled` gives."""
+    """XLA's convolution of what `settled` gives; its gradient to the images is for `transposed_conv` to take."""
     window, size = (kernel.shape[0], kernel.shape[1]), (x.shape[1], x.shape[2])
     strides, pads, dilation = geometry.strides, geometry.pads, geometry.dilation
     out = positions(size, window, strides, pads, dilation, "conv2d")
@@ -77,16 +112,12 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
     """
     strides, dilation, groups = geometry.strides, geometry.dilation, geometry.groups
     window, out = (kernel.shape[0], kernel.shape[1]), (g.shape[1], g.shape[2])
-    lows = [span(window[i], dilation[i]) - 1 - geometry.pads[i][0] for i in range(2)]
-    highs = [size[i] - 1 - (out[i] - 1) * strides[i] + geometry.pads[i][0] for i in range(2)]
-    pads = ((lows[0], highs[0]), (lows[1], highs[1]))
+    pads = _transposed_pads(window, out, size, geometry)
     if groups > 1:  # [kh, kw, c / groups, o] -> [kh, kw, c, o / groups]
         kh, kw, c, o = kernel.shape
         kernel = kernel.reshape(kh, kw, c, groups, o // groups)
         kernel = kernel.transpose(0, 1, 3, 2, 4).reshape(kh, kw, groups * c, o // groups)
-    alone = is_half(g) and (
-        min(map(min, pads)) < 0 or _sees_padding_alone(out, window, (1, 1), pads, dilation, size, strides)
-    )
+    alone = is_half(g) and _transposed_sees_padding_alone(window, out, size, geometry)
     if alone or any(window[i] == strides[i] == 2 and pads[i] == (0, 0) for i in range(2)):
         g, pads, strides = _written_out(g, pads, strides), ((0, 0), (0, 0)), (1, 1)
     return lax.conv_general_dilated(
@@ -99,6 +130,26 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
         dimension_numbers=("NHWC", "HWOI", "NHWC"),
         feature_group_count=groups,
     )
+
+
+def _transposed_pads(window: Pair, out: Pair, size: Pair, geometry: ConvGeometry) -> Sides:
+    """The padding around the spread gradient of the output; negative where pixels of it are seen by no image pixel."""
+    lows = [span(window[i], geometry.dilation[i]) - 1 - geometry.pads[i][0] for i in range(2)]
+    highs = [size[i] - 1 - (out[i] - 1) * geometry.strides[i] + geometry.pads[i][0] for i in range(2)]
+    return (lows[0], highs[0]), (lows[1], highs[1])
+
+
+def _transposed_sees_padding_alone(window: Pair, out: Pair, size: Pair, geometry: ConvGeometry) -> bool:
+    pads = _transposed_pads(window, out, size, geometry)
+    return min(map(min, pads)) < 0 or _sees_padding_alone(
+        out, window, (1, 1), pads, geometry.dilation, size, geometry.strides
+    )
+
+
+def _gradient_sees_padding_alone(x: Array, kernel: Array, geometry: ConvGeometry) -> bool:
+    window, size = (kernel.shape[0], kernel.shape[1]), (x.shape[1], x.shape[2])
+    out = positions(size, window, geometry.strides, geometry.pads, geometry.dilation, "conv2d")
+    return _transposed_sees_padding_alone(window, out, size, geometry)
 
 
 def _written_out(x: Array, pads: Sides, spread: Pair = (1, 1)) -> Array:

@@ -24,6 +24,11 @@ def in_top_k(logits: Float[Array, "b k"], labels: Int[Array, "b"], k: int) -> Fl
     return (rank < min(k, logits.shape[1])).astype(jnp.float32) * ~jnp.isnan(true[:, 0])
 
 
+def _per_column(values: Float[Array, "b"], weight: Float[Array, "b k"]) -> Float[Array, "k"]:
+    """`values @ weight` as a float32 sum: a GPU rounds the factors of a matrix product to 10 bits (TF32)."""
+    return (values[:, None] * weight).sum(0)
+
+
 @flax.struct.dataclass
 class Calibration(metrics.Metric):
     """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy."""
@@ -46,7 +51,7 @@ class Calibration(metrics.Metric):
         confidence = jax.nn.softmax(logits.astype(jnp.float32)).max(axis=1)
         bins = jnp.clip(jnp.ceil(confidence * CALIBRATION_BINS).astype(jnp.int32) - 1, 0, CALIBRATION_BINS - 1)
         weight = jax.nn.one_hot(bins, CALIBRATION_BINS) * mask[:, None]
-        return cls(confidence @ weight, top1 @ weight, weight.sum(0))
+        return cls(_per_column(confidence, weight), _per_column(top1, weight), weight.sum(0))
 
     def merge(self, other: "Calibration") -> "Calibration":
         """The sums of both."""
@@ -75,7 +80,7 @@ class PerClass(metrics.Metric):
     ) -> "PerClass":
         """Counts per class over the examples in `mask`."""
         weight = jax.nn.one_hot(label, logits.shape[1]) * mask[:, None]
-        return cls(top1 @ weight, weight.sum(0))
+        return cls(_per_column(top1, weight), weight.sum(0))
 
     def merge(self, other: "PerClass") -> "PerClass":
         """The counts of both."""

@@ -27,6 +27,7 @@ from cnn_jax.data import (
 )
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
+from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.training.data_ranges import check_ranges
 from cnn_jax.training.derived import Derived, check, derive
@@ -163,7 +164,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
             variables = abstract_variables(model, shape)
-        with _named("data.batch_size"):
+        if derived_here:  # the runs that there are may be evaluated whatever they were trained on
             _check_statistics(config, derived, variables, shape)
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
@@ -192,21 +193,26 @@ def _check_statistics(config: Config, derived: Derived, variables: Any, shape: t
     """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
 
     Raises:
-      ValueError: naming the shape.
+      ConfigError: naming the key that makes them so small, and the shape.
     """
     # Without the devices' axis, over which BatchNorm's values are those of all rows anyway.
     options = config.model.options
     model = create_model(config.model.name, derived.num_classes, jnp.dtype(config.model.dtype), options)
     rows = config.data.batch_size // config.parallel.accumulate
     images, key = jax.ShapeDtypeStruct((rows, *shape), jnp.float32), jax.random.key(0)
-    with hold_statistics(config.optim.freeze):
-        jax.eval_shape(
-            lambda variables, images: model.apply(
-                variables, images, train=True, mutable=["batch_stats", "features"], rngs={"dropout": key}
-            ),
-            variables,
-            images,
-        )
+    with _named("model"), hold_statistics(config.optim.freeze):
+        try:
+            jax.eval_shape(
+                lambda variables, images: model.apply(
+                    variables, images, train=True, mutable=["batch_stats", "features"], rngs={"dropout": key}
+                ),
+                variables,
+                images,
+            )
+        except StatisticsError as error:
+            many = "parallel.accumulate" if config.parallel.accumulate > 1 else "data.batch_size"
+            too_small = many if options.ghost_batch is None else "model.options.ghost_batch"
+            raise ConfigError(f"`{too_small}`: {error}") from error
 
 
 def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:

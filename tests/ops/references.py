@@ -94,6 +94,20 @@ def local_response_norm(x, size, alpha, beta, k):
     return y
 
 
+def local_response_norm_gradient(x, size, alpha, beta, k, cotangent, sign=-1):
+    """dx[j] = g[j] / d[j] ** beta - 2 alpha beta x[j] * (sum over c of g[c] x[c] / d[c] ** (beta + 1)), d being the
+    damping's base and c all channels whose sum holds j; with a sign of 1 and absolute values, the size of its terms."""
+    x, g = np.asarray(x, np.float64), np.asarray(cotangent, np.float64)
+    channels = x.shape[-1]
+    windows = [slice(max(0, c - size // 2), min(channels - 1, c + (size - 1) // 2) + 1) for c in range(channels)]
+    base = np.stack([k + alpha * (x[..., window] ** 2).sum(-1) for window in windows], -1)
+    dx = g / base**beta
+    for c, window in enumerate(windows):
+        share = g[..., c] * x[..., c] / base[..., c] ** (beta + 1)
+        dx[..., window] += sign * 2 * alpha * beta * x[..., window] * share[..., None]
+    return dx
+
+
 def numeric_gradient(f, x, step=1e-6):
     """Central differences of a scalar function of a float64 array."""
     x = np.array(x, np.float64)

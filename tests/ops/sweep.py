@@ -1,10 +1,11 @@
-"""Random operations in one compiled step, against loops: `python sweep.py KIND DTYPE FIRST COUNT`, KIND being
-convolutions or others. A process of its own, because a program that the compiler gets wrong may end it.
+"""Random operations in one compiled step, against loops: `python sweep.py KIND DTYPE IMPLEMENTATION FIRST COUNT`, KIND
+being convolutions or others. A process of its own, because a program that the compiler gets wrong may end it.
 
 Case i is a function of (KIND, i). Prints one line for each: its number, the largest error of value and gradients in
 roundings of the dtype, relative to what was added up, and the case; and "done" at the end.
 """
 
+import math
 import sys
 from functools import partial
 
@@ -14,6 +15,7 @@ import numpy as np
 import references
 
 from cnn_jax import ops
+from cnn_jax.modules import GroupNorm
 from cnn_jax.parallel.compile import compile_step
 
 EPSILON = 1e-5
@@ -53,10 +55,33 @@ def convolve(rng, dtype):
 
 
 def pool_or_norm(rng, dtype):
-    """As `convolve`, for pooling, means, biases and normalisations; behind a ReLU of a convolution now and then."""
+    """As `convolve`, for pooling, means, biases and normalisations; every other time behind a convolution."""
     n, h, w, c = (int(rng.integers(1, m)) for m in (5, 14, 14, 9))
+    n = max(n, 2) if h == w == 1 else n  # one value has no variance
+    if rng.random() < 0.5:
+        # Small integers: what the convolution puts out, at most 146, is exact in every dtype.
+        x, k = rng.integers(-2, 3, (n, h, w, c)), rng.integers(-1, 2, (3, 3, c, c))
+        return behind_a_convolution(x / 1.0, k / 1.0, partial(operation, rng, dtype))
+    return operation(rng, dtype, np.asarray(jnp.asarray(rng.normal(0.3, 1, size=(n, h, w, c)), dtype), np.float64))
+
+
+def behind_a_convolution(x, k, operation):
+    """The operation on relu(conv2d(x, k) + x), as in a residual block: there compilers fuse, and one read too far."""
+    how = (1, 1), ((1, 1), (1, 1)), (1, 1), 1
+    before = references.conv2d(x, k, *how) + x
+    text, f, (_, *rest), g, (value, (dx, size), *gradients) = operation(np.maximum(before, 0))
+    dx, size = dx * (before > 0), size * (before > 0)
+    (to_x, to_k), sizes = references.conv2d(x, k, *how, dx), references.conv2d(abs(x), abs(k), *how, size)
+    behind = lambda x, k, *rest: f(jax.nn.relu(ops.conv2d(x, k) + x), *rest)  # noqa: E731
+    true = [value, (to_x + dx, sizes[0] + size), (to_k, sizes[1]), *gradients]
+    return f"{text} behind a convolution", behind, (x, k, *rest), g, true
+
+
+def operation(rng, dtype, x):
+    """A case of these images."""
+    _, h, w, c = x.shape
     draw = lambda *shape: np.asarray(jnp.asarray(rng.normal(0.3, 1, size=shape), dtype), np.float64)  # noqa: E731
-    x, kind = draw(n, h, w, c), rng.choice(["max", "average", "average_of_pixels", "adaptive", "mean", "bias", "norm"])
+    kind = rng.choice(["max", "average", "average_of_pixels", "adaptive", "mean", "bias", "norm", "group_norm", "lrn"])
     if kind in ("max", "average", "average_of_pixels"):
         window = tuple(int(rng.integers(1, s + 1)) for s in (h, w))
         pads = tuple(tuple(int(rng.integers(0, k)) for _ in range(2)) for k in window)
@@ -76,8 +101,16 @@ def pool_or_norm(rng, dtype):
         g = draw(*x.shape)
         sums = (x + b, abs(x) + abs(b)), (g, abs(g)), (g.sum((0, 1, 2)), abs(g).sum((0, 1, 2)))
         return f"bias {x.shape}", ops.add_bias, (x, b), g, list(sums)
+    elif kind == "lrn":
+        size, g = int(rng.integers(1, 6)), draw(*x.shape)
+        how = {"size": size, "alpha": 0.1, "beta": 0.75, "k": 2.0}
+        y, dx = references.local_response_norm(x, **how), references.local_response_norm_gradient(x, **how, cotangent=g)
+        most = references.local_response_norm_gradient(abs(x), **how, cotangent=abs(g), sign=1)
+        return f"lrn {x.shape} {how}", partial(ops.local_response_norm, **how), (x,), g, [(y, abs(y)), (dx, most)]
+    elif kind == "group_norm":
+        return group_normalisation(x, draw, int(rng.integers(1, c + 1)))
     else:
-        return normalisation(x, draw, dtype)
+        return normalisation(x, draw)
     y = loops(x)
     g = draw(*y.shape)
     size = (abs(y) if kind == "max" else loops(abs(x))), loops(x if kind == "max" else abs(x), cotangent=abs(g))
@@ -92,10 +125,41 @@ def pool_or_norm(rng, dtype):
     return f"{kind} {x.shape} {how}", f, (x,), g, [(y, size[0]), (loops(x, cotangent=g), size[1])]
 
 
-def normalisation(x, draw, dtype):
+def group_normalisation(x, draw, groups):
+    """`GroupNorm`: as `batch_norm` of one example and one group at a time."""
+    (n, h, w, c), scale, bias, g = x.shape, draw(x.shape[-1]), draw(x.shape[-1]), draw(*x.shape)
+    groups = math.gcd(groups, c)
+
+    def f(x, scale, bias):
+        wide = {"scale": scale.astype(jnp.float32), "bias": bias.astype(jnp.float32)}
+        return GroupNorm(groups).apply({"params": wide}, x)
+
+    def split(a):  # [c / groups ... c] to a column for each group of each example, of h w c / groups values
+        return np.broadcast_to(a, x.shape).reshape(n, h * w, groups, -1).transpose(1, 3, 0, 2).reshape(-1, n * groups)
+
+    def join(a):
+        return a.reshape(h * w, -1, n, groups).transpose(2, 0, 3, 1).reshape(x.shape)
+
+    results = true_normalisation(split(x), split(scale), split(bias), split(g))
+    y, dx, dscale, dbias = [tuple(map(join, pair)) for pair in results]
+    sums = [tuple(part.sum((0, 1, 2)) for part in pair) for pair in (dscale, dbias)]
+    return f"group_norm {x.shape} {groups}", f, (x, scale, bias), g, [y, dx, *sums]
+
+
+def true_normalisation(x, scale, bias, g):
+    """Of columns [values, c], in float64: pairs (true, sum of absolute values) of y, dx, and each value's share of the
+    gradients to scale and bias."""
+    mean, var = x.mean(0), x.var(0)
+    r = 1 / np.sqrt(var + EPSILON)
+    z, away = (x - mean) * r, (abs(x) + abs(mean)) * r
+    slope, size = scale * g, abs(scale * g)
+    dx = r * (slope - slope.mean(0) - z * (slope * z).mean(0))
+    sizes = r * (size + size.mean(0) + away * (size * away).mean(0))
+    return (z * scale + bias, away * abs(scale) + abs(bias)), (dx, sizes), (g * z, abs(g) * away), (g, abs(g))
+
+
+def normalisation(x, draw):
     """`batch_norm` in training: gradients to the activations, the scale and the bias."""
-    if x[..., 0].size == 1:
-        x = np.repeat(x, 2, 0)
     c = x.shape[-1]
     # Parameters have the dtype of the sums; drawn in the other one, they are numbers of both.
     scale, bias, g = draw(c), draw(c), draw(*x.shape)
@@ -105,18 +169,13 @@ def normalisation(x, draw, dtype):
         wide = scale.astype(jnp.float32), bias.astype(jnp.float32)
         return ops.batch_norm(x, *wide, zero, one, train=True, epsilon=EPSILON)[0]
 
-    y, mean, var = references.batch_norm(x, scale, bias, EPSILON)
-    r, axes = 1 / np.sqrt(var + EPSILON), (0, 1, 2)
-    z, away = (x - mean) * r, (abs(x) + abs(mean)) * r
-    dscale, dbias = (g * z).sum(axes), g.sum(axes)
-    count = x[..., 0].size
-    dx = scale * r * (g - (dbias + z * dscale) / count)
-    many, sums = abs(g).sum(axes), (abs(g) * away).sum(axes)
-    sizes = away * abs(scale) + abs(bias), abs(scale) * r * (abs(g) + (many + away * sums) / count), sums, many
-    return f"norm {x.shape}", f, (x, scale, bias), g, list(zip((y, dx, dscale, dbias), sizes, strict=True))
+    results = true_normalisation(*(np.broadcast_to(a, x.shape).reshape(-1, c) for a in (x, scale, bias, g)))
+    y, dx = [tuple(part.reshape(x.shape) for part in pair) for pair in results[:2]]
+    sums = [tuple(part.sum(0) for part in pair) for pair in results[2:]]
+    return f"norm {x.shape}", f, (x, scale, bias), g, [y, dx, *sums]
 
 
-def main(kind, dtype, first, count):
+def main(kind, dtype, choice, first, count):
     make = {"convolutions": convolve, "others": pool_or_norm}[kind]
     cases = [make(np.random.default_rng([len(kind), i]), dtype) for i in range(first, first + count)]
 
@@ -130,7 +189,9 @@ def main(kind, dtype, first, count):
     inputs = [
         (tuple(jnp.asarray(a, dtype) for a in arguments), jnp.asarray(g, dtype)) for _, _, arguments, g, _ in cases
     ]
-    results = compile_step(jax.jit(step).lower(inputs))(inputs)
+    with ops.implementation(choice):
+        lowered = jax.jit(step).lower(inputs)
+    results = compile_step(lowered)(inputs)
     rounding, least = float(jnp.finfo(dtype).eps) / 2, float(jnp.finfo(dtype).smallest_subnormal)
     for i, ((text, *_, expected), found) in enumerate(zip(cases, results, strict=True), first):
         worst = 0.0
@@ -143,4 +204,4 @@ def main(kind, dtype, first, count):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    main(*sys.argv[1:4], *map(int, sys.argv[4:]))

@@ -29,6 +29,9 @@ IN_PADDING = {
     "a tap": ((1, 1, 7, 4), (2, 3, 4, 3), (1, 1), ((1, 2), (1, 1)), (3, 1), 1),
     "a pixel that no window sees": ((1, 9, 8, 2), (2, 2, 2, 3), (2, 2), ((0, 3), (1, 2)), (2, 2), 1),
     "groups": ((1, 7, 6, 4), (2, 1, 2, 4), (2, 2), ((2, 3), (1, 2)), (1, 1), 2),
+    "a window of one tap, a stride": ((1, 6, 7, 2), (1, 1, 2, 3), (2, 2), ((0, 0), (0, 0)), (1, 1), 1),
+    "a stride beyond the window": ((1, 9, 8, 4), (2, 2, 2, 4), (3, 4), ((0, 0), (1, 0)), (1, 1), 2),
+    "one place between two taps": ((1, 5, 6, 2), (2, 2, 2, 3), (1, 1), ((0, 0), (0, 0)), (4, 3), 1),
 }
 TWO_BY_TWO = ((1, 6, 4, 2), (2, 3, 2, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1)
 
@@ -77,9 +80,12 @@ def test_no_convolution_with_one_place_has_a_stride(case, choice, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize("case", IN_PADDING.values(), ids=IN_PADDING.keys())
-def test_no_window_or_tap_in_half_precision_sees_padding_alone(case, dtype):
-    for (image, window, out), how in convolutions(case, dtype):
+def test_no_window_or_tap_in_half_precision_sees_padding_alone(case, choice, dtype):
+    with cnn_jax.ops.implementation(choice):
+        found = list(convolutions(case, dtype))
+    for (image, window, out), how in found:
         for i in range(2):
             spread, (low, _) = how["lhs_dilation"][i], how["padding"][i]
             meets = np.zeros((out[i], window[i]), bool)
@@ -99,25 +105,28 @@ def test_no_spread_convolution_of_two_taps_is_without_padding(choice):
             ), how
 
 
+@pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize(
     "case",
     [*ONE_PLACE.values(), *IN_PADDING.values(), TWO_BY_TWO],
     ids=[*ONE_PLACE, *IN_PADDING, "two by two"],
 )
-def test_what_is_avoided_keeps_its_value_and_gradients(case):
+def test_what_is_avoided_keeps_its_value_and_gradients(case, choice):
     rng = np.random.default_rng(0)
     x, k = (rng.normal(size=shape).astype(np.float32) for shape in case[:2])
     for dtype, bound in (("float32", 2**-20), ("bfloat16", 2**-5)):  # of the sum of absolute products
         inputs = jnp.asarray(x, dtype), jnp.asarray(k, dtype)
         exact = [np.asarray(a, np.float64) for a in inputs]
-        y, pull = jax.vjp(function(case), *inputs)
-        g = jnp.asarray(rng.normal(size=y.shape), dtype)
+        with cnn_jax.ops.implementation(choice):
+            y, pull = jax.vjp(function(case), *inputs)
+            g = jnp.asarray(rng.normal(size=y.shape), dtype)
+            ours = y, *pull(g)
         gradients = reference(*exact, *case[2:], np.asarray(g, np.float64))
         sizes = reference(*map(abs, exact), *case[2:], abs(np.asarray(g, np.float64)))
-        expected = zip((y, *pull(g)), (reference(*exact, *case[2:]), *gradients), strict=True)
+        expected = zip(ours, (reference(*exact, *case[2:]), *gradients), strict=True)
         sizes = reference(*map(abs, exact), *case[2:]), *sizes
-        for (ours, theirs), size in zip(expected, sizes, strict=True):
-            assert np.all(np.abs(np.asarray(ours, np.float64) - theirs) <= bound * size)
+        for (found, true), size in zip(expected, sizes, strict=True):
+            assert np.all(np.abs(np.asarray(found, np.float64) - true) <= bound * size)
 
 
 @pytest.mark.parametrize("strides", [1, 2])
@@ -129,3 +138,17 @@ def test_an_empty_batch_has_gradients_of_zero(shape, strides):
     assert y.shape == (0, 8 // strides, 8 // strides, 8)
     assert dx.shape == shape
     np.testing.assert_array_equal(dkernel, np.zeros(kernel.shape))
+
+
+@pytest.mark.parametrize("case", ["a window of one tap, a stride", "a stride beyond the window", "a tap"])
+def test_half_precision_under_xla_keeps_forward_mode(case):
+    f = function(IN_PADDING[case])
+    rng = np.random.default_rng(0)
+    # Small integers, so that every product and sum is exact.
+    x, k, dx, dk = (jnp.asarray(rng.integers(-2, 3, shape), "bfloat16") for shape in IN_PADDING[case][:2] * 2)
+    with cnn_jax.ops.implementation("xla"):
+        tangent = jax.jvp(f, (x, k), (dx, dk))[1]
+        pulled = jax.jvp(lambda k: jax.vjp(lambda x: f(x, k), x)[1](f(x, dk))[0], (k,), (dk,))[1]
+        np.testing.assert_array_equal(np.asarray(tangent, np.float32), np.asarray(f(dx, k) + f(x, dk), np.float32))
+        expected = jax.vjp(lambda x: f(x, dk), x)[1](f(x, dk))[0]
+        np.testing.assert_array_equal(np.asarray(pulled, np.float32), np.asarray(expected, np.float32))

@@ -58,6 +58,15 @@ def test_pooling_keeps_the_dtype(pool, dtype):
         assert [y.dtype, pull(y)[0].dtype] == [dtype] * 2
 
 
+@pytest.mark.parametrize("pool", [max_pool, avg_pool])
+def test_a_window_that_fits_no_image_is_refused_in_ceil_mode_too(pool):
+    # Of 2 pixels, a window of 3 with stride 2 hangs over by one; one of 4 or 5 would begin outside.
+    assert pool(jnp.ones((1, 2, 2, 1)), 3, 2, ceil_mode=True).shape == (1, 1, 1, 1)
+    for window in (4, 5, (1, 4), (5, 2)):
+        with pytest.raises(ValueError, match=f"`{pool.__name__}`: a window of .* does not fit the .* use a smaller"):
+            pool(jnp.ones((1, 2, 2, 1)), window, 2, ceil_mode=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -82,19 +82,29 @@ def test_epochs_that_make_more_steps_than_can_be_counted_are_refused():
         derive(Config(train=TrainConfig(epochs=1e30)), num_examples=1000, num_classes=10, num_devices=1)
 
 
-@pytest.mark.parametrize(
-    ("accumulate", "ghost_batch"), [(4, None), (1, 1)], ids=["micro_batches_of_one", "ghost_batches_of_one"]
-)
-def test_batches_of_one_value_a_channel_are_refused_before_training(accumulate, ghost_batch):
-    # Four pixels a side are one pixel in the last stage; frozen statistics are taken from no batch.
+def tiny_maps(batch_size=4, accumulate=1, **options):
+    """Four pixels a side are one pixel in the last stage."""
     small = ("resize(4)",)
-    config = Config(
-        model=ModelConfig("resnet8_cifar", options=ModelOptions(ghost_batch=ghost_batch)),
-        data=DataConfig("digits", batch_size=4, augment=small, eval_augment=small),
+    return Config(
+        model=ModelConfig("resnet8_cifar", options=ModelOptions(**options)),
+        data=DataConfig("digits", batch_size=batch_size, augment=small, eval_augment=small),
         parallel=ParallelConfig(accumulate=accumulate),
     )
-    with pytest.raises(ConfigError, match=r"`data.batch_size`: .* more than one value a channel"):
+
+
+@pytest.mark.parametrize(
+    ("key", "config"),
+    [
+        ("data.batch_size", tiny_maps(batch_size=1)),
+        ("parallel.accumulate", tiny_maps(accumulate=4)),
+        ("model.options.ghost_batch", tiny_maps(ghost_batch=1)),
+        ("model.options.ghost_batch", tiny_maps(ghost_batch=1, accumulate=2)),
+    ],
+)
+def test_batches_of_one_value_a_channel_are_refused_before_training_by_their_key(key, config):
+    with pytest.raises(ConfigError, match=rf"`{key}`: .* more than one value a channel"):
         open_session(config)
+    # Frozen statistics are taken from no batch.
     open_session(dataclasses.replace(config, optim=OptimConfig(freeze="(?!head)")))
 
 
@@ -127,3 +137,13 @@ def test_an_interpolation_is_refused_where_nothing_scales():
     scaled = dataclasses.replace(data, eval_augment=("resize(8)",))
     session = open_session(dataclasses.replace(config, data=scaled))
     open_session(config, session.derived)  # as a folder of imported weights has it
+
+
+def test_groups_of_one_value_are_refused_when_a_run_begins_and_no_later():
+    # 64 channels on one pixel, in groups of two, are enough; as many groups as channels are not.
+    open_session(tiny_maps(norm="group"))
+    config = tiny_maps(norm="group", width=0.5)
+    with pytest.raises(ConfigError, match=r"`model`: .* more than one value a group"):
+        open_session(config)
+    derived = derive(config, num_examples=1000, num_classes=10, num_devices=1)
+    assert open_session(config, derived).model is not None
