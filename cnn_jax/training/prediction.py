@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data import DataError, read_image
-from cnn_jax.training.compare import check_data
+from cnn_jax.training.compare import check_data, warn_own_code
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.pictures import class_name
 from cnn_jax.training.run import read_run
@@ -45,6 +45,7 @@ def predict(
     """
     opened = read_run(run)
     check_data(opened)
+    warn_own_code(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         pixels: dict[str, np.ndarray] = {}
