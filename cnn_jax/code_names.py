@@ -1,12 +1,19 @@
 """Names in Python's syntax trees: what a statement binds, what it uses, and whether it does more than define."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 Chain = tuple[str, ...]
 """A name and the attributes behind it: `helper.losses.focal`."""
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+MUTATORS = {
+    *("add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "reverse"),
+    *("setdefault", "sort", "update", "__delattr__", "__delitem__", "__setattr__", "__setitem__"),
+}
+"""Methods that change the object that they are called on."""
+
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _NOT_RUN = {"TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'"}
 
@@ -46,10 +53,12 @@ class _WithoutWords(ast.NodeTransformer):
 
 def same_scope(node: ast.AST) -> Iterator[ast.AST]:
     """The node and those below it, but not inside functions, classes and comprehensions."""
-    yield node
-    if not isinstance(node, (*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)):
-        for child in ast.iter_child_nodes(node):
-            yield from same_scope(child)
+    left = [node]
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, (*FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)):
+            left += ast.iter_child_nodes(node)
 
 
 def bound_names(node: ast.AST, *, imports: bool = True) -> set[str]:
@@ -67,49 +76,65 @@ def bound_names(node: ast.AST, *, imports: bool = True) -> set[str]:
 
 def references(node: ast.AST) -> Iterator[Chain]:
     """The names that a statement uses and does not bind itself, each with the attributes behind it."""
-    return (chain for chain, _ in _uses(node, frozenset()))
+    return (chain for chain, _ in _uses(node))
 
 
-def changed_names(node: ast.AST) -> set[str]:
-    """The names among them of which an attribute or an item is set, as a patch does: `module.function = own`."""
-    return {chain[0] for chain, is_set in _uses(node, frozenset()) if is_set}
+def changed_names(node: ast.AST, imports: Mapping[str, object]) -> set[str]:
+    """The names among them of which something is set, as a patch does: `module.function = own`, `TABLE.update(x=own)`.
+
+    Args:
+      imports: what the file imports, of which a method such as `numpy.append` may be a plain function.
+    """
+    return {chain[0] for chain, how in _uses(node) if how == "set" or (how == "method" and chain[0] not in imports)}
 
 
-def _uses(node: ast.AST, bound: frozenset[str]) -> Iterator[tuple[Chain, bool]]:
-    """Chains of names that are not bound, and whether something of them is set."""
-    if chain := _chain(node):
-        if chain[0] not in bound:
-            yield chain, isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
-        return
-    if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-        yield from ((chain, True) for chain, _ in _uses(node.value, bound))
-    if isinstance(node, ast.Call) and _chain(node.func) in (("setattr",), ("delattr",)):
-        yield from ((chain, True) for part in node.args[:1] for chain, _ in _uses(part, bound))
-    if isinstance(node, _FUNCTIONS):
-        outside, inside = _signature(node), node.body if isinstance(node.body, list) else [node.body]
-        for part in outside:
-            yield from _uses(part, bound)
-        bound |= {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
-        bound |= {name for part in inside for name in bound_names(part, imports=False)}
-        bound -= {name for part in inside for n in ast.walk(part) if isinstance(n, ast.Global) for name in n.names}
-        for part in inside:
-            yield from _uses(part, bound)
-        return
-    if isinstance(node, _COMPREHENSIONS):
-        bound |= {name for generator in node.generators for name in bound_names(generator.target)}
-    for child in ast.iter_child_nodes(node):
-        yield from _uses(child, bound)
+def _uses(node: ast.AST) -> Iterator[tuple[Chain, str]]:
+    """Chains of names that are not bound, and how: something of them is "set", or may be by a "method"."""
+    left: list[tuple[ast.AST, frozenset[str], str]] = [(node, frozenset(), "")]
+    while left:
+        node, bound, how = left.pop()
+        if chain := chain_of(node):
+            if chain[0] not in bound:
+                is_set = isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+                yield chain, "set" if is_set else how
+            continue
+        match node:
+            case ast.Attribute() | ast.Subscript() if not isinstance(node.ctx, ast.Load):
+                left.append((node.value, bound, "set"))
+                left += [(node.slice, bound, how)] if isinstance(node, ast.Subscript) else []
+                continue
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[changed, *_]):
+                left += [(changed, bound, "set"), *((part, bound, how) for part in [*node.args[1:], *node.keywords])]
+                continue
+            case ast.Call(func=ast.Attribute(value=changed, attr=method)) if method in MUTATORS:
+                left += [
+                    (changed, bound, how or "method"),
+                    *((part, bound, how) for part in [*node.args, *node.keywords]),
+                ]
+                continue
+        if isinstance(node, FUNCTIONS):
+            inside = node.body if isinstance(node.body, list) else [node.body]
+            left += [(part, bound, "") for part in signature(node)]
+            bound |= {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
+            bound |= {name for part in inside for name in bound_names(part, imports=False)}
+            bound -= {name for part in inside for n in ast.walk(part) if isinstance(n, ast.Global) for name in n.names}
+            left += [(part, bound, "") for part in inside]
+            continue
+        if isinstance(node, _COMPREHENSIONS):
+            bound |= {name for generator in node.generators for name in bound_names(generator.target)}
+        left += [(child, bound, how) for child in ast.iter_child_nodes(node)]
 
 
-def _chain(node: ast.AST) -> Chain | None:
+def chain_of(node: ast.AST) -> Chain | None:
+    """`helper.losses.focal`, where an expression is a name and attributes; None of any other."""
     if isinstance(node, ast.Name):
         return (node.id,) if isinstance(node.ctx, ast.Load) else None
-    if isinstance(node, ast.Attribute) and (before := _chain(node.value)):
+    if isinstance(node, ast.Attribute) and (before := chain_of(node.value)):
         return (*before, node.attr)
     return None
 
 
-def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.AST]:
+def signature(node: Function) -> list[ast.AST]:
     """What of a function is worked out where it is defined: decorators, defaults and types."""
     parts: list[ast.AST] = [node.args]
     if not isinstance(node, ast.Lambda):
@@ -117,45 +142,61 @@ def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> lis
     return parts
 
 
-def is_definition(node: ast.stmt, targets: Mapping[str, str]) -> bool:
+def is_config(name: str) -> bool:
+    """Whether a full name is that of a part of the configuration."""
+    return name.startswith("cnn_jax.") and name.endswith(("Config", ".ModelOptions"))
+
+
+def is_definition(node: ast.stmt, targets: Mapping[str, str], patches: Callable[[Function], bool]) -> bool:
     """Whether a statement does nothing but bind names: an import, a function, a class, a constant.
 
-    A function that sets attributes of what the file imports is taken for a patch: somebody may call it.
+    A function that changes what it did not make is taken for a patch: somebody may call it.
 
     Args:
       targets: the full names of what the file imports, by the names that it gives them.
+      patches: whether a function does so.
     """
 
-    def only_makes(expression: ast.AST | None) -> bool:
-        if expression is None or isinstance(expression, ast.Lambda):
-            return True
-        if isinstance(expression, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)):
-            return False
-        if isinstance(expression, ast.Call) and not is_maker(expression.func):
-            return False
-        return all(only_makes(child) for child in ast.iter_child_nodes(expression))
+    def only_makes(*expressions: ast.AST | None) -> bool:
+        left = list(expressions)
+        while left:
+            match expression := left.pop():
+                case None:
+                    continue
+                case ast.Lambda():
+                    if patches(expression):
+                        return False
+                    left.append(expression.args)
+                    continue
+                case ast.Await() | ast.Yield() | ast.YieldFrom() | ast.NamedExpr():
+                    return False
+                case ast.Call(func=called) if not is_maker(called):
+                    return False
+            left += ast.iter_child_nodes(expression)
+        return True
 
     def is_maker(called: ast.AST) -> bool:
-        chain = _chain(called)
+        chain = chain_of(called)
         if chain is None:
             return False
         if chain[0] not in targets:
             return len(chain) == 1 and chain[0] in _BUILTINS
         name = ".".join((targets[chain[0]], *chain[1:]))
-        setting = name.startswith("cnn_jax.") and name.endswith(("Config", ".ModelOptions"))
-        return setting or f"{name}.".startswith(_MAKERS)
+        return is_config(name) or f"{name}.".startswith(_MAKERS)
 
     def plain(decorators: list[ast.expr]) -> bool:
         return all(only_makes(d) and (isinstance(d, ast.Call) or is_maker(d)) for d in decorators)
+
+    def all_define(statements: list[ast.stmt]) -> bool:
+        return all(is_definition(part, targets, patches) for part in statements)
 
     match node:
         case ast.Import() | ast.ImportFrom() | ast.Pass() | ast.TypeAlias():
             return True
         case ast.FunctionDef() | ast.AsyncFunctionDef():
-            return plain(node.decorator_list) and not changed_names(node) & targets.keys()
+            return plain(node.decorator_list) and only_makes(node.args, node.returns) and not patches(node)
         case ast.ClassDef():
-            inside = (part for part in node.body if not isinstance(part, (ast.Assign, ast.AnnAssign)))
-            return plain(node.decorator_list) and all(is_definition(part, targets) for part in inside)
+            return plain(node.decorator_list) and only_makes(*node.bases, *node.keywords) and all_define(node.body)
         case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
             places = node.targets if isinstance(node, ast.Assign) else [node.target]
             kinds = (ast.Name, ast.Tuple, ast.List, ast.Starred, ast.Store)
@@ -164,6 +205,5 @@ def is_definition(node: ast.stmt, targets: Mapping[str, str]) -> bool:
         case ast.If() | ast.Try():
             blocks = [node.body, node.orelse, *([node.finalbody] if isinstance(node, ast.Try) else [])]
             blocks += [handler.body for handler in node.handlers] if isinstance(node, ast.Try) else []
-            test = node.test if isinstance(node, ast.If) else None
-            return only_makes(test) and all(is_definition(part, targets) for block in blocks for part in block)
+            return only_makes(node.test if isinstance(node, ast.If) else None) and all(map(all_define, blocks))
     return False

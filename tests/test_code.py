@@ -275,7 +275,25 @@ def test_other_pythons_give_the_same_digest(tmp_path):
     (tmp_path / "deep.py").write_text(DEEP)
     with neighbours(tmp_path):
         code = own_code(tmp_path / "e.py", source.encode(), folder=tmp_path)
-    assert code.digest == "6393a4835afc3c33707bfd85761527284c84e1dbe55eaab1dc6eca14421afa48"
+    assert code.digest == "4cd941906f9562975e386da61e906186be00703b146773757109f9d6f0fe1904"
+
+
+def test_a_chain_of_functions_may_have_any_length(digest):
+    chain = "".join(f"def f{i}():\n    return f{i + 1}()\n" for i in range(500)) + "def f500():\n    return 1\n"
+    source = PATCH + chain + "session.x = f0\n"
+    assert digest(source).digest != digest(source.replace("return 1\n", "return 2\n")).digest
+
+
+def test_a_chain_of_modules_may_have_any_length(digest):
+    chain = {f"m{i}": f"from m{i + 1} import f\n" for i in range(300)} | {"m300": "def f():\n    return 1\n"}
+    source = PATCH + "from m0 import f\nsession.x = f\n"
+    other = chain | {"m300": "def f():\n    return 2\n"}
+    assert digest(source, **chain).digest != digest(source, **other).digest
+
+
+def test_a_sum_of_many_terms_is_read(digest):
+    source = "print(" + " + ".join(["1.0"] * 1000) + ")\n"
+    assert digest(source).digest != digest(source.replace("1.0)", "2.0)")).digest
 
 
 def test_own_code_is_loaded_with_the_experiment(tmp_path):

@@ -99,6 +99,28 @@ def test_a_mistake_names_file_and_line(tmp_path, content, message):
         load_experiment(tmp_path / "e.py")
 
 
+def test_a_second_load_in_one_process_gives_the_same_digest(tmp_path, monkeypatch):
+    write(tmp_path / "library", "loaded_by_a_computed_name.py", "def own(): return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "library"))
+    computed = "import importlib\nprint(importlib.import_module('loaded_by_' + 'a_computed_name').own())\n"
+    file = write(tmp_path / "recipes", text=computed + PLAIN.format(seed=1))
+    try:
+        first, second = load_experiment(file).code, load_experiment(file).code
+    finally:
+        sys.modules.pop("loaded_by_a_computed_name", None)
+    assert {f.name for f in first.files} == {"e.py", "loaded_by_a_computed_name.py"}
+    assert second.digest == first.digest
+
+
+def test_what_is_nested_too_deeply_to_be_read_names_the_file(tmp_path, monkeypatch):
+    def too_deep(node):
+        raise RecursionError
+
+    monkeypatch.setattr("ast.unparse", too_deep)
+    with pytest.raises(ConfigError, match=r"`e.py` nests an expression too deeply to be read. Write it in"):
+        load_experiment(write(tmp_path, text="print(1)\n" + PLAIN.format(seed=1)))
+
+
 def test_own_code_is_no_key(tmp_path):
     config = load_experiment(write(tmp_path, text="print(1)\n" + PLAIN.format(seed=1)))
     assert config.code.digest is not None

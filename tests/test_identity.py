@@ -1,6 +1,8 @@
 """One name for one experiment: what renames a run, and what never does."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -248,6 +250,13 @@ def test_what_is_no_call_stays_text():
     assert canonical_call(" pad_crop ") == "pad_crop"
     assert canonical_call("own(1, x=2)") == ["own", {"0": 1, "x": 2}]
     assert canonical_call("f(x)") == "f(x)"
+    assert canonical_call("f({[]: 1})") == "f({[]: 1})"
+
+
+def test_optimised_python_reads_calls_alike():
+    program = "from cnn_jax.config.identity import canonical_call; print(canonical_call(' pad_crop '))"
+    found = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "pad_crop"
 
 
 @pytest.mark.parametrize(

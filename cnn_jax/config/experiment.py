@@ -23,6 +23,10 @@ from cnn_jax.paths import local_path
 # The modules beside an experiment file that were imported from there, by its folder.
 _NEIGHBOURS: dict[Path, dict[str, types.ModuleType]] = {}
 
+# The modules of one's own that the first runs of an experiment file loaded: those elsewhere stay loaded, so that a
+# later run of it would seem not to load them.
+_LOADED: dict[Path, set[str]] = {}
+
 
 def load_experiment(path: Path | str) -> Config:
     """Runs an experiment file and returns what its `config()` returns, with every type checked, and its own code.
@@ -53,8 +57,12 @@ def load_experiment(path: Path | str) -> Config:
             raise
         except Exception as error:
             raise ConfigError(f"`{path}`: {_place(error, path)}.{_remedy(error)}") from error
-        loaded = [name for name in sys.modules if name not in before and find_own(name)]
-        code = own_code(path, content, folder=folder, loaded=loaded)
+        loaded = _LOADED.setdefault(path.resolve(), set())
+        loaded |= {name for name in sys.modules if name not in before and find_own(name)}
+        try:
+            code = own_code(path, content, folder=folder, loaded=sorted(loaded))
+        except RecursionError as error:
+            raise ConfigError(f"`{path}`: {error}. Write it in shorter parts.") from error
     if not callable(getattr(module, "config", None)):
         raise ConfigError(
             f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."

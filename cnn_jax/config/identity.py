@@ -118,11 +118,12 @@ def canonical_call(text: str) -> Any:
     """
     try:
         call = ast.parse(text.strip(), mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not isinstance(call, ast.Call):
+            return text.strip()
         name = ast.unparse(call.func)
         positional = [ast.literal_eval(value) for value in call.args]
         named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError, AssertionError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return text.strip()
     names = [*CALLS.get(name, ()), *map(str, range(len(positional)))]
     return _part(name, dict(zip(names, positional, strict=False)) | named, CALLS.get(name, {}))

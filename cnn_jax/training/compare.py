@@ -63,6 +63,18 @@ def check_data(run: Run) -> None:
         )
 
 
+def warn_own_code(run: Run) -> None:
+    """Says, where a run was trained with code of one's own, that a command which only reads the run does not run it."""
+    if run.content.code is None:
+        return
+    files = ", ".join(f"`{run.directory / 'code' / name}`" for name in run.content.code["files"])
+    warnings.warn(
+        f"`{run.directory}` was trained with code of one's own ({files}), which this command does not run: what that "
+        "changes in the network, the images or the evaluation is missing here.",
+        stacklevel=3,
+    )
+
+
 def default_directory(here: Run, identity_0_1: str) -> Path:
     """The folder of an experiment that was given none: below `here.directory`, by data set, model and identity.
 

@@ -14,7 +14,7 @@ import numpy as np
 from cnn_jax.config import ConfigError
 from cnn_jax.data import Dataset, Prefetch, eval_batches
 from cnn_jax.training.checkpoint import CheckpointError, Checkpoints
-from cnn_jax.training.compare import check_data
+from cnn_jax.training.compare import check_data, warn_own_code
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.metrics_file import read_test_line
 from cnn_jax.training.noted import missing_best, missing_newest
@@ -69,6 +69,7 @@ def evaluate(run: Path | str, *, split: str = "test", step: int | str = "latest"
     """
     opened = read_run(run)
     check_data(opened)
+    warn_own_code(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         step, variables = load_variables(opened, session, step)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data import DataError, read_image
-from cnn_jax.training.compare import check_data
+from cnn_jax.training.compare import check_data, warn_own_code
 from cnn_jax.training.content import knows_data_now
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.pictures import class_name
@@ -47,6 +47,7 @@ def predict(
     opened = read_run(run)
     if opened.content.data is None or knows_data_now(opened.config):  # no data are read to classify other images
         check_data(opened)
+    warn_own_code(opened)
     with precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         pixels: dict[str, np.ndarray] = {}

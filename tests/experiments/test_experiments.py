@@ -15,7 +15,7 @@ from cnn_jax.config import load_experiment
 from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
 from cnn_jax.data.decoding.host_crop import parse_host_crop
 from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model, googlenet
-from cnn_jax.training import session
+from cnn_jax.training import content, session
 from cnn_jax.weights import save_weights
 
 FOLDER = Path(__file__).parents[2] / "experiments"
@@ -74,6 +74,7 @@ def quick_compilation():
 def test_a_recipe_trains_two_steps_and_evaluates(path, monkeypatch, tmp_path, capsys):
     config = load_experiment(path)
     monkeypatch.setattr(session, "load_dataset", stand_in)
+    monkeypatch.setattr(content, "fingerprint", lambda name, **_: {"train": "stand-in"})
     monkeypatch.setattr(googlenet, "BLOCKS", {name: googlenet.BLOCKS[name] for name in ("3b", "4a", "4d", "4e", "5b")})
     monkeypatch.setitem(MODELS, config.model.name, shallow(MODELS[config.model.name]))
     flags = ["--train.steps", "2", "--train.log-every", "1", "--data.batch-size", "4", "--model.conv", "xla", "--json"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 # In roundings of the dtype times the sum of what was added up, as absolute values. Half precision is added up in
-# float32; float32 in itself, where a sum of some hundred values one after the other loses about the root of their number.
+# float32; float32 in itself, where a sum of some hundred values one by one loses about the root of their number.
 MOST = {"float32": 24, "bfloat16": 8, "float16": 8}
 CHOICES = ("auto", "xla")
 

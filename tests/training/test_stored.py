@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from cnn_jax.config import ConfigError, flatten, identity, identity_0_1, load_experiment
-from cnn_jax.training.compare import check_data, default_directory
+from cnn_jax.training.compare import check_data, default_directory, warn_own_code
 from cnn_jax.training.content import NOTHING, Content
+from cnn_jax.training.evaluation import evaluate
+from cnn_jax.training.prediction import predict
 from cnn_jax.training.run import Run, RunError, diff_runs, open_run, read_run
 from cnn_jax.training.stored import to_json
 
@@ -287,6 +289,27 @@ def test_another_data_set_is_refused_where_it_is_read(tmp_path, experiment, monk
         check_data(read_run(old))
     monkeypatch.setattr("cnn_jax.training.compare.data_now", lambda config: None)  # not prepared here
     check_data(run)
+
+
+@pytest.mark.parametrize(
+    ("module", "command"), [("evaluation", evaluate), ("prediction", lambda run: predict(run, []))]
+)
+def test_code_that_a_command_does_not_run_is_named(tmp_path, experiment, monkeypatch, module, command):
+    def stop(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr("cnn_jax.training.compare.data_now", lambda config: None)
+    monkeypatch.setattr(f"cnn_jax.training.{module}.open_session", stop)
+    open_and_close(tmp_path, experiment, CONTENT)
+    named = rf"trained with code of one's own \(`{tmp_path}/code/lion.py`, .*helper.py`\), which this command does not"
+    with pytest.warns(UserWarning, match=named), pytest.raises(InterruptedError):
+        command(tmp_path)
+
+
+def test_without_code_nothing_is_said(tmp_path, experiment, recwarn):
+    open_and_close(tmp_path, experiment, dataclasses.replace(CONTENT, code=None))
+    warn_own_code(read_run(tmp_path))
+    assert not recwarn.list
 
 
 def test_differences_of_two_folders_show_their_content(tmp_path, experiment):
