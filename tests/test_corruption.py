@@ -5,12 +5,15 @@ Thirty corruptions here; the three hundred, drawn by another seed, take a quarte
     uv run pytest -n 0 -m slow tests/test_corruption.py
 """
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import random
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,12 @@ import pytest
 from PIL import Image
 
 from cnn_jax.cli import main
+from cnn_jax.training.events import truncate_events
 
 KINDS = ("flip", "cut", "zero", "delete", "rename", "another run's", "no permission")
 FLAGS = ("--model.conv", "xla", "--data.batch-size", "32", "--train.steps", "6", "--train.log-every", "2")
 FLAGS += ("--train.eval-every", "2", "--train.checkpoint-every", "2", "--train.keep-checkpoints", "3")
+NOBODY = 65534
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,47 +35,75 @@ class Scene:
     """Folders in which everything is well, and what each command reports of them."""
 
     folder: Path
-    experiment: str
     commands: dict[str, Callable[[Path], list[str]]]
     expected: dict[tuple[str, str], Any]
 
 
-def call(capsys, argv):
-    capsys.readouterr()
-    status = main([*argv, "--json"])
-    return status, *capsys.readouterr()
+def call(argv: list[str], user: int | None = None) -> tuple[int, str, str]:
+    """Status, output and what is said of a command, run as a user; None is this process's own."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+        acting(user),
+    ):
+        status = main([*argv, "--json"])
+    return status, out.getvalue(), err.getvalue()
 
 
-@pytest.fixture
-def scene(experiment, tmp_path, capsys):
-    image = tmp_path / "image.png"
+@contextlib.contextmanager
+def acting(user: int | None) -> Iterator[None]:
+    """The files are opened with a user's rights: permissions do not bind root."""
+    if user is None:
+        yield
+        return
+    mine = os.geteuid()
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(mine)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder to which every user finds the way; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def scene(experiment, place):
+    image, recipe = place / "image.png", Path(shutil.copy(experiment, place))
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
 
     def training(run: Path) -> list[str]:
-        return ["train", str(experiment), "--workdir", str(run), *FLAGS]
+        return ["train", str(recipe), "--workdir", str(run), "--data.root", str(place / "data"), *FLAGS]
 
     commands = {
         "train": training,
         "eval": lambda run: ["eval", str(run)],
         "eval best": lambda run: ["eval", str(run), "--step", "best"],
         "predict": lambda run: ["predict", str(run), str(image)],
+        "runs": lambda run: ["runs", str(run)],
     }
     for name, more in (("finished", ()), ("other", ("--seed", "1"))):
-        status, _, err = call(capsys, [*training(tmp_path / name), *more])
+        status, _, err = call([*training(place / name), *more])
         assert status == 0, err
     # As one that was killed after its last but one checkpoint.
-    unfinished = shutil.copytree(tmp_path / "finished", tmp_path / "unfinished")
+    unfinished = shutil.copytree(place / "finished", place / "unfinished")
     shutil.rmtree(unfinished / "checkpoints" / "6")
     lines = (unfinished / "metrics.jsonl").read_text().splitlines(True)
     (unfinished / "metrics.jsonl").write_text("".join(line for line in lines if json.loads(line)["step"] <= 4))
+    truncate_events(unfinished, 4)
     for name in ("curves.png", "predictions.png"):
         (unfinished / name).unlink()
-    made = Scene(tmp_path, str(experiment), commands, {})
+    made = Scene(place, commands, {})
     for source in ("finished", "unfinished"):
         for command, argv in commands.items():
             run = fresh_copy(made, source)
-            status, out, err = call(capsys, argv(run))
-            assert status == 0, err
+            status, out, err = call(argv(run))
+            assert status == 0 and "cnn-jax" not in err, err
             made.expected[command, source] = figures(command, out, run)
     return made
 
@@ -91,7 +124,7 @@ def figures(command: str, out: str, run: Path) -> Any:
 
 
 def corrupt(path: Path, kind: str, others: Path, rng: random.Random) -> bool:
-    """Damages one file; False where it could not be, or the bytes are the same."""
+    """Damages one file; False where the bytes are the same."""
     data = path.read_bytes()
     if kind == "flip" and data:
         changed = bytearray(data)
@@ -107,26 +140,39 @@ def corrupt(path: Path, kind: str, others: Path, rng: random.Random) -> bool:
         path.rename(path.with_name(path.name + "~"))
     elif kind == "another run's" and others.exists():
         shutil.copy(others, path)
-    elif kind == "no permission" and os.geteuid() != 0:  # permissions do not bind root
+    elif kind == "no permission":
         path.chmod(0)
         return True
     return not path.exists() or path.read_bytes() != data
 
 
-def fault(status: int, err: str, same: Callable[[], bool], damaged: Path) -> str:
-    """What is wrong with a command's answer to damage; empty where nothing is."""
+def bound_user(kind: str, folder: Path) -> int | None:
+    """The user whom permissions bind and who owns the folder; None where that is the one that runs the tests."""
+    if kind != "no permission" or os.geteuid() != 0:
+        return None
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, NOBODY, -1)
+    return NOBODY
+
+
+def fault(status: int, err: str, same: Callable[[], bool], damaged: Path, reasons: tuple[str, ...] = ()) -> str:
+    """What is wrong with a command's answer to damage; empty where nothing is.
+
+    Args:
+      reasons: what a list of runs says of those that it cannot read.
+    """
     if "Traceback" in err:
         return "a traceback"
-    said = [line for line in err.splitlines() if line.startswith("cnn-jax")]
+    said = [line for line in (*err.splitlines(), *reasons) if line.startswith(("cnn-jax", "`"))]
     # The file, or the checkpoint that it is a part of.
     names = [damaged.name, *(f"checkpoint {part} in" for part in damaged.parts if part.isdecimal())]
     named = any(name in line for name in names for line in said)
-    if status == 0:
+    if status == 0 and not reasons:
         return "" if same() or said else "another result in silence"
     return "" if named else "a refusal without the file's name"
 
 
-def faults(scene: Scene, capsys, count: int, seed: int) -> list[str]:
+def faults(scene: Scene, count: int, seed: int) -> list[str]:
     """What is wrong in `count` corruptions under the commands in turn."""
     rng, found = random.Random(seed), []
     for i in range(count):
@@ -139,51 +185,48 @@ def faults(scene: Scene, capsys, count: int, seed: int) -> list[str]:
         damaged = path.relative_to(run)
         if not corrupt(path, kind, scene.folder / "other" / damaged, rng):
             continue
-        status, out, err = call(capsys, scene.commands[command](run))
+        status, out, err = call(scene.commands[command](run), bound_user(kind, run))
+        rows = json.loads(out.splitlines()[-1])["runs"] if command == "runs" and status == 0 else []
         wrong = fault(
             status,
             err,
             lambda c=command, s=source, o=out, r=run: figures(c, o, r) == scene.expected[c, s],
             damaged,
+            tuple(row["reason"] for row in rows if "reason" in row),
         )
         if wrong:
-            found.append(f"{command} of a {source} run, {kind} {damaged}: {wrong}; status {status}: {err[-400:]}")
+            found.append(
+                f"{command} of a {source} run, {kind} {damaged}: {wrong}; status {status}: {err[-400:]} {rows}"
+            )
     return found
 
 
-def test_thirty_corruptions(scene, capsys):
-    assert not faults(scene, capsys, 30, seed=1)
+def test_thirty_corruptions(scene):
+    assert not faults(scene, 30, seed=1)
 
 
 @pytest.mark.slow
-def test_three_hundred_corruptions(scene, capsys):
-    assert not faults(scene, capsys, 300, seed=2)
+def test_three_hundred_corruptions(scene):
+    assert not faults(scene, 300, seed=2)
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(60, marks=pytest.mark.slow)])
-def test_corruptions_of_a_prepared_set(experiment, tmp_path, capsys, count):
+def test_corruptions_of_a_prepared_set(scene, count):
     """Under training, which reads all of it."""
-    pytest.importorskip("cnn_jax.data.store.checksums")
     rng, found = random.Random(count), []
-    flags = [*FLAGS, "--data.root"]
-
-    def training(root: Path) -> list[str]:
-        shutil.rmtree(tmp_path / "run", ignore_errors=True)
-        return ["train", str(experiment), "--workdir", str(tmp_path / "run"), *flags, str(root)]
-
-    status, out, err = call(capsys, training(tmp_path / "whole"))
-    assert status == 0, err
-    expected = figures("train", out, tmp_path / "run")
+    # Below a folder of its own: the run's belongs to the user who trains.
+    own, run, root = scene.folder / "own", scene.folder / "own" / "run", scene.folder / "own" / "root"
     for _ in range(count):
-        root = tmp_path / "root"
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.copytree(tmp_path / "whole", root)
+        shutil.rmtree(own, ignore_errors=True)
+        shutil.copytree(scene.folder / "data", root)
         path = rng.choice(sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".lock"))
         damaged, kind = path.relative_to(root), rng.choice([k for k in KINDS if k != "another run's"])
         if not corrupt(path, kind, path, rng):
             continue
-        status, out, err = call(capsys, training(root))
-        wrong = fault(status, err, lambda o=out: figures("train", o, tmp_path / "run") == expected, damaged)
+        argv = [*scene.commands["train"](run), "--data.root", str(root)]
+        status, out, err = call(argv, bound_user(kind, own))
+        expected = scene.expected["train", "finished"]
+        wrong = fault(status, err, lambda o=out, e=expected: figures("train", o, run) == e, damaged)
         if wrong:
             found.append(f"{kind} {damaged}: {wrong}; status {status}: {err[-400:]}")
     assert not found
