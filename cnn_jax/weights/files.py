@@ -20,6 +20,7 @@ _DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?"}
 
 # The bytes in memory for each byte of a file. Weights are stored plain; compressed they are hardly smaller.
 _MOST_PER_BYTE = 16
+_HARMLESS = 1 << 20  # bytes that any file may ask for
 
 
 class WeightsError(ValueError):
@@ -64,7 +65,7 @@ def read_torch(path: Path | str) -> Tensors:
 
 def _to_arrays(tensors: Mapping[str, Any], path: Path) -> Tensors:
     """PyTorch's tensors as arrays; half precision becomes float32, which holds all of its values."""
-    allowed, arrays = _MOST_PER_BYTE * path.stat().st_size, {}
+    allowed, arrays = _most_bytes(path), {}
     for name, tensor in tensors.items():
         try:
             try:
@@ -157,7 +158,7 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
     _check(path)
     try:
         with h5py.File(path) as file:
-            read = Reader(file, path, _MOST_PER_BYTE * path.stat().st_size)
+            read = Reader(file, path, _most_bytes(path))
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 names = [_text(name) for name in root.attrs["layer_names"]]
@@ -204,6 +205,10 @@ def write_safetensors(path: Path | str, tensors: Tensors, metadata: Mapping[str,
 def _check(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(f"there is no file `{path}`.")
+
+
+def _most_bytes(path: Path) -> int:
+    return max(_HARMLESS, _MOST_PER_BYTE * path.stat().st_size)
 
 
 def _text(name: str | bytes) -> str:

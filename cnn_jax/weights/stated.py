@@ -1,10 +1,10 @@
 """Values out of a stranger's JSON, each checked for what it has to be."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 _MOST_PIXELS = 65_536  # along a side
+_MOST = 1e300  # JSON's whole numbers have no end, and 1e400 is infinite; a NaN is not below it either
 
 # What reading such values raises where they are something else altogether.
 WRONG = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, ZeroDivisionError, RecursionError)
@@ -33,7 +33,7 @@ def texts(value: Any, key: str) -> tuple[str, ...]:
 
 def number(value: Any, key: str) -> float:
     """A finite number; raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST < value < _MOST:
         raise ValueError(f"`{key}` is {value!r} in place of a finite number")
     return float(value)
 

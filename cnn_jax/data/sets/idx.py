@@ -46,7 +46,7 @@ def parse_idx(file: IO[bytes], name: str) -> np.ndarray:
         raise DataError(f"{name} cannot be read as an IDX file ({error}); fetch it again.") from error
 
 
-def _parse(file: IO[bytes], name: str) -> np.ndarray:
+def _parse(file: IO[bytes] | gzip.GzipFile, name: str) -> np.ndarray:
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0":
         raise DataError(f"{name} is not an IDX file: it does not begin with two zero bytes.")
