@@ -1,7 +1,6 @@
 """Weights of elsewhere as a run, and a run's weights for elsewhere."""
 
 import contextlib
-import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,14 +17,16 @@ from cnn_jax.training.session import Session, load_or_describe, open_session, pr
 from cnn_jax.training.start import with_weights
 from cnn_jax.weights import (
     InputConvention,
-    WeightsError,
     input_convention,
     load_weights,
     save_weights,
     stated_input,
     weights_digest,
 )
-from cnn_jax.weights.description import read_description
+from cnn_jax.weights.description import check_classes
+
+# What to do about them.
+_OTHER_CLASSES = "name the data set of its classes (`--data`), or leave its classifier out (`--no-head`)"
 
 
 def import_weights(
@@ -88,7 +89,7 @@ def import_weights(
         session = open_session(config, derived)
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         if head:
-            _check_classes(file, session.info.class_names)
+            check_classes(file, session.info.class_names, _OTHER_CLASSES)
         tree = with_weights(session.fresh_tree(), variables)
         content = Content(weights=weights_digest(file))
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -129,15 +130,3 @@ def _images_of(session: Session) -> InputConvention:
     return InputConvention(
         info.mean, info.std, side, side, data.interpolation, source="a run", operations=data.eval_augment
     )
-
-
-def _check_classes(file: Path | str, ours: tuple[str, ...]) -> None:
-    """Refuse a classifier whose outputs mean other classes than the data set's."""
-    stated = read_description(file)
-    theirs = stated.class_names if stated else ()
-    if theirs and theirs != ours:
-        left, right = next((a, b) for a, b in itertools.zip_longest(theirs, ours) if a != b)
-        raise WeightsError(
-            f"`{file}` is for other classes than the data set's: {left!r} stands in the place of {right!r}; name the "
-            "data set of its classes (`--data`), or leave its classifier out (`--no-head`)."
-        )

@@ -17,6 +17,7 @@ from cnn_jax.randomness import random_key
 from cnn_jax.training.session import Session
 from cnn_jax.training.state import start_average
 from cnn_jax.weights import load_weights, stated_input
+from cnn_jax.weights.description import check_classes
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def first_tree(session: Session) -> dict[str, Any]:
     """What a checkpoint would hold before the first step, with the weights of `model.weights` in place.
 
     Raises:
-      WeightsError: when the file does not hold the network's weights.
+      WeightsError: when the file does not hold the network's weights, or its classifier is for other classes.
     """
     tree, config = session.fresh_tree(), session.config
     if config.model.weights is None:
@@ -63,6 +64,9 @@ def first_tree(session: Session) -> dict[str, Any]:
         key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
         channels=session.image_shape[-1],
     )
+    if not config.model.new_head:
+        remedy = "take the data set of its classes, or draw the classifier afresh by `--model.new_head true`"
+        check_classes(config.model.weights, session.info.class_names, remedy)
     _note_other_images(session, config.model.weights)
     return with_weights(tree, variables)
 

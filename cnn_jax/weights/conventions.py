@@ -5,10 +5,10 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-from cnn_jax.paths import local_path
+from cnn_jax.weights import stated
 from cnn_jax.weights.description import read_description
 from cnn_jax.weights.files import WeightsError
-from cnn_jax.weights.timm_config import read_timm_config
+from cnn_jax.weights.timm_config import read_timm_config, timm_config_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +81,8 @@ def input_convention(name: str, path: Path | str) -> InputConvention:
         mean, std = _HALVES if halves else _CAFFE
         # Keras publishes no resizing; its networks are customarily evaluated as torchvision's.
         return InputConvention(mean, std, resize, crop, "bilinear", "keras, " + ("tf" if halves else "caffe") + " mode")
-    if stated := stated_input(local_path(path, "FILE", utf8=False)):
-        return stated
+    if said := stated_input(path):
+        return said
     transform_input = name in ("googlenet", "inception_v3")
     mean, std = _HALVES if transform_input else _IMAGENET
     return InputConvention(mean, std, resize, crop, "bilinear", "torchvision, IMAGENET1K_V1")
@@ -96,41 +96,50 @@ def stated_input(path: Path | str) -> InputConvention | None:
     """
     description = read_description(path)
     if description is None or not description.input:
-        return _timm_input(Path(path))
+        return _timm_input(path)
     try:
         values = description.input
         return InputConvention(
-            mean=tuple(map(float, values["mean"])),
-            std=tuple(map(float, values["std"])),
-            resize=int(values["size"]),
-            crop=int(values["size"]),
-            interpolation=values["interpolation"],
+            mean=stated.channels(values["mean"], "mean"),
+            std=stated.channels(values["std"], "std", positive=True),
+            resize=stated.pixels(values["size"], "size"),
+            crop=stated.pixels(values["size"], "size"),
+            interpolation=_interpolation(values["interpolation"]),
             source=f"cnn-jax, {description}",
-            operations=tuple(map(str, values["eval_augment"])),
+            operations=stated.texts(values["eval_augment"], "eval_augment"),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except stated.WRONG as error:
         raise WeightsError(f"`{path}`: what it says of its images cannot be read ({error!r}).") from error
 
 
-def _timm_input(path: Path) -> InputConvention | None:
+def _interpolation(name: Any) -> Literal["bilinear", "bicubic"]:
+    if name not in ("bilinear", "bicubic"):
+        raise ValueError(f"`interpolation` is {name!r}; known are bilinear and bicubic")
+    return name  # type: ignore[no-any-return]
+
+
+def _timm_input(path: Path | str) -> InputConvention | None:
     config = read_timm_config(path)
     if config is None:
         return None
-    values, beside = config["pretrained_cfg"], path.parent / "config.json"
+    values, beside = config["pretrained_cfg"], timm_config_path(path)
     try:
-        crop, test_crop = (int(values.get(key, values["input_size"])[-1]) for key in ("input_size", "test_input_size"))
-        part = values["crop_pct"]
+        crop, test_crop = (
+            stated.pixels(values.get(key, values["input_size"])[-1], key) for key in ("input_size", "test_input_size")
+        )
+        part = stated.number(values["crop_pct"], "crop_pct")
+        test_part = stated.number(values.get("test_crop_pct", part), "test_crop_pct")
         convention = InputConvention(
-            mean=tuple(map(float, values["mean"])),
-            std=tuple(map(float, values["std"])),
-            resize=math.floor(crop / part),
+            mean=stated.channels(values["mean"], "mean"),
+            std=stated.channels(values["std"], "std", positive=True),
+            resize=stated.pixels(math.floor(crop / part), "input_size by crop_pct"),
             crop=crop,
             interpolation=values["interpolation"],
             source=f"timm, {config['architecture']}.{values.get('tag', '')}".rstrip("."),
-            test_resize=math.floor(test_crop / values.get("test_crop_pct", part)),
+            test_resize=stated.pixels(math.floor(test_crop / test_part), "test_input_size by test_crop_pct"),
             test_crop=test_crop,
         )
-    except (ValueError, KeyError, TypeError, ZeroDivisionError, IndexError) as error:
+    except stated.WRONG as error:
         raise WeightsError(f"`{beside}` is no configuration of timm's: {error!r}; move it away.") from error
     if convention.interpolation not in ("bilinear", "bicubic"):
         raise WeightsError(

@@ -1,12 +1,15 @@
 """For which network, classes and images a weights file is: written into it, and compared when it is read."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.models import MODELS, Network
+from cnn_jax.paths import local_path
+from cnn_jax.weights import stated
 from cnn_jax.weights.files import WeightsError, read_metadata
 
 _KEY = "cnn_jax"  # of safetensors' metadata
@@ -67,11 +70,40 @@ def read_description(path: Path | str) -> Description | None:
     Raises:
       WeightsError: where they are damaged.
     """
+    path = local_path(path, "FILE", utf8=False)
     text = read_metadata(path).get(_KEY)
     if text is None:
         return None
     try:
-        values = json.loads(text)
-        return Description(**(values | {"class_names": tuple(values.get("class_names", ()))}))
-    except (ValueError, TypeError, AttributeError) as error:
+        found = Description(**stated.mapping(json.loads(text), _KEY))
+        count = found.num_classes
+        if count is not None and (stated.number(count, "num_classes") < 1 or not isinstance(count, int)):
+            raise ValueError(f"`num_classes` is {count!r} in place of a number of classes")
+        return dataclasses.replace(
+            found,
+            network=stated.text(found.network, "network"),
+            options=stated.mapping(found.options, "options"),
+            class_names=stated.texts(found.class_names, "class_names"),
+            input=stated.mapping(found.input, "input"),
+        )
+    except stated.WRONG as error:
         raise WeightsError(f"`{path}`: what it says of its network cannot be read ({error}).") from error
+
+
+def check_classes(path: Path | str, ours: tuple[str, ...], remedy: str) -> None:
+    """Refuse a classifier whose outputs mean other classes than a data set's, where the file says what they mean.
+
+    Args:
+      ours: the classes of the data set, in the order of the labels.
+      remedy: what to do, for the message.
+
+    Raises:
+      WeightsError: where they differ, or as `read_description`.
+    """
+    description = read_description(path)
+    theirs = description.class_names if description else ()
+    if theirs and theirs != ours:
+        left, right = next((a, b) for a, b in itertools.zip_longest(theirs, ours) if a != b)
+        raise WeightsError(
+            f"`{path}` is for other classes than the data set's: {left!r} stands in the place of {right!r}; {remedy}."
+        )

@@ -15,6 +15,7 @@ from cnn_jax.models import MODELS, Network, abstract_variables, initialize
 from cnn_jax.models.alexnet import AlexNet
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.models.vgg import VGG
+from cnn_jax.paths import local_path
 from cnn_jax.weights.conventions import InputConvention
 from cnn_jax.weights.description import Description, describe, read_description, to_metadata
 from cnn_jax.weights.files import WeightsError, read_torch, write_safetensors
@@ -64,11 +65,12 @@ def load_weights(
         finite floating-point numbers.
       TypeError: when `model` is no network.
     """
+    path = local_path(path, "FILE", utf8=False)
     shape = _image_shape(model, channels)
     expected: Flat = flatten_dict(abstract_variables(model, shape))
     wanted = {p: leaf for p, leaf in expected.items() if head or not _is_head(p)}
-    found, names, left_over, in_file = _read(Path(path), model, wanted)
-    stated = read_description(path) or timm_description(Path(path))
+    found, names, left_over, in_file = _read(path, model, wanted)
+    stated = read_description(path) or timm_description(path)
     problems = explain(wanted, in_file, names, left_over, torch=not str(path).endswith(".h5"))
     problems += _another_network(stated, describe(model))
     if problems:

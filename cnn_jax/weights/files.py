@@ -18,6 +18,11 @@ _DTYPES = {f"{letter}{8 * size}": f"<{letter.lower()}{size}" for letter in "IU" 
 _DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?"}
 
 
+# The bytes in memory for each byte of a file. Weights are stored plain; compressed they are hardly smaller.
+_MOST_PER_BYTE = 16
+_HARMLESS = 1 << 20  # bytes that any file may ask for
+
+
 class WeightsError(ValueError):
     """A weights file that cannot be used: the message says which tensors are wrong, or what to do."""
 
@@ -55,8 +60,29 @@ def read_torch(path: Path | str) -> Tensors:
         reason = str(error).split(". ")[0]
         raise WeightsError(f"`{path}` is no complete file of PyTorch's: {reason}.") from error
     tensors = _state_dict(state, torch.Tensor, path)
-    # NumPy has no bfloat16 of its own; float32 holds all of its values.
-    return {name: (t.float() if t.is_floating_point() else t).detach().numpy() for name, t in tensors.items()}
+    return _to_arrays(tensors, path)
+
+
+def _to_arrays(tensors: Mapping[str, Any], path: Path) -> Tensors:
+    """PyTorch's tensors as arrays; half precision becomes float32, which holds all of its values."""
+    allowed, arrays = _most_bytes(path), {}
+    for name, tensor in tensors.items():
+        try:
+            try:
+                array = tensor.detach().numpy()
+                num_bytes = array.nbytes
+            except TypeError:  # NumPy has no bfloat16 of its own
+                array, num_bytes = None, tensor.numel() * tensor.element_size()
+            allowed -= num_bytes
+            if allowed < 0:  # a tensor may show one number as many, by a stride of 0
+                raise WeightsError(f"`{path}` is refused: at {name} it asks for far more memory than it has bytes.")
+            array = tensor.detach().float().numpy() if array is None else array
+        except WeightsError:
+            raise
+        except Exception as error:  # by kind of tensor: sparse, quantised, of no device, …
+            raise WeightsError(f"`{path}`: {name} is no plain tensor of numbers: {error}.") from error
+        arrays[name] = array.astype(np.float32) if array.dtype == np.float16 else array
+    return arrays
 
 
 def _read_safetensors(path: Path) -> Tensors:
@@ -84,7 +110,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
     Raises:
       WeightsError: for a damaged file.
     """
-    path = Path(path)
+    path = local_path(path, "FILE", utf8=False)
     if path.suffix != ".safetensors" or not path.is_file():
         return {}
     from safetensors import safe_open
@@ -126,20 +152,20 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
     """
     import h5py
 
-    from cnn_jax.weights.hdf5 import check_self_contained
+    from cnn_jax.weights.hdf5 import Reader
 
     path = local_path(path, "FILE", utf8=False)
     _check(path)
     try:
         with h5py.File(path) as file:
-            check_self_contained(file, path)
+            read = Reader(file, path, _most_bytes(path))
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 names = [_text(name) for name in root.attrs["layer_names"]]
-                found = {n: [root[n][_text(w)][()] for w in root[n].attrs["weight_names"]] for n in names}
+                found = {n: [read(root[n][_text(w)]) for w in root[n].attrs["weight_names"]] for n in names}
             elif "layers" in root:
                 variables = [group["vars"] for group in root["layers"].values() if "vars" in group]
-                found = {_text(v.attrs["name"]): [v[str(i)][()] for i in range(len(v))] for v in variables if len(v)}
+                found = {_text(v.attrs["name"]): [read(v[str(i)]) for i in range(len(v))] for v in variables if len(v)}
             else:
                 raise WeightsError(f"`{path}` is an HDF5 file, but none that Keras wrote.")
     except WeightsError:
@@ -179,6 +205,10 @@ def write_safetensors(path: Path | str, tensors: Tensors, metadata: Mapping[str,
 def _check(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(f"there is no file `{path}`.")
+
+
+def _most_bytes(path: Path) -> int:
+    return max(_HARMLESS, _MOST_PER_BYTE * path.stat().st_size)
 
 
 def _text(name: str | bytes) -> str:

@@ -56,6 +56,19 @@ def test_another_number_of_classes_needs_a_new_head(file):
         first_tree(open_session(config_of(file, new_head=False)))
 
 
+def test_a_classifier_of_other_classes_needs_a_new_head(tmp_path):
+    model = create_model("resnet8_cifar", 10, options=OPTIONS)
+    shapes = abstract_variables(model, (8, 8, 1))
+    ones = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), shapes)
+    names = {"same": tuple("0123456789"), "other": tuple("0132456789"), "unsaid": ()}
+    for file, classes in names.items():
+        save_weights(tmp_path / f"{file}.safetensors", model, ones, class_names=classes)
+    with pytest.raises(WeightsError, match="'3' stands in the place of '2'; take the data set of its classes, or draw"):
+        first_tree(open_session(config_of(tmp_path / "other.safetensors", new_head=False)))
+    for file, new_head in (("same", False), ("unsaid", False), ("other", True)):
+        first_tree(open_session(config_of(tmp_path / f"{file}.safetensors", new_head=new_head)))
+
+
 def test_the_identity_holds_the_content_and_not_the_path(file, tmp_path):
     moved, changed = tmp_path / "moved.safetensors", tmp_path / "changed.safetensors"
     moved.write_bytes(file.read_bytes())

@@ -11,9 +11,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model
-from cnn_jax.weights import InputConvention, WeightsError, input_convention, load_weights, save_weights
+from cnn_jax.weights import InputConvention, WeightsError, input_convention, load_weights, save_weights, stated_input
 from cnn_jax.weights.description import describe, read_description
-from cnn_jax.weights.files import read_keras, read_torch
+from cnn_jax.weights.files import read_keras, read_metadata, read_torch
+from cnn_jax.weights.timm_config import timm_description
 
 
 def draw(model, shape):
@@ -261,3 +262,130 @@ def test_flipped_bytes_of_a_safetensors_file_are_read_or_refused_in_words(small)
             load_weights(path, model)
         except WeightsError as error:
             assert str(path) in str(error)
+
+
+def file_saying(path, **values):
+    save_file({"a": np.ones(3, np.float32)}, path, {"cnn_jax": json.dumps(values).replace("Infinity", "1e400")})
+    return path
+
+
+IMAGES = {"mean": [0.5], "std": [0.5], "size": 32, "interpolation": "bilinear", "eval_augment": []}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("options", value) for value in ("abc", ["a"], 3)],
+        *[("network", value) for value in (3, ["resnet18"], None)],
+        *[("num_classes", value) for value in ("3", 0, 2.5, True, np.inf)],
+        *[("class_names", value) for value in ("abc", [1], 3)],
+        *[("input", value) for value in ("abc", [1])],
+    ],
+)
+def test_key_of_the_wrong_kind_is_named_with_its_file(tmp_path, key, value):
+    path = file_saying(tmp_path / "a.safetensors", **{"network": "resnet18", key: value})
+    with pytest.raises(WeightsError, match=rf"a\.safetensors`: what it says of its network cannot be read.*`{key}`"):
+        read_description(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("size", value) for value in (np.inf, 0, -1, "32", 10**400, 2**40)],
+        *[("std", value) for value in ([0], [-1.0], [np.inf], [], 1, "1", [0.5, 0.5])],
+        *[("mean", value) for value in (["0.5"], [np.inf], [True])],
+        *[("interpolation", value) for value in ("lanczos", ["bilinear"], None)],
+        *[("eval_augment", value) for value in ("resize(3)", [3])],
+    ],
+)
+def test_image_convention_of_the_wrong_kind_is_named_with_its_file(tmp_path, key, value):
+    path = file_saying(tmp_path / "a.safetensors", network="resnet18", input=IMAGES | {key: value})
+    with pytest.raises(WeightsError, match=rf"a\.safetensors`: what it says of its images cannot be read.*`{key}`"):
+        input_convention("resnet18", path)
+
+
+TIMM = {"input_size": [3, 224, 224], "crop_pct": 0.875, "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("crop_pct", 1e-320, "OverflowError"),
+        ("crop_pct", np.inf, "crop_pct"),
+        ("crop_pct", -1, "input_size by crop_pct"),
+        ("test_crop_pct", "0.9", "test_crop_pct"),
+        ("input_size", [3, 224, np.inf], "input_size"),
+        ("input_size", {"a": 1}, "KeyError"),
+        ("std", [0, 1, 1], "std"),
+        ("mean", "000", "mean"),
+    ],
+)
+def test_timms_numbers_of_the_wrong_kind_are_named_with_the_file(tmp_path, key, value, named):
+    config = {"architecture": "resnet18", "pretrained_cfg": TIMM | {key: value}}
+    (tmp_path / "config.json").write_text(json.dumps(config).replace("Infinity", "1e400"))
+    with pytest.raises(WeightsError, match=rf"config\.json` is no configuration of timm's: .*{named}"):
+        input_convention("resnet18", tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(("key", "value"), [("model_args", [1]), ("model_args", "a"), ("architecture", ["resnet18"])])
+def test_timms_network_of_the_wrong_kind_is_named_with_the_file(tmp_path, key, value):
+    config = {"architecture": "resnet18", "pretrained_cfg": TIMM} | {key: value}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=rf"config\.json` is no configuration of timm's: `{key}`"):
+        timm_description(tmp_path / "a.safetensors")
+
+
+def test_home_of_the_user_hides_no_description(tmp_path, monkeypatch, small):
+    _model, _, _ = small
+    monkeypatch.setenv("HOME", str(tmp_path))
+    other = create_model("resnet8_cifar", options=ModelOptions(activation="gelu"))
+    assert read_description("~/a.safetensors").network == "resnet8_cifar" and read_metadata("~/a.safetensors")
+    with pytest.raises(WeightsError, match="this is resnet8_cifar with activation=gelu"):
+        load_weights("~/a.safetensors", other)
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnetblur18", "pretrained_cfg": TIMM}))
+    assert timm_description("~/b.safetensors").network == "resnetblur18"
+    assert stated_input("~/b.safetensors").crop == 224
+
+
+def many_names(file, group):
+    group["k"] = np.ones(1000, "f4")
+    file["c"].attrs["weight_names"] = np.array([b"c/k"] * 5000)
+
+
+def many_links(file, group):
+    group["k0"] = np.ones(1000, "f4")
+    for i in range(1, 300):
+        group[f"k{i}"] = group["k0"]
+    file["c"].attrs["weight_names"] = np.array([f"c/k{i}".encode() for i in range(300)])
+
+
+def texts_of_any_length(file, group):
+    group["k"] = np.array([b"text"])
+
+
+def huge_texts(file, group):
+    group.create_dataset("k", shape=(2**34,), dtype="S1")
+
+
+def huge_chunk(file, group):
+    group.create_dataset("k", shape=(1,), maxshape=(None,), chunks=(2**26,), dtype="f4", compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("put", "message"),
+    [
+        (many_names, "asks for far more memory than it has bytes"),
+        (many_links, "asks for far more memory than it has bytes"),
+        (huge_chunk, "asks for far more memory than it has bytes"),
+        (texts_of_any_length, r"c/c/k holds \|S4; weights are numbers"),
+        (huge_texts, "weights are numbers"),
+    ],
+)
+def test_every_reading_of_hdf5_counts(tmp_path, put, message):
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        group = file.create_group("c/c")
+        file.attrs["layer_names"] = np.array([b"c"])
+        file["c"].attrs["weight_names"] = np.array([b"c/k"])
+        put(file, group)
+    with pytest.raises(WeightsError, match=message):
+        read_keras(tmp_path / "w.h5")

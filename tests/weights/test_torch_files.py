@@ -77,6 +77,57 @@ def test_a_damaged_file_is_described(torch, tmp_path):
         read_torch(tmp_path / "a.pth")
 
 
+def test_double_precision_is_kept(torch, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"PK")
+    torch.answer = {"a": Tensor(np.array([1 + 2**-40]))}
+    assert read_torch(tmp_path / "a.pth")["a"].tolist() == [1 + 2**-40]
+
+
+class Bfloat16(Tensor):
+    """What NumPy has no numbers for; the array of float32 holds the same values."""
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def float(self):
+        return Tensor(self.array)
+
+    def numel(self):
+        return self.array.size
+
+    def element_size(self):
+        return 2
+
+
+def test_bfloat16_is_widened(torch, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"PK")
+    torch.answer = {"a": Bfloat16(np.ones(3, np.float32))}
+    assert read_torch(tmp_path / "a.pth")["a"].dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", [Tensor, Bfloat16])
+def test_one_number_shown_as_many_is_refused(torch, tmp_path, kind):
+    (tmp_path / "a.pth").write_bytes(b"PK" * 100)
+    torch.answer = {"a": kind(np.broadcast_to(np.float32(1), (10**6, 10**6)))}  # by a stride of 0
+    with pytest.raises(WeightsError, match="at a it asks for far more memory than it has bytes"):
+        read_torch(tmp_path / "a.pth")
+
+
+class Sparse(Tensor):
+    def numpy(self):
+        raise TypeError("can't convert Sparse layout tensor to numpy.")
+
+    def numel(self):
+        raise RuntimeError("numel() is not supported")
+
+
+def test_tensor_of_another_layout_is_named(torch, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"PK")
+    torch.answer = {"a": Sparse(np.ones(3))}
+    with pytest.raises(WeightsError, match="a is no plain tensor of numbers: numel"):
+        read_torch(tmp_path / "a.pth")
+
+
 class Malice:
     """Writes a file when unpickled without restraint."""
 
