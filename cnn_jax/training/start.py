@@ -65,7 +65,7 @@ def first_tree(session: Session) -> dict[str, Any]:
         channels=session.image_shape[-1],
     )
     if not config.model.new_head:
-        remedy = "take the data set of its classes, or draw the classifier afresh by `--model.new_head true`"
+        remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"
         check_classes(config.model.weights, session.info.class_names, remedy)
     _note_other_images(session, config.model.weights)
     return with_weights(tree, variables)
