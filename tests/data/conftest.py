@@ -4,7 +4,6 @@ from archive_writers import write_idx
 from hypothesis import settings
 
 from cnn_jax.data import load_dataset
-from cnn_jax.data.store import prepare as preparation
 
 # A time limit on single examples fails on a busy machine, and says nothing about the code.
 settings.register_profile("no deadline", deadline=None)
@@ -20,13 +19,7 @@ def digits_root(tmp_path_factory):
 
 
 @pytest.fixture
-def small_archives(monkeypatch):
-    """Lets archives in the official formats hold fewer examples than were published."""
-    monkeypatch.setattr(preparation, "_check_counts", lambda *arguments: None)
-
-
-@pytest.fixture
-def idx_source(tmp_path, small_archives):
+def idx_source(tmp_path):
     """A folder with the four files of an MNIST-like set of 60 + 20 examples, and what is in them."""
     source = tmp_path / "archives"
     source.mkdir()

@@ -103,7 +103,7 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
         raise DataError(f"{skipped[0]['reason']} Remove it, or skip such with on_error=skip.")
     splits: Splits = known.read(archives)
     if known.source == "archives":
-        _check_counts(known, splits, archives)
+        _note_counts(known, splits, archives)
     classes: dict[str, set[int]] = {split: set() for split in splits}
     if known.image_shape == ANY_SIZE:
         splits = {
@@ -128,18 +128,22 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
     )
 
 
-def _check_counts(known: KnownSet, splits: Splits, archives: Path | None) -> None:
-    """Refuse a part of a published set under its name, such as half an unpacked archive.
+def _note_counts(known: KnownSet, splits: Splits, archives: Path | None) -> None:
+    """Say where a set is a part of the published one, such as half an unpacked archive.
 
     What is left out later counts here: a file is found before it turns out to be bad.
     """
     for split, published in known.splits.items():
         found = len(splits[split]) if split in splits else 0
         if found != published:
-            raise DataError(
-                f"{archives} holds {found:,} examples of {split}, but {known.name} was published with {published:,}; "
-                "fetch or unpack it again, or prepare the images that you have as a set of your own: `cnn-jax data "
-                "prepare folder --source DIR`."
+            logger.warning(
+                "note: %s holds %s examples of %s, but %s was published with %s; fetch or unpack it again, unless a "
+                "part is what you want",
+                archives,
+                f"{found:,}",
+                split,
+                known.name,
+                f"{published:,}",
             )
 
 

@@ -63,7 +63,6 @@ def test_undivided_folder_gives_a_fifth_of_every_class_to_the_test(tmp_path, pic
     assert len({image.tobytes() for image in everything}) == 36
 
 
-@pytest.mark.usefixtures("small_archives")
 def test_imagenet_holds_the_archives_pixels_and_labels(tmp_path):
     source = tmp_path / "archives"
     source.mkdir()
@@ -79,7 +78,6 @@ def test_imagenet_holds_the_archives_pixels_and_labels(tmp_path):
     assert test.info.num_classes == 1000
 
 
-@pytest.mark.usefixtures("small_archives")
 @pytest.mark.parametrize("packed", [True, False])
 def test_imagenette_is_read_packed_or_unpacked(tmp_path, packed):
     files = {

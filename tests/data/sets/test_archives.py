@@ -11,8 +11,6 @@ from cnn_jax.data.sets import archive
 from cnn_jax.data.sets.archive import check_official
 from cnn_jax.data.sets.checksums import Archive, official_archives
 
-pytestmark = pytest.mark.usefixtures("small_archives")
-
 
 @pytest.fixture
 def source(tmp_path):

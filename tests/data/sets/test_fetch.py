@@ -37,7 +37,6 @@ def published(tmp_path, monkeypatch):
     server.server_close()
 
 
-@pytest.mark.usefixtures("small_archives")
 def test_archives_are_fetched_where_there_is_a_network(tmp_path, published):
     reports = []
     prepare("cifar10", root=tmp_path / "root", report=lambda *report: reports.append(report))
