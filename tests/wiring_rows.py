@@ -118,7 +118,7 @@ ROWS: dict[str, list[Any]] = {
             FOLDER | {"data.folder": "{files}/three"}, ("folder", {"data.name": "digits", "data.folder": None}), stream
         )
     ],
-    "data.batch_size": [Changes(LENET, (16, 32), stream, run)],
+    "data.batch_size": [Changes(LENET, (16, 32), parameters, run)],
     "data.folder": [
         Changes(FOLDER, ("{files}/three", "{files}/four"), stream),
         Same(FOLDER, ("{files}/three", "{files}/moved/three"), stream),
