@@ -168,7 +168,11 @@ def program(config: Config) -> Arrays:
 def result(folder: Path) -> Arrays:
     """The state in a run's last checkpoint, and the lines of its metrics but for `time/…`."""
     steps = [int(path.name) for path in (folder / "checkpoints").iterdir() if path.name.isdigit()]
-    tree = ocp.PyTreeCheckpointer().restore(folder / "checkpoints" / str(max(steps)) / "tree")
+    path, reader = folder / "checkpoints" / str(max(steps)) / "tree", ocp.PyTreeCheckpointer()
+    as_numpy = jax.tree.map(  # whatever devices they lay on
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(path).item_metadata.tree
+    )
+    tree = reader.restore(path, restore_args=as_numpy)
     found = named(tree["state"])
     for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()):
         name = f"{line.pop('split')} at {line.pop('step')}"
