@@ -36,7 +36,7 @@ def test_multiply_adds_are_those_of_lenet_by_hand():
 
 
 def test_bench_refuses_numbers_that_make_no_sense(capsys):
-    assert main(["bench", "lenet5", "--batch", "0"]) == 1
-    assert "`batch` must be positive, got 0" in capsys.readouterr().err
-    assert main(["bench", "lenet6"]) == 1
+    assert main(["bench", "lenet5", "--batch", "0"]) == 2
+    assert "`--batch` is 0: it must be from 1" in capsys.readouterr().err
+    assert main(["bench", "lenet6"]) == 2
     assert "did you mean lenet5" in capsys.readouterr().err
