@@ -164,12 +164,11 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
             variables = abstract_variables(model, shape)
-        if derived_here:  # the runs that there are may be evaluated whatever they were trained on
-            _check_statistics(config, derived, variables, shape)
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
-    if derived_here:
+    if derived_here:  # the runs that there are may be evaluated whatever they were trained on
+        _check_statistics(config, derived, variables, shape)
         check_effects(config, seen)
     optimizer, schedule = make_optimizer(config, derived), make_schedule(config.optim, derived)
     logits = make_logits(model, eval_augment, views, info, config)
