@@ -124,6 +124,7 @@ class Checkpoints:
           DamagedError: when its bytes are not the ones saved.
           UnreadableError, ForeignError, StructureError: when something else stands against it.
         """
+        self.wait()
         folder = self.directory / str(step)
 
         def examine() -> tuple[Manifest, Any]:

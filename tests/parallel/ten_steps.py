@@ -92,5 +92,6 @@ def run(strategy: str) -> dict:
 
 
 port, count, number = os.environ.get("TEN_STEPS_OF", "0,1,0").split(",")
-with joined(count != "1", f"127.0.0.1:{port}", int(count), int(number)), precision(dtype):
+cluster = (f"127.0.0.1:{port}", int(count), int(number)) if count != "1" else (None, None, None)
+with joined(count != "1", *cluster), precision(dtype):
     print(json.dumps({strategy: run(strategy) for strategy in strategies.split(",")}))
