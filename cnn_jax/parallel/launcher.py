@@ -77,7 +77,8 @@ class _Processes:
     def __enter__(self) -> "_Processes":
         main = threading.current_thread() is threading.main_thread()
         # Under nohup a closed terminal's is ignored, and stays so.
-        numbers = [n for n in STOPPING if main and signal.getsignal(n) is not signal.SIG_IGN]
+        nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        numbers = [n for n in STOPPING if main and not (nohup and n == signal.SIGHUP)]
         self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
         return self
 

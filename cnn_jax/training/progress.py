@@ -28,7 +28,7 @@ class TrainProgress:
     def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
         self._console = _Console(file=sys.stderr, quiet=quiet, markup=False, emoji=False)
         # Not the console's own question: it takes FORCE_COLOR, which asks for colour, for a terminal.
-        self._live = sys.stderr.isatty() and not self._console.is_dumb_terminal
+        self._live = not sys.stderr.closed and sys.stderr.isatty() and not self._console.is_dumb_terminal
         self._total, self._start = total_steps, start
         self._bar = Progress(
             TextColumn("step"),

@@ -36,7 +36,8 @@ class StopSignals:
         self._interrupts = 0
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                # Under nohup a closed terminal's is ignored, and stays so. (A shell's `&` ignores that of Ctrl-C.)
+                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -18,6 +18,7 @@ def orbax_says(level):
 
 def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):
     monkeypatch.setattr(logging.root, "handlers", [])  # as in a user's program; pytest has added its own
+    monkeypatch.setattr(logging.getLogger("absl"), "filters", [])  # whatever is still open
     logs = OrbaxLogs()
     assert not orbax_says(logging.WARNING)
     assert orbax_says(logging.ERROR)

@@ -10,6 +10,14 @@ from cnn_jax.training.signals import Stopped, StopSignals
 NAMES = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"]
 
 
+@pytest.fixture(autouse=True)
+def a_terminal():
+    """A closed terminal is not ignored, whatever the tests run under."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_signal_asks_for_a_stop_and_its_handler_comes_back(name):
     number = getattr(signal, name)
