@@ -18,7 +18,7 @@ def test_summary_compares_networks(capsys):
 
 
 def test_summary_names_close_matches(capsys):
-    assert main(["summary", "resnet5"]) == 1
+    assert main(["summary", "resnet5"]) == 2
     assert "unknown model 'resnet5'; did you mean" in capsys.readouterr().err
 
 
