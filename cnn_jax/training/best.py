@@ -1,5 +1,6 @@
 """Which checkpoint is the best, and which of them stay."""
 
+import contextlib
 import json
 import warnings
 from collections.abc import Iterable, Sequence
@@ -84,10 +85,8 @@ class NewestAndBest:
         """One answer for each checkpoint, as Orbax asks."""
         steps, judged = [c.step for c in checkpoints], []
         for step in steps:
-            try:
+            with contextlib.suppress(CheckpointError):
                 self._top1(step)
                 judged.append(step)
-            except CheckpointError:
-                pass
         stay = {*sorted(steps)[-self._newest :], self.best(judged)}
         return [step in stay or step not in judged for step in steps]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnn_jax.config import Config, ConfigError, flatten
+from cnn_jax.training.data_ranges import check_ranges
 
 # Goyal et al. 2017, section 2.1: rates are given for this batch and scaled linearly with the real one.
 REFERENCE_BATCH = 256
@@ -168,19 +169,6 @@ def check(config: Config, num_devices: int) -> None:
             used_if(data.name == "folder", "data.folder"),
             f"it has no effect with `data.name` {data.name}; set that to folder, or leave this out",
         ),
-        (
-            "data.validation_fraction",
-            0 <= (data.validation_fraction or 0) < 1,
-            "it is a part of the training images, from 0 to below 1",
-        ),
-        (
-            "data.examples_per_class",
-            unset_or_positive("data.examples_per_class"),
-            "it must be positive, or None for all of them",
-        ),
-        ("data.class_fractions", all(0 <= f <= 1 for f in data.class_fractions), "they must lie from 0 to 1"),
-        ("data.label_noise", 0 <= data.label_noise <= 1, "it must lie from 0 to 1"),
-        ("data.std", all(d > 0 for d in data.std), "images are divided by it, so it must be positive"),
         ("data.mix", used_if(batch > 1, "data.mix", []), "a batch of one image has nothing to be mixed with"),
         ("train.steps", (config.train.steps or 1) <= MOST_STEPS, "it must be below 2^31"),
         (
@@ -232,3 +220,4 @@ def check(config: Config, num_devices: int) -> None:
     for key, holds, remedy in rules:
         if not holds:
             raise ConfigError(f"`{key}` is {values[key]}: {remedy}.")
+    check_ranges(data)

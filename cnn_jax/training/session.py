@@ -129,10 +129,11 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
-    check_ranges(config.data)
     layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
     if derived_here := derived is None:
         check(config, layout.num_devices)
+    else:
+        check_ranges(config.data)
     split = _load_training(config) if derived is None else load_or_describe(config, "test")
     split = split.with_augment(config.data.eval_augment)
     if derived_here and config.data.on_error == "skip" and not split.num_host_specs:
@@ -163,7 +164,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
             seen = abstract_variables(model, image_shape)
         shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
-            variables = abstract_variables(model, shape)
+            variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])

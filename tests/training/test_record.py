@@ -96,7 +96,7 @@ def test_seconds_are_told_apart_and_add_up(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_any_more_does_not_hide_why_the_run_ended(tmp_path):
-    with pytest.raises(Stopped), start(tmp_path) as record:
+    with pytest.raises(Stopped, match="saved at step 8"), start(tmp_path) as record:
         record._writer.write_config = lambda: (_ for _ in ()).throw(OSError(28, "No space left on device"))
         raise Stopped(15, 8)
 

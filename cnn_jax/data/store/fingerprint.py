@@ -135,13 +135,11 @@ def _files(prepared: Path) -> dict[str, list[int]]:
 
 def _read_kept(path: Path, files: dict[str, list[int]]) -> Fingerprint | None:
     """What a kept file says, if it is whole and of these very files."""
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         kept = json.loads(path.read_text())
         checksum = kept.pop("checksum")
         if checksum == _checksum(kept) and kept["files"] == files:
             return Fingerprint(kept["splits"], kept["class_names"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
     return None
 
 
