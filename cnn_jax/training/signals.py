@@ -24,7 +24,7 @@ class StopSignals:
 
     SIGTERM (a scheduler's), SIGINT (Ctrl-C), SIGHUP (a closed terminal) and SIGUSR1 (Slurm's warning before a time
     limit) all save and stop.  A second Ctrl-C waits for the save like the first, for it is often pressed by impatience;
-    a third interrupts at once, without a checkpoint.  A SIGHUP that the process was started to ignore, by `nohup`, stays
+    a third interrupts at once, without a checkpoint.  A SIGHUP that the process was started to ignore (`nohup`) stays
     ignored.  Outside the main thread Python delivers no signals, and nothing is changed.
     """
 
