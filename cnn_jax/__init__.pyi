@@ -13,8 +13,7 @@ from .ops import batch_norm as batch_norm
 from .ops import conv2d as conv2d
 from .ops import im2col as im2col
 from .ops import max_pool as max_pool
-from .training import evaluate as evaluate
-from .training import list_runs as list_runs
-from .training import train as train
+from .runs import list_runs as list_runs
+from .runs import train as train
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

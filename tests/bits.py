@@ -137,7 +137,7 @@ def programs(names: list[str]) -> dict[str, str]:
     from cnn_jax import ops
     from cnn_jax.models import abstract_variables, create_model
     from cnn_jax.models.registry import architecture
-    from cnn_jax.training.bench import _make_step
+    from cnn_jax.runs.bench import _make_step
 
     found = {}
     for name, batch in PROGRAMS:

@@ -21,7 +21,7 @@ from cnn_jax.config import (
     identity,
     load_experiment,
 )
-from cnn_jax.training.derived import derive
+from cnn_jax.runs.derive import derive
 
 
 def changed(config, key, value):

@@ -22,8 +22,8 @@ import pytest
 from PIL import Image
 
 from cnn_jax.cli import main
-from cnn_jax.training import loop
-from cnn_jax.training.events import cut_events, read_records
+from cnn_jax.runs import loop
+from cnn_jax.runs.folder.events import cut_events, read_records
 
 KINDS = ("flip", "cut", "zero", "delete", "rename", "another run's", "no permission")
 FLAGS = ("--model.conv", "xla", "--data.batch-size", "32", "--train.steps", "6", "--train.log-every", "2")

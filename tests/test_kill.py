@@ -19,10 +19,10 @@ import jax
 import numpy as np
 import pytest
 
-from cnn_jax.training.checkpoint import Checkpoints
-from cnn_jax.training.events import read_records
-from cnn_jax.training.run import read_run
-from cnn_jax.training.session import open_session
+from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.events import read_records
+from cnn_jax.runs.folder.run import read_run
+from cnn_jax.runs.session import open_session
 
 STEPS = 300
 

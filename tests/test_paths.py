@@ -8,7 +8,7 @@ from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.data import data_root
 from cnn_jax.paths import PathError, local_path
-from cnn_jax.training import loop
+from cnn_jax.runs import loop
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 
 import cnn_jax.cli
 import cnn_jax.data
-import cnn_jax.training
+import cnn_jax.runs
 from cnn_jax.models import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ def test_the_commands_are_understood(command, monkeypatch, capsys):
     monkeypatch.setattr(cnn_jax.cli, "COMMANDS", stubs)
     monkeypatch.setattr(cnn_jax.cli, "train", stubs["train"])
     monkeypatch.setattr(cnn_jax.data, "prepare", lambda *args, **kwargs: ROOT)
-    monkeypatch.setattr(cnn_jax.training, "export_weights", lambda *args, **kwargs: ROOT)
+    monkeypatch.setattr(cnn_jax.runs, "export_weights", lambda *args, **kwargs: ROOT)
     status = cnn_jax.cli.main(shlex.split(command, comments=True))
     assert status == 0, capsys.readouterr().err
     assert calls or "--help" in command

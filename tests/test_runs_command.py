@@ -15,12 +15,12 @@ import pytest
 import cnn_jax
 from cnn_jax.cli import main
 from cnn_jax.config import Config, DataConfig, ModelConfig, TrainConfig
-from cnn_jax.training.content import Content
-from cnn_jax.training.derived import derive
-from cnn_jax.training.record import Record
-from cnn_jax.training.run import open_run
-from cnn_jax.training.signals import Stopped
-from cnn_jax.training.stored import to_json
+from cnn_jax.runs.console.signals import Stopped
+from cnn_jax.runs.content import Content
+from cnn_jax.runs.derive import derive
+from cnn_jax.runs.folder.record import Record
+from cnn_jax.runs.folder.run import open_run
+from cnn_jax.runs.folder.stored import to_json
 
 CONFIG = Config(
     model=ModelConfig("lenet5", num_classes=10), data=DataConfig(batch_size=64), train=TrainConfig(steps=24)

@@ -19,8 +19,8 @@ from cnn_jax.models import abstract_variables, create_model
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.modules import preactivation, residual
 from cnn_jax.modules.dropout import DropPath
-from cnn_jax.training import session as sessions
-from cnn_jax.training.session import open_session
+from cnn_jax.runs import session as sessions
+from cnn_jax.runs.session import open_session
 from cnn_jax.weights import save_weights
 
 # Of the largest number of an array. Two float32 programs of the same meaning differ by 1e-6 after two steps.

@@ -25,9 +25,9 @@ import orbax.checkpoint as ocp
 import cnn_jax
 from cnn_jax.config import Config, flatten, from_flat
 from cnn_jax.data import DataError, eval_batches, train_batches
-from cnn_jax.training.derived import settle_batch_norm
-from cnn_jax.training.session import Session, open_session, precision
-from cnn_jax.training.start import first_tree, settle_weights
+from cnn_jax.runs.derive import settle_batch_norm
+from cnn_jax.runs.session import Session, open_session, precision
+from cnn_jax.runs.start import first_tree, settle_weights
 
 Arrays = dict[str, np.ndarray]
 # Programs that run once or twice on tiny images: the compiler's work is what a test would wait for.

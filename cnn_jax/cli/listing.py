@@ -29,7 +29,7 @@ def show_runs(
     debug: Debug = False,
 ) -> int:
     """List runs, one a line: the keys that tell them apart, state, step, seconds and accuracies."""
-    from cnn_jax.training import list_runs
+    from cnn_jax.runs import list_runs
 
     if csv and json:
         raise ConfigError("`--csv` and `--json` are two forms of one answer; give one of them.")

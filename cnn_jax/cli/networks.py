@@ -63,7 +63,7 @@ def bench(
     debug: Debug = False,
 ) -> int:
     """Time one training step: forward, backward, SGD with Nesterov momentum, BatchNorm statistics and dropout."""
-    from cnn_jax.training.bench import time_steps
+    from cnn_jax.runs.bench import time_steps
 
     check_range("--batch", batch, 1)
     check_range("--image-size", image_size, 1, LARGEST_IMAGE)

@@ -46,7 +46,7 @@ def train(
         return send(words, executor, job, json)
 
     from cnn_jax.parallel import is_writer
-    from cnn_jax.training import train
+    from cnn_jax.runs import train
 
     result = train(config, workdir, profile=profile)
     if not is_writer():
@@ -65,7 +65,7 @@ def evaluate(
     debug: Debug = False,
 ) -> int:
     """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class."""
-    from cnn_jax.training import evaluate
+    from cnn_jax.runs import evaluate
 
     figures = evaluate(run, split=split, step=step)
     return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
@@ -81,7 +81,7 @@ def predict(
     debug: Debug = False,
 ) -> int:
     """Classify image files: the most probable classes of each."""
-    from cnn_jax.training import UnreadableImages, predict
+    from cnn_jax.runs import UnreadableImages, predict
 
     check_range("--top", top, 1, most=sys.maxsize)
     if not images:
@@ -106,7 +106,7 @@ def predict(
 
 def diff(left: RunFolder, right: RunFolder, /, json: Json = False, debug: Debug = False) -> int:
     """Show which configuration keys, versions and devices differ between two runs."""
-    from cnn_jax.training import diff_runs
+    from cnn_jax.runs import diff_runs
 
     rows = diff_runs(left, right)
 

@@ -27,7 +27,7 @@ def import_(
     debug: Debug = False,
 ) -> int:
     """Make a run of a weights file, for eval, predict and export. Every name and shape is checked."""
-    from cnn_jax.training import import_weights
+    from cnn_jax.runs import import_weights
 
     run = import_weights(
         model, file, out, data=data, root=root, folder=folder, eval_augment=eval_augment, head=not no_head
@@ -44,7 +44,7 @@ def export(
     debug: Debug = False,
 ) -> int:
     """Write a run's weights under torchvision's names."""
-    from cnn_jax.training import export_weights
+    from cnn_jax.runs import export_weights
 
     written = export_weights(run, file, step=step)
     return print_figures({"file": str(written)}, json, lambda: print(written))

@@ -1,7 +1,7 @@
 """The sections of a configuration and their keys.
 
 Only primaries stand here (the learning rate at batch 256, the number of epochs); what follows from them is worked
-out after all overrides, in `cnn_jax.training.derived`.
+out after all overrides, in `cnn_jax.runs.derive`.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from cnn_jax.code import OwnCode
+from cnn_jax.code.digest import OwnCode
 from cnn_jax.models.options import ModelOptions
 
 

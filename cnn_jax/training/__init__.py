@@ -1,4 +1,4 @@
-"""Training: the state, the step, the loop, and the run folder that they fill."""
+"""Training: the algorithm. A state, its step, and what the step is made of."""
 
 import lazy_loader as _lazy
 

@@ -18,9 +18,9 @@ import jax
 
 from cnn_jax.config import Config, load_experiment
 from cnn_jax.data import train_batches
-from cnn_jax.training import train
-from cnn_jax.training.run import read_metrics
-from cnn_jax.training.session import open_session
+from cnn_jax.runs import train
+from cnn_jax.runs.folder.run import read_metrics
+from cnn_jax.runs.session import open_session
 
 EXPERIMENT = Path(__file__).parents[1] / "digits_lenet.py"
 ROUNDS, STEPS = 5, 400

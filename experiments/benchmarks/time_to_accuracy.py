@@ -30,8 +30,8 @@ import numpy as np
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.config import Config, load_experiment
 from cnn_jax.data import Prefetch, load_dataset, train_batches
-from cnn_jax.training.evaluation import evaluate_split
-from cnn_jax.training.session import open_session
+from cnn_jax.runs.evaluation import evaluate_split
+from cnn_jax.runs.session import open_session
 
 EXPERIMENT = Path(__file__).parents[1] / "fashion_small.py"
 PEER = Path(__file__).with_name("time_to_accuracy_torch.py")

@@ -16,7 +16,7 @@ import numpy as np
 
 import cnn_jax
 from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig
-from cnn_jax.training.run import read_metrics
+from cnn_jax.runs.folder.run import read_metrics
 
 SMALL = Config(
     model=ModelConfig("resnet20_cifar"),

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-import cnn_jax.training
+import cnn_jax.runs
 from cnn_jax.cli import main
 from cnn_jax.cli.binding import given
-from cnn_jax.training import Result
+from cnn_jax.runs import Result
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def trained(monkeypatch, tmp_path):
         zeros = {k: 0.0 for k in ("loss", "nll", "ece", "top1", "top5")}
         return Result(tmp_path, 1, {"num_examples": 1, **zeros, "per_class": {}})
 
-    monkeypatch.setattr(cnn_jax.training, "train", record)
+    monkeypatch.setattr(cnn_jax.runs, "train", record)
     return calls
 
 

@@ -19,8 +19,8 @@ from PIL import Image
 import cnn_jax.cli.jobs
 import cnn_jax.data.gallery
 import cnn_jax.parallel
-import cnn_jax.training.bench
-import cnn_jax.training.loop
+import cnn_jax.runs.bench
+import cnn_jax.runs.loop
 from cnn_jax.cli import COMMANDS, main
 
 VALUES = {
@@ -101,7 +101,7 @@ def checks_only(monkeypatch, tmp_path):
     def traced(session, writer, stop, profile):
         jax.eval_shape(session.train_step, session.checkpoint_target()["state"], session.batch_like())
         values = {"num_examples": 1, "loss": 0.0, "nll": 0.0, "ece": 0.0, "top1": 0.0, "top5": 0.0, "per_class": {}}
-        return cnn_jax.training.loop.Result(writer.run.directory, session.derived.steps, values)
+        return cnn_jax.runs.loop.Result(writer.run.directory, session.derived.steps, values)
 
     class Job:
         job_id = "1"
@@ -114,16 +114,16 @@ def checks_only(monkeypatch, tmp_path):
     def alone(*_, **__):
         raise ValueError("no cluster.")
 
-    times = [f.name for f in dataclasses.fields(cnn_jax.training.bench.StepTimes)]
-    monkeypatch.setattr(cnn_jax.training.loop, "_run", traced)
+    times = [f.name for f in dataclasses.fields(cnn_jax.runs.bench.StepTimes)]
+    monkeypatch.setattr(cnn_jax.runs.loop, "_run", traced)
     monkeypatch.setattr(jax.distributed, "initialize", alone)  # JAX asks the machine, and runs already
     monkeypatch.setattr(cnn_jax.parallel, "launch", lambda *_, **__: 0)
     monkeypatch.setattr(cnn_jax.cli.jobs, "submit", lambda *_: Job)
     monkeypatch.setattr(cnn_jax.data.gallery, "_draw", lambda *_: None)
     monkeypatch.setattr(
-        cnn_jax.training.bench,
+        cnn_jax.runs.bench,
         "_time_steps",
-        lambda *_: cnn_jax.training.bench.StepTimes(**dict.fromkeys(times, 1)),
+        lambda *_: cnn_jax.runs.bench.StepTimes(**dict.fromkeys(times, 1)),
     )
 
 

@@ -15,7 +15,7 @@ from cnn_jax.config import load_experiment
 from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
 from cnn_jax.data.decoding.host_crop import parse_host_crop
 from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model, googlenet
-from cnn_jax.training import content, session
+from cnn_jax.runs import content, session
 from cnn_jax.weights import save_weights
 
 FOLDER = Path(__file__).parents[2] / "experiments"

@@ -24,7 +24,7 @@ import optax  # noqa: E402
 from cnn_jax.config import from_flat  # noqa: E402
 from cnn_jax.data import apply_augment, parse_augment, train_batches  # noqa: E402
 from cnn_jax.parallel import joined  # noqa: E402
-from cnn_jax.training.session import open_session, precision  # noqa: E402
+from cnn_jax.runs.session import open_session, precision  # noqa: E402
 
 STEPS, BATCH = 10, 32
 AUGMENT = ["pad_crop(1)", "horizontal_flip()"]

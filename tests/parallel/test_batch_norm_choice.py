@@ -6,7 +6,7 @@ import pytest
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, ParallelConfig, identity
 from cnn_jax.models import ModelOptions
-from cnn_jax.training.derived import derive, settle_batch_norm
+from cnn_jax.runs.derive import derive, settle_batch_norm
 
 CONFIG = Config(
     model=ModelConfig("resnet8_cifar"),

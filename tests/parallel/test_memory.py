@@ -9,7 +9,7 @@ import pytest
 from cnn_jax.config import Config, DataConfig, ModelConfig, ParallelConfig, TrainConfig, identity
 from cnn_jax.data import train_batches
 from cnn_jax.parallel import peak_bytes
-from cnn_jax.training.session import open_session
+from cnn_jax.runs.session import open_session
 
 CONFIG = Config(
     model=ModelConfig("resnet8_cifar"),

@@ -11,10 +11,10 @@ import pytest
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
 from cnn_jax.data import train_batches
 from cnn_jax.models import ModelOptions
+from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.session import open_session
 from cnn_jax.training.average import moving_average
-from cnn_jax.training.checkpoint import Checkpoints
 from cnn_jax.training.loss_scale import LossScale
-from cnn_jax.training.session import open_session
 
 CONFIG = Config(
     model=ModelConfig("resnet8_cifar", options=ModelOptions(width=0.25), conv="xla"),

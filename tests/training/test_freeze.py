@@ -11,8 +11,8 @@ from flax.traverse_util import flatten_dict
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import train_batches
 from cnn_jax.models import ModelOptions, features
+from cnn_jax.runs.session import open_session
 from cnn_jax.training import freeze
-from cnn_jax.training.session import open_session
 
 CONFIG = Config(
     model=ModelConfig("resnet8_cifar", options=ModelOptions(width=0.25), conv="xla"),

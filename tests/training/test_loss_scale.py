@@ -9,8 +9,8 @@ import pytest
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import train_batches
+from cnn_jax.runs.session import open_session
 from cnn_jax.training.loss_scale import GROWTH_INTERVAL_STEPS, LossScale, all_finite
-from cnn_jax.training.session import open_session
 
 
 def test_overflow_halves_the_scale_and_never_below_one():

@@ -8,13 +8,14 @@ import optax
 import pytest
 
 from cnn_jax.config import Config, DataConfig, OptimConfig, TrainConfig
-from cnn_jax.training.derived import Derived, derive
+from cnn_jax.runs.derive import derive
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
 
 
-def ready(optim, steps=100):
-    config = Config(optim=optim, data=DataConfig(batch_size=256), train=TrainConfig(steps=steps))
-    return config, derive(config, num_examples=1000, num_classes=10, num_devices=1)
+def schedule_of(optim, batch_size=256, steps=100):
+    config = Config(optim=optim, data=DataConfig(batch_size=batch_size), train=TrainConfig(steps=steps))
+    derived = derive(config, num_examples=1000, num_classes=10, num_devices=1)
+    return make_schedule(optim, derived.learning_rate, derived.steps, derived.warmup_steps)
 
 
 @pytest.mark.parametrize(
@@ -35,16 +36,14 @@ def ready(optim, steps=100):
     ids=["constant", "cosine", "cosine_after_warmup", "step", "step_after_warmup"],
 )
 def test_schedule_equals_its_formula(optim, expected):
-    schedule = make_schedule(optim, ready(optim)[1])
+    schedule = schedule_of(optim)
     # The step at a drop itself is left out: whether it takes the old or the new rate is Optax's convention.
     for t in set(range(100)) - {30, 50, 75}:
         assert float(schedule(t)) == pytest.approx(expected(t), rel=1e-5, abs=1e-8), t  # float32 cosine
 
 
 def test_learning_rate_scales_with_the_batch():
-    config = Config(optim=OptimConfig(learning_rate=0.1, schedule="constant"), data=DataConfig(batch_size=64))
-    derived = derive(config, num_examples=1000, num_classes=10, num_devices=1)
-    assert float(make_schedule(config.optim, derived)(0)) == pytest.approx(0.1 / 4)
+    assert float(schedule_of(OptimConfig(learning_rate=0.1, schedule="constant"), 64)(0)) == pytest.approx(0.1 / 4)
 
 
 PARAMS = {"conv": {"kernel": np.array([0.5, -1.0]), "bias": np.array([0.3])}, "norm": {"scale": np.array([1.0])}}
@@ -55,8 +54,7 @@ GRADS = [
 
 
 def run_ours(optim):
-    config, derived = ready(optim)
-    optimizer = make_optimizer(config, derived)
+    optimizer = make_optimizer(optim, schedule_of(optim))
     params = {m: {k: jnp.asarray(v, jnp.float32) for k, v in d.items()} for m, d in PARAMS.items()}
     state = optimizer.init(params)
     for g in GRADS:
@@ -134,5 +132,5 @@ def test_clipping_scales_the_whole_gradient():
 
 def test_drops_that_fall_on_one_step_multiply():
     optim = OptimConfig(schedule="step", step_fractions=(0.5, 0.52, 0.54), step_factor=0.1)
-    rate = make_schedule(optim, Derived(10, 10, 1.0, 1.0, 0, 1, 1, 1))
+    rate = make_schedule(optim, 1.0, 10, 0)
     assert [round(float(rate(step)), 6) for step in (4, 9)] == [1.0, 0.001]

@@ -13,7 +13,7 @@ from PIL import Image
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import eval_batches, normalize, train_batches
 from cnn_jax.models import ModelOptions
-from cnn_jax.training.session import open_session
+from cnn_jax.runs.session import open_session
 
 CONFIG = Config(
     model=ModelConfig("lenet5"),

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 from cnn_jax.cli import main
 from cnn_jax.models import abstract_variables, create_model
-from cnn_jax.training.run import read_run
-from cnn_jax.training.session import open_session
+from cnn_jax.runs.folder.run import read_run
+from cnn_jax.runs.session import open_session
 from cnn_jax.weights import input_convention, save_weights
 
 

@@ -1,0 +1,1 @@
+"""One's own code: which files it is, and the digest of what it computes. Nothing is run."""

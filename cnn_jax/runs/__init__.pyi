@@ -1,0 +1,9 @@
+from .evaluation import evaluate as evaluate
+from .folder.run import diff_runs as diff_runs
+from .import_export import export_weights as export_weights
+from .import_export import import_weights as import_weights
+from .listing import list_runs as list_runs
+from .loop import Result as Result
+from .loop import train as train
+from .prediction import UnreadableImages as UnreadableImages
+from .prediction import predict as predict

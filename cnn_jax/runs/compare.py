@@ -1,0 +1,91 @@
+"""Whether two runs are one experiment, and what tells them apart."""
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+from cnn_jax import config as configuration
+from cnn_jax.config import ModelConfig
+from cnn_jax.runs.content import data_now
+from cnn_jax.runs.derive import settle_classes
+from cnn_jax.runs.folder.stored import SCHEMA, Run, RunError, is_begun, read_run
+
+
+def differences(there: Run, here: Run) -> list[str]:
+    """What tells two experiments apart, a line each; empty where they are the same.
+
+    Of a folder of version 0.1 the keys are compared, and the checksums of the files of starting weights: that is all
+    that it holds.
+    """
+    if there.schema != SCHEMA and here.config.model.num_classes is None:
+        settled = settle_classes(there.config, here.derived.num_classes)
+        there = dataclasses.replace(there, config=settled)
+    keys = configuration.key_differences(there.config, here.config)
+    rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]
+    if there.schema == SCHEMA:
+        contents = there.content.difference(here.content)
+        rows += [f"  {name} {_how(a, b)}" for name, (a, b) in contents.items()]
+    elif there.config.model.weights_sha256 != here.config.model.weights_sha256:
+        files = (_weights_file(run.config.model) for run in (there, here))
+        rows.append("  weights: {} there, {} now".format(*files))
+    return rows
+
+
+def _weights_file(model: ModelConfig) -> str:
+    if model.weights_sha256 is None:
+        return "none"
+    return f"{model.weights} (SHA-256 {model.weights_sha256[:16]}…)"
+
+
+def _how(there: str | None, here: str | None) -> str:
+    return "counts there only" if here is None else "counts now only" if there is None else "differs"
+
+
+def check_data(run: Run) -> None:
+    """Compares the data set, where it is prepared, with the one that the run was trained on.
+
+    Raises:
+      RunError: when it is another one.
+    """
+    if run.content.data is None:
+        if run.schema != SCHEMA:
+            warnings.warn(f"`{run.directory}` does not say what its data held: it is taken as it is now", stacklevel=3)
+        return
+    now = data_now(run.config)
+    if now is None:
+        return
+    changed = configuration.difference(run.content.data, now)
+    if changed:
+        raise RunError(
+            f"`{run.directory}` was trained on another data set of the name `{run.config.data.name}`: "
+            f"{', '.join(changed).replace('_', ' ')} differ. Put back the one that it was trained on "
+            f"(`data.root` is {run.config.data.root}), or train again."
+        )
+
+
+def warn_own_code(run: Run) -> None:
+    """Says, where a run was trained with code of one's own, that a command which only reads the run does not run it."""
+    if run.content.code is None:
+        return
+    files = ", ".join(f"`{run.directory / 'code' / name}`" for name in run.content.code["files"])
+    warnings.warn(
+        f"`{run.directory}` was trained with code of one's own ({files}), which this command does not run: what that "
+        "changes in the network, the images or the evaluation is missing here.",
+        stacklevel=3,
+    )
+
+
+def default_directory(here: Run, identity_0_1: str) -> Path:
+    """The folder of an experiment that was given none: below `here.directory`, by data set, model and identity.
+
+    Args:
+      identity_0_1: the identity that version 0.1 gave to it: a folder of that name is continued.
+
+    Raises:
+      RunError: when the folder of that name cannot be read: it may well be this run.
+    """
+    name = f"{here.config.data.name}-{here.config.model.name}"
+    new, old = (here.directory / f"{name}-{identity[:8]}" for identity in (here.identity, identity_0_1))
+    if new.exists() or not is_begun(old):
+        return new
+    return new if differences(read_run(old), here) else old

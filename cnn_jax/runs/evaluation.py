@@ -1,0 +1,132 @@
+"""Evaluation: every example of a split exactly once, by sums and counts."""
+
+import contextlib
+import functools
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.config import ConfigError
+from cnn_jax.data import Dataset, Prefetch, eval_batches
+from cnn_jax.runs.compare import check_data, warn_own_code
+from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.runs.folder.metrics_file import read_test_line
+from cnn_jax.runs.folder.noted import missing_best, missing_newest
+from cnn_jax.runs.folder.run import Run, RunError, read_run
+from cnn_jax.runs.log_window import STEPS_AHEAD
+from cnn_jax.runs.session import Session, open_session, precision
+from cnn_jax.training.metrics import EvalMetrics
+
+
+def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """One pass over a data set.
+
+    Returns:
+      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions. Where the data
+      set was prepared without files that could not be decoded, skipped_files: how many, over all its splits.
+    """
+    layout = session.layout
+    # A run may be evaluated on more devices than it was trained on, which its batch need not divide by.
+    batch_size = -(-session.config.data.batch_size // layout.num_devices) * layout.num_devices
+    parts: list[EvalMetrics] = []
+    with Prefetch(eval_batches(dataset, batch_size, rows=layout.rows(batch_size)), layout.put) as ready:
+        for batch in ready:
+            parts.append(session.compiled_eval_step(variables, batch))
+            if len(parts) > STEPS_AHEAD:
+                jax.block_until_ready(parts[-1 - STEPS_AHEAD])
+    total = functools.reduce(lambda a, b: a.merge(b), jax.device_get(parts))
+    with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
+        values = {k: np.asarray(v).tolist() for k, v in total.compute().items()}
+    per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
+    left_out = {"skipped_files": len(dataset.info.skipped)} if dataset.info.skipped else {}
+    return {
+        "num_examples": int(total.top1.count),
+        **left_out,
+        **values,
+        "per_class": {name: None if math.isnan(v) else v for name, v in per_class.items()},
+    }
+
+
+def evaluate(run: Path | str, *, split: str = "test", step: int | str = "latest") -> dict[str, Any]:
+    """Evaluates a checkpoint of a run.
+
+    Args:
+      run: a run folder.
+      split: "train", "validation" or "test".
+      step: "latest", "best" (on the validation split) or the number of a saved step.
+
+    Returns:
+      split, step, num_examples, loss, nll, ece, top1, top5, per_class.
+
+    Raises:
+      RunError: when `run` is not a run folder, or its `config.json` or its data set was changed.
+      CheckpointError: when the step was not saved, is damaged, or is the best one and was removed.
+    """
+    opened = read_run(run)
+    check_data(opened)
+    warn_own_code(opened)
+    with precision(opened.config.model.dtype):
+        session = open_session(opened.config, opened.derived)
+        step, variables = load_variables(opened, session, step)
+        values = evaluate_split(session, variables, session.dataset(split))
+    return {"split": split, "step": step, **values}
+
+
+def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, dict[str, Any]]:
+    """The step meant by "latest", "best" or a number, and the variables that evaluation uses at it.
+
+    Raises:
+      CheckpointError: when there is none, or that one cannot be used; never another is taken for it.
+    """
+    if not run.checkpoints.is_dir():
+        raise _nothing(run)
+    with contextlib.closing(Checkpoints(run.checkpoints, read_only=True, identity=run.identity)) as checkpoints:
+        if not checkpoints.steps:
+            raise _nothing(run)
+        number = _step_number(run, checkpoints, step)
+        try:
+            tree = checkpoints.restore(number, session.checkpoint_target())
+        except CheckpointError as error:
+            others = [s for s in checkpoints.steps if s != number]
+            raise type(error)(f"{error} Other steps saved: {others or 'none'}; --step takes one of them.") from error
+        return number, tree["state"].eval_variables
+
+
+def _nothing(run: Run) -> CheckpointError:
+    return CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
+
+
+def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
+    if step == "latest":
+        present = checkpoints.steps
+        latest, done = present[-1], None
+        with contextlib.suppress(RunError):  # damaged metrics stand in nobody's way here
+            done = read_test_line(run.directory)
+        if done is not None and latest < run.derived.steps:
+            warnings.warn(
+                f"`{run.directory}` was trained to step {run.derived.steps}, whose checkpoint is gone; the latest that "
+                f"is there is of step {latest}.",
+                stacklevel=2,
+            )
+        elif gone := missing_newest(run.directory, present):
+            warnings.warn(gone, stacklevel=2)
+        return latest
+    if step == "best":
+        if gone := missing_best(run.directory, checkpoints.measured):
+            raise CheckpointError(f"{gone} Put it back, or take another by --step; saved are {checkpoints.steps}.")
+        if checkpoints.best_step is None:
+            raise CheckpointError(
+                f"no checkpoint of `{run.directory}` was evaluated on a validation split; use --step latest."
+            )
+        return checkpoints.best_step
+    if not str(step).isdigit():
+        raise ConfigError(f"`--step` must be latest, best or a number, got {step!r}.")
+    number = int(step)
+    if number not in checkpoints.steps:
+        raise CheckpointError(f"step {number} of `{run.directory}` was not saved; saved are {checkpoints.steps}.")
+    return number

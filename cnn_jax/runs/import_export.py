@@ -1,0 +1,125 @@
+"""Weights of elsewhere as a run, and a run's weights for elsewhere."""
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
+from cnn_jax.models import ModelOptions, architecture
+from cnn_jax.paths import local_path
+from cnn_jax.runs.content import Content
+from cnn_jax.runs.derive import derive
+from cnn_jax.runs.evaluation import load_variables
+from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.run import RunError, open_run, read_run
+from cnn_jax.runs.session import Session, load_or_describe, open_session, precision
+from cnn_jax.runs.start import with_weights
+from cnn_jax.weights import InputConvention, input_convention, load_weights, save_weights, stated_input, weights_digest
+from cnn_jax.weights.description import check_classes
+
+# What to do about them.
+_OTHER_CLASSES = "name the data set of its classes (`--data`), or leave its classifier out (`--no-head`)"
+
+
+def import_weights(
+    model: str,
+    file: Path | str,
+    out: Path | str,
+    *,
+    data: str = "imagenet2012",
+    root: str | None = None,
+    folder: str | None = None,
+    eval_augment: tuple[str, ...] | None = None,
+    head: bool = True,
+) -> Path:
+    """Makes a run folder, for `evaluate`, `predict` and `export_weights`, of a weights file.
+
+    The images are prepared as those that the weights were trained on (`input_convention`): the configuration holds
+    their size, interpolation, mean and deviation.
+
+    Args:
+      model: name of the network.
+      file: as `load_weights` takes it.
+      out: the folder, which must not exist.
+      data: the data set to evaluate on, which names the classes. It may be prepared later, before `evaluate`; but a
+        network that was not published for ImageNet needs its mean and deviation here.
+      root, folder: as `Config.data`.
+      eval_augment: what brings its images to the network's size; None: the source's resizing and crop.
+      head: False draws the classifier afresh.
+
+    Raises:
+      RunError: when the folder exists.
+      WeightsError: when the file does not hold the network's weights. Nothing is left behind.
+    """
+    out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
+    if out.exists():
+        raise RunError(f"`{out}` exists already; give another --out.")
+    entry, convention = architecture(model), input_convention(model, file)
+    if eval_augment is None:
+        eval_augment = convention.eval_augment
+    options = ModelOptions()
+    if str(file).endswith(".h5") and entry.published.variant is not None:
+        options = ModelOptions(variant="keras")
+    # The small networks are no one's but ours, and see the data set's own mean, if the file does not say another.
+    travelled = entry.num_classes == 1000 or stated_input(file) is not None
+    config = Config(
+        model=ModelConfig(name=model, options=options),
+        data=DataConfig(
+            name=data,
+            root=root,
+            folder=folder,
+            augment=eval_augment,
+            eval_augment=eval_augment,
+            interpolation=convention.interpolation,
+            mean=convention.mean if travelled else (),
+            std=convention.std if travelled else (),
+        ),
+    )
+    with precision(config.model.dtype):
+        info = load_or_describe(config, "train").info
+        derived = derive(config, num_examples=info.num_examples, num_classes=info.num_classes, num_devices=1)
+        session = open_session(config, derived)
+        variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
+        if head:
+            check_classes(file, session.info.class_names, _OTHER_CLASSES)
+        tree = with_weights(session.fresh_tree(), variables)
+        content = Content(weights=weights_digest(file))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        try:
+            with (
+                contextlib.closing(open_run(unfinished, config, derived, content)) as writer,
+                contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
+            ):
+                checkpoints.save(0, tree)
+            unfinished.rename(out)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return out
+
+
+def export_weights(run: Path | str, file: Path | str, *, step: int | str = "latest") -> Path:
+    """Writes a run's weights as `.safetensors` under torchvision's names.
+
+    Args:
+      run: a run folder.
+      file: as `save_weights` takes it.
+      step: "latest", "best" or the number of a saved step.
+    """
+    opened, file = read_run(run), local_path(file, "FILE", utf8=False)
+    if file.suffix != ".safetensors":
+        raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
+    with precision(opened.config.model.dtype):
+        session = open_session(opened.config, opened.derived)
+        _, variables = load_variables(opened, session, step)
+        save_weights(file, session.model, variables, class_names=session.info.class_names, images=_images_of(session))
+    return file
+
+
+def _images_of(session: Session) -> InputConvention:
+    """How a run prepares the images that its network sees."""
+    info, data, side = session.info, session.config.data, session.image_shape[0]
+    return InputConvention(
+        info.mean, info.std, side, side, data.interpolation, source="a run", operations=data.eval_augment
+    )

@@ -1,0 +1,242 @@
+"""The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped."""
+
+import contextlib
+import dataclasses
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
+from cnn_jax.data import Prefetch, train_batches
+from cnn_jax.parallel import Agreement, is_writer, joined, known_to_all, peak_bytes
+from cnn_jax.paths import local_path
+from cnn_jax.runs.compare import default_directory
+from cnn_jax.runs.console.pictures import draw_curves, draw_predictions, is_drawn
+from cnn_jax.runs.console.profile import StepProfiler
+from cnn_jax.runs.console.progress import TrainProgress
+from cnn_jax.runs.console.signals import Stopped, StopSignals
+from cnn_jax.runs.content import content_of
+from cnn_jax.runs.derive import settle_batch_norm, settle_classes
+from cnn_jax.runs.evaluation import evaluate_split
+from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.lock import only_training
+from cnn_jax.runs.folder.noted import missing_newest
+from cnn_jax.runs.folder.paths import check_path
+from cnn_jax.runs.folder.record import Record
+from cnn_jax.runs.folder.run import Run, RunWriter, open_run
+from cnn_jax.runs.log_window import MetricWindow
+from cnn_jax.runs.session import Session, open_session, precision
+from cnn_jax.runs.start import first_tree, settle_weights
+from cnn_jax.runs.together import by_process_0
+from cnn_jax.training.finite import not_finite
+from cnn_jax.training.state import TrainState
+
+
+class DivergedError(RuntimeError):
+    """A loss, or the state, is no longer one of numbers."""
+
+    ended = "diverged"  # in the run's record
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished training returns."""
+
+    run: Path
+    step: int
+    test: dict[str, Any]
+    """The test split's evaluation: num_examples, loss, nll, ece, top1, top5, per_class."""
+
+
+def train(config: Config, workdir: Path | str | None = None, *, profile: bool = False) -> Result:
+    """Trains an experiment to its end, continuing where the folder's newest checkpoint stands.
+
+    Args:
+      workdir: the run folder; None is one below `runs/`, named by the data set, the model and the identity.
+      profile: write a trace of ten steps, for Perfetto or xprof, into the folder's `profile/`.
+
+    Raises:
+      ConfigError: when the configuration contradicts itself, or the folder holds another experiment.
+      RunError: when another process writes to the folder, it was removed meanwhile, its metrics are damaged beyond
+        repair, or it was trained and its checkpoints are gone.
+      DataError: when the data set is not prepared.
+      CheckpointError: when the newest checkpoint cannot be used and is not proved to be damaged, when none can be
+        used, or when one cannot be saved.
+      DivergedError: when the loss or the state is no longer finite; the checkpoints before stay.
+      Stopped: on SIGTERM, SIGINT, SIGHUP or SIGUSR1, to this process or to another of the run, after a checkpoint, or
+        before there is anything to save.
+      PeerError: when another process of the run dies.
+    """
+    config, parallel = check_types(config), config.parallel
+    workdir = None if workdir is None else local_path(workdir, "--workdir")
+    join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
+    own_folder = None if config.code is None else config.code.folder
+    with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
+        config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
+        check_path(Path("runs" if workdir is None else workdir))
+        session = open_session(config)
+        old_name = identity_0_1(flatten(config))
+        config = settle_classes(config, session.info.num_classes)
+        session = dataclasses.replace(session, config=config)
+        # What is kept of a data set after it was read through is there for the others, which wait.
+        content = by_process_0(lambda: content_of(config)) or content_of(config)
+        if workdir is None:
+            here = Run(Path("runs"), config, session.derived, {}, content)
+            found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
+            workdir = Path(str(found))
+        with StopSignals() as stop, contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
+            return _run(session, writer, stop, profile)
+
+
+def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) -> Result:
+    config, run, last = session.config, writer.run, session.derived.steps
+    directory = run.directory
+    saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
+    with contextlib.closing(saved) as checkpoints:
+        gone = missing_newest(directory, checkpoints.steps) if is_writer() else None
+        restored = checkpoints.restore_newest(session.checkpoint_target())
+        step = restored[0] if restored else 0
+        if gone:
+            warnings.warn(f"{gone} Nothing is damaged: training goes on from step {step}.", stacklevel=2)
+        if restored:
+            _check_finite(session, restored[1]["state"], step)
+        test = writer.start(step, checkpoints.manifest(step) if restored else None)
+        if test is not None:
+            _check_test(session, test)
+        with TrainProgress(last, step, quiet=not is_writer()) as progress:
+            numbers = dataclasses.asdict(session.derived)
+            shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+            progress.say(f"{directory}: {', '.join(shown)}")
+            if known_to_all(is_writer() and test is not None and is_drawn(directory)):
+                assert test is not None
+                progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
+                return Result(directory, last, test)
+            if skipped := session.info.skipped:
+                listed = writer.list_skipped(skipped)
+                progress.say(f"files left out, in training and evaluation: {len(skipped)}, all listed in {listed}")
+                progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
+            if restored:
+                progress.say(f"continuing from the checkpoint at step {step}")
+            tree = restored[1] if restored else first_tree(session)
+            state: TrainState = tree["state"]
+            if not restored:
+                _check_finite(session, state, step)
+            if step < last or test is None:
+                agree = Agreement(session.layout)
+                with Record(writer, step) as record:
+                    if step < last:
+                        state = _steps(session, writer, record, checkpoints, progress, tree, step, stop, agree, profile)
+                        with record.spend("saving"):
+                            writer.note_saved(checkpoints.wait())
+                    _end_if_asked(stop, agree, last)
+                    with record.spend("evaluation"):
+                        test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+                    _check_test(session, test)
+                    writer.write(last, "test", test)
+            progress.report(last, "test", test)
+    if is_writer():
+        draw_curves(directory)
+    draw_predictions(directory, session, state.eval_variables)
+    return Result(directory, last, test)
+
+
+def _end_if_asked(stop: StopSignals, agree: Agreement, step: int) -> None:
+    """Raises Stopped where a signal came while nothing was computed that is not saved."""
+    if stopping := agree.now(stop.requested or 0):
+        raise Stopped(stopping, step)
+
+
+def _check_finite(session: Session, state: TrainState, step: int) -> None:
+    """Raises DivergedError where a state is not one of numbers: a step's loss comes from before its update."""
+    if bad := not_finite(dataclasses.replace(state, loss_scale=None)):
+        raise _diverged(session, f"the state after step {step} is not finite (NaN or infinity in {bad[0]})")
+
+
+def _check_test(session: Session, test: dict[str, Any]) -> None:
+    """Raises DivergedError where the test figures are not numbers: numbers in a state may still overflow."""
+    for name, value in test.items():
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            raise _diverged(session, f"the test {name} at step {session.derived.steps} is not finite")
+
+
+def _diverged(session: Session, what: str) -> DivergedError:
+    return DivergedError(
+        f"{what}. A lower `optim.learning_rate` (now {session.config.optim.learning_rate:g}), a warm-up or "
+        "`optim.clip_norm` may keep it finite."
+    )
+
+
+def _steps(
+    session: Session,
+    writer: RunWriter,
+    record: Record,
+    checkpoints: Checkpoints,
+    progress: TrainProgress,
+    tree: dict[str, Any],
+    step: int,
+    stop: StopSignals,
+    agree: Agreement,
+    profile: bool,
+) -> TrainState:
+    config, derived, layout = session.config, session.derived, session.layout
+    rows = layout.rows(config.data.batch_size)
+    batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
+    with record.spend("compile"):
+        train_step = session.compile_train_step()
+    _end_if_asked(stop, agree, step)
+    progress.say(f"memory of a step: {peak_bytes(train_step) / 1e6:.0f} MB on each device")
+    validation = session.dataset("validation") if session.has_validation else None
+    first, last, state = step, derived.steps, tree["state"]
+
+    def report(step: int, split: str, values: dict[str, Any]) -> None:
+        writer.write(step, split, values)
+        progress.report(step, split, values)
+        if not math.isfinite(values["loss"]):
+            raise _diverged(session, f"the {split} loss at step {step} is {values['loss']}")
+
+    line_due = False
+    with (
+        StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
+        Prefetch(batches, layout.put) as ready,
+    ):
+        window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
+        while step < last:
+            profiler.before_step(step - first)
+            with window.waiting(), record.spend("waiting"):
+                batch = next(ready)
+            state, metrics = train_step(state, batch)
+            if line_due:  # one step late, so that the device works while the line is written
+                report(step, "train", window.take())
+            step += 1
+            window.add(metrics)
+            stopping = agree(stop.requested or 0)
+            progress.update(step)
+            writer.note_saved(checkpoints.poll())
+            line_due, saves, evaluates = (
+                step % every == 0 or step == last
+                for every in (derived.log_every, derived.checkpoint_every, derived.eval_every)
+            )
+            if line_due and (saves or evaluates or stopping):
+                report(step, "train", window.take())
+                line_due = False
+            top1 = None
+            if evaluates and validation is not None:
+                with window.paused(), record.spend("evaluation"):
+                    values = evaluate_split(session, state.eval_variables, validation)
+                report(step, "validation", values)
+                top1 = values["top1"]
+            if saves or stopping:
+                with window.paused(), record.spend("saving"):
+                    writer.note_saved(checkpoints.wait())
+                    _check_finite(session, state, step)
+                    tree = {"state": state, "window": window.fold()}
+                    checkpoints.save(step, tree, top1=top1, lines=writer.lines)
+                record.saved(step)
+            if stopping and step < last:
+                with record.spend("saving"):
+                    writer.note_saved(checkpoints.wait())
+                raise Stopped(stopping, step)
+    return state

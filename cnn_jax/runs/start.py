@@ -1,0 +1,102 @@
+"""Where a run starts: from parameters drawn from the seed, or from the weights in a file, learned before."""
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.config import Config, ConfigError
+from cnn_jax.data import scales
+from cnn_jax.paths import local_path
+from cnn_jax.randomness import random_key
+from cnn_jax.runs.session import Session
+from cnn_jax.training.state import start_average
+from cnn_jax.weights import load_weights, stated_input
+from cnn_jax.weights.description import check_classes
+
+logger = logging.getLogger(__name__)
+
+
+def settle_weights(config: Config) -> Config:
+    """The configuration with the checksum of the file of `model.weights`, as the run's folder records it.
+
+    The identity holds what is in the file: its arrays, where they are known (`content_of`), else this checksum.
+
+    Raises:
+      ConfigError: when there is no such file, or the checksum that the configuration gives is another.
+    """
+    model = config.model
+    if model.weights is None:
+        return config
+    path = local_path(model.weights, "model.weights", utf8=False)
+    if path.is_dir():
+        remedy = f"write a run's weights to a file first: `cnn-jax weights export {path} FILE.safetensors`"
+        raise ConfigError(f"`model.weights` is {path}, a folder: {remedy}.")
+    if not path.is_file():
+        raise ConfigError(f"`model.weights` is {path}: there is no such file below {Path.cwd()}.")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if model.weights_sha256 not in (None, found):
+        raise ConfigError(
+            f"`model.weights_sha256` is {model.weights_sha256}, but {path} has {found}: it is another file."
+        )
+    return dataclasses.replace(config, model=dataclasses.replace(model, weights_sha256=found))
+
+
+def first_tree(session: Session) -> dict[str, Any]:
+    """What a checkpoint would hold before the first step, with the weights of `model.weights` in place.
+
+    Raises:
+      WeightsError: when the file does not hold the network's weights, or its classifier is for other classes.
+    """
+    tree, config = session.fresh_tree(), session.config
+    if config.model.weights is None:
+        return tree
+    variables = load_weights(
+        config.model.weights,
+        session.model,
+        head=not config.model.new_head,
+        key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
+        channels=session.image_shape[-1],
+    )
+    if not config.model.new_head:
+        remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"
+        check_classes(config.model.weights, session.info.class_names, remedy)
+    _note_other_images(session, config.model.weights)
+    return with_weights(tree, variables)
+
+
+def _note_other_images(session: Session, file: str) -> None:
+    """Say in the log where the file knows its images otherwise than this run prepares them, and how to follow it."""
+    stated = stated_input(file)
+    if stated is None:
+        return
+    data = session.config.data
+    theirs: dict[str, Any] = {"mean": stated.mean, "std": stated.std}
+    ours: dict[str, Any] = {"mean": session.info.mean, "std": session.info.std}
+    if scales((*data.augment, *data.eval_augment)):
+        theirs["interpolation"], ours["interpolation"] = stated.interpolation, data.interpolation
+    differing = [key for key in theirs if not np.array_equal(theirs[key], ours[key])]
+    if differing:
+        flags = {key: v if isinstance(v, str) else " ".join(f"{x:g}" for x in v) for key, v in theirs.items()}
+        logger.warning(
+            "note: `model.weights` knows images otherwise than this run prepares them (%s); take it over by %s",
+            stated.source,
+            " ".join(f"--data.{key} {flags[key]}" for key in differing),
+        )
+
+
+def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of a checkpoint with a network's variables, and their average, in place of those in its state."""
+    state = tree["state"]
+    params, batch_stats = (
+        jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), variables.get(name, {}), drawn)
+        for name, drawn in (("params", state.params), ("batch_stats", state.batch_stats))
+    )
+    state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
+    return tree | {"state": state if state.ema is None else start_average(state)}

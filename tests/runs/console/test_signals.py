@@ -1,0 +1,61 @@
+"""Every signal that ends a job is noted, and none interrupts the save."""
+
+import os
+import signal
+
+import pytest
+
+from cnn_jax.runs.console.signals import Stopped, StopSignals
+
+NAMES = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"]
+
+
+@pytest.fixture(autouse=True)
+def a_terminal():
+    """A closed terminal is not ignored, whatever the tests run under."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_signal_asks_for_a_stop_and_its_handler_comes_back(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with StopSignals() as stop:
+        assert stop.requested is None
+        os.kill(os.getpid(), number)
+        assert stop.requested == number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_waits_for_the_save_and_a_third_does_not():
+    with StopSignals() as stop, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_first_signal_decides_the_status():
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.requested == signal.SIGUSR1
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.requested is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_status_is_the_shells(name):
+    stopped = Stopped(getattr(signal, name), 7)
+    assert stopped.exit_status == 128 + getattr(signal, name)
+    assert name in str(stopped) and "saved at step 7" in str(stopped)
