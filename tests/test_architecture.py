@@ -14,11 +14,11 @@ PACKAGE = ROOT / "cnn_jax"
 DOORS = {
     "ops": set(),
     "modules": {"ops", "randomness"},
-    "models": {"modules", "ops"},
+    "models": {"modules", "ops", "randomness"},
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops", "paths"},
     "data": {"paths", "randomness"},
-    "parallel": {"ops"},
+    "parallel": {"ops", "randomness"},
     "code": set(),
     "config": {"models.options", "code", "paths"},
     "training": {"config", "data", "models", "modules", "ops", "parallel", "randomness"},

@@ -13,6 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from cnn_jax.randomness import jit_draws
+
 from .compile import compile_step
 
 AXIS = "data"
@@ -56,11 +58,8 @@ class Layout(abc.ABC):
 
     def create(self, make_state: Callable[[], Any]) -> Any:
         """Runs `make_state` under jit, its result placed by `shardings`."""
-        # At full optimisation, LLVM compiles each drawing of random numbers for a second or two on a CPU, 36 s for
-        # resnet20; at level 1 for a tenth of a second.
-        fast = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
         shardings = self.shardings(jax.eval_shape(make_state))
-        return jax.jit(make_state, out_shardings=shardings, compiler_options=fast)()
+        return jit_draws(make_state, out_shardings=shardings)()
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
         """This process's rows of a batch, as its part of the global arrays that the compiled steps take."""
