@@ -154,14 +154,15 @@ def logits(config: Config) -> Arrays:
 def evaluation(config: Config) -> Arrays:
     """The metrics of some test images before the first step."""
     session = opened(config)
-    return named(session.compiled_eval_step(given_state(session).eval_variables, test_batch(session)))
+    variables, batch = given_state(session).eval_variables, test_batch(session)
+    return named(session.layout.compile(session.eval_step, variables, batch)(variables, batch))
 
 
 @look
 def program(config: Config) -> Arrays:
     """The training step, lowered: for a setting of which only rounding tells."""
     session = opened(config)
-    text = jax.jit(session.train_step).lower(jax.eval_shape(session.make_state), session.batch_like()).as_text()
+    text = jax.jit(session.train_step).lower(jax.eval_shape(session.make_state), session.abstract_batch()).as_text()
     return {"program": np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)}
 
 

@@ -168,7 +168,7 @@ class Agreement:
 
     def __init__(self, layout: Layout) -> None:
         self._split = layout.split
-        self._largest = layout.everywhere(jnp.max)
+        self._largest = layout.replicated_jit(jnp.max)
         self._under_way: collections.deque[Array] = collections.deque()
 
     def now(self, number: int) -> int:

@@ -31,8 +31,7 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
       set was prepared without files that could not be decoded, skipped_files: how many, over all its splits.
     """
     layout = session.layout
-    # A run may be evaluated on more devices than it was trained on, which its batch need not divide by.
-    batch_size = -(-session.config.data.batch_size // layout.num_devices) * layout.num_devices
+    batch_size = session.eval_batch_size
     parts: list[EvalMetrics] = []
     with Prefetch(eval_batches(dataset, batch_size, rows=layout.rows(batch_size)), layout.put) as ready:
         for batch in ready:

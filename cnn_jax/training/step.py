@@ -51,7 +51,7 @@ def make_train_step(
         targets = batch["label"]
         if mix.ops:  # among the rows of all devices, so that the pairs do not depend on how many there are
             every = layout.gather(images), jax.nn.one_hot(layout.gather(targets), num_classes)
-            images, targets = map(layout.own, apply_mix(mix, *every, seed=config.seed, step=state.step))
+            images, targets = map(layout.local_rows, apply_mix(mix, *every, seed=config.seed, step=state.step))
         images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
         gradients, forward = gradients_of(state, images, targets)
         gradients, batch_stats = layout.mean(gradients), forward.batch_stats
