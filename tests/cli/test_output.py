@@ -88,3 +88,21 @@ def test_closed_outputs_neither_stop_a_warning_nor_figures(monkeypatch):
     cli_room._show_warning(UserWarning("unheard"))
     assert print_figures({"a": 1}, True, lambda: None) == 0
     assert print_figures({}, False, lambda: print("unseen")) == 0
+
+
+@pytest.mark.parametrize("words", [["--debug", "models"], ["models", "--debug"]])
+def test_debug_shows_where_wherever_it_stands(monkeypatch, capsys, words):
+    def fail(**_):
+        raise OSError("no disk")
+
+    monkeypatch.setitem(cli_room.COMMANDS, "models", fail)
+    assert cli_room.main(words) == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert cli_room.main(["models"]) == 1
+    assert capsys.readouterr().err == "cnn-jax: no disk\n"
+
+
+def test_help_shows_the_options_that_stand_anywhere(capsys):
+    assert cli_room.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--debug" in out and "--return-memory" in out
