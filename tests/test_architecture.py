@@ -14,18 +14,19 @@ PACKAGE = ROOT / "cnn_jax"
 DOORS = {
     "ops": set(),
     "modules": {"ops", "randomness"},
-    "models": {"modules", "ops", "randomness"},
+    "models": {"modules", "nearest", "ops", "randomness"},
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops", "paths"},
     "data": {"paths", "randomness"},
     "parallel": {"ops", "randomness"},
     "code": set(),
-    "config": {"models.options", "code", "paths"},
+    "config": {"models.options", "code", "nearest", "paths"},
     "training": {"config", "data", "models", "modules", "ops", "parallel", "randomness"},
     "runs": {
         *("config", "data", "inspect", "models", "modules", "ops", "parallel", "paths", "randomness", "training"),
         "weights",
     },
+    "nearest": set(),
     "paths": set(),
     "randomness": set(),
 }

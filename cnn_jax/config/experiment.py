@@ -28,7 +28,7 @@ _LOADED: dict[Path, set[str]] = {}
 
 
 def load_experiment(path: Path | str) -> Config:
-    """Runs an experiment file and returns what its `config()` returns, with every type checked, and its own code.
+    """Runs an experiment file and returns what its `config()` returns, checked, with the file's name and its own code.
 
     The file's folder is the first on `sys.path` while it runs, as under `python FILE`. The modules beside it that it
     imported are then put away, so that experiments with other modules of the same names can live in one process;
@@ -68,7 +68,8 @@ def load_experiment(path: Path | str) -> Config:
         )
     if not isinstance(config, Config):
         raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
-    return check_types(dataclasses.replace(config, code=code))
+    name = path.stem if config.name is None else config.name
+    return check_types(dataclasses.replace(config, name=name, code=code))
 
 
 @contextlib.contextmanager

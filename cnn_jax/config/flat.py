@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import difflib
 import math
 import types
 import typing
 from typing import Any, Literal, Union
 
 from cnn_jax.config.sections import Config
+from cnn_jax.nearest import nearest_names
 
 
 class ConfigError(ValueError):
@@ -118,5 +118,5 @@ def _fit(value: Any, hint: Any) -> Any:
 
 def nearest(name: str, valid: list[str], path: str = "") -> str:
     """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
-    close = difflib.get_close_matches(name, valid, n=1)
+    close = nearest_names(name, valid, most=1)
     return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."

@@ -1,7 +1,6 @@
 """The names of the networks, and what each stands for."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from cnn_jax.models.options import ModelOptions, resolve
 from cnn_jax.models.resnet import ResNet
 from cnn_jax.models.resnet_v2 import ResNetV2
 from cnn_jax.models.vgg import VGG
+from cnn_jax.nearest import nearest_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ def list_models() -> list[str]:
 def architecture(name: str) -> Architecture:
     """The entry of the registry called `name`; raises ValueError with close matches for an unknown name."""
     if name not in MODELS:
-        close = difflib.get_close_matches(name, MODELS, n=3)
+        close = nearest_names(name, MODELS)
         hint = f"did you mean {', '.join(close)}?" if close else "`cnn-jax models` lists them."
         raise ValueError(f"unknown model {name!r}; {hint}")
     return MODELS[name]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,11 @@ def check(config: Config, num_devices: int) -> None:
             (key, all(math.isfinite(v) for v in (value if isinstance(value, list) else [value])), "it must be finite")
             for key, value in values.items()
             if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float))
+        ),
+        (
+            "name",
+            config.name is None or re.fullmatch(r"[^/\0]+", config.name) is not None,
+            "a folder's name begins with it, so it is not empty and has no slash",
         ),
         ("seed", 0 <= config.seed < 2**32, "it must be from 0 to below 2^32"),
         ("data.batch_size", 0 < batch <= MOST_ROWS, "it must be positive, and below 2^31"),

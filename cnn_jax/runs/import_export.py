@@ -49,13 +49,18 @@ def import_weights(
       head: False draws the classifier afresh.
 
     Raises:
+      ConfigError: for an unknown network.
       RunError: when the folder exists.
       WeightsError: when the file does not hold the network's weights. Nothing is left behind.
     """
     out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
-    entry, convention = architecture(model), input_convention(model, file)
+    try:
+        entry = architecture(model)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    convention = input_convention(model, file)
     if eval_augment is None:
         eval_augment = convention.eval_augment
     options = ModelOptions()

@@ -55,7 +55,8 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     """Trains an experiment to its end, continuing where the folder's newest checkpoint stands.
 
     Args:
-      workdir: the run folder; None is one below `runs/`, named by the data set, the model and the identity.
+      workdir: the run folder; None is one below `runs/`, called by `config.name`, or the data set and the model, and
+        by the identity.
       profile: write a trace of ten steps, for Perfetto or xprof, into the folder's `profile/`.
 
     Raises:
@@ -87,6 +88,7 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
             here = Run(Path("runs"), config, session.derived, {}, content)
             found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
             workdir = Path(str(found))
+            check_path(workdir)
         with StopSignals() as stop, contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
             return _run(session, writer, stop, profile)
 
