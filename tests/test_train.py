@@ -225,6 +225,5 @@ def test_help_is_complete(experiment, capsys):
     options = capsys.readouterr().out
     for flag in ("--optim.learning-rate", "--train.steps", "--data.batch-size", "--workdir", "--model.dtype"):
         assert flag in options
-    assert re.search(
-        r"--data.batch-size INT\W+[^(]*\(default: 64\)", options
-    )  # the experiment's own, not the dataclass's
+    own_batch_size = r"--data.batch-size INT\W+[^(]*\(default: 64\)"  # not the dataclass's
+    assert re.search(own_batch_size, options)

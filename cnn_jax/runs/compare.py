@@ -7,7 +7,7 @@ from pathlib import Path
 from cnn_jax import config as configuration
 from cnn_jax.config import ModelConfig
 from cnn_jax.runs.content import data_now
-from cnn_jax.runs.derive import settle_classes
+from cnn_jax.runs.derive import resolve_classes
 from cnn_jax.runs.folder.stored import SCHEMA, Run, RunError, is_begun, read_run
 
 
@@ -18,7 +18,7 @@ def differences(there: Run, here: Run) -> list[str]:
     that it holds.
     """
     if there.schema != SCHEMA and here.config.model.num_classes is None:
-        settled = settle_classes(there.config, here.derived.num_classes)
+        settled = resolve_classes(there.config, here.derived.num_classes)
         there = dataclasses.replace(there, config=settled)
     keys = configuration.key_differences(there.config, here.config)
     rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]

@@ -78,7 +78,7 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
     )
 
 
-def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
+def resolve_batch_norm(config: Config, *, num_devices: int) -> Config:
     """The configuration with `parallel.batch_norm` per_device written as the ghost batch that it means here.
 
     So the identity of a run holds the rows that were normalised together, and not the devices that they lay on.
@@ -99,7 +99,7 @@ def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
     )
 
 
-def settle_classes(config: Config, num_classes: int) -> Config:
+def resolve_classes(config: Config, num_classes: int) -> Config:
     """The configuration with `model.num_classes` None where it is the data set's number: that is one experiment."""
     if config.model.num_classes != num_classes:
         return config

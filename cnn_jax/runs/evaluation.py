@@ -89,7 +89,7 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
             raise _nothing(run)
         number = _step_number(run, checkpoints, step)
         try:
-            tree = checkpoints.restore(number, session.checkpoint_target())
+            tree = checkpoints.restore(number, session.abstract_checkpoint())
         except CheckpointError as error:
             others = [s for s in checkpoints.steps if s != number]
             raise type(error)(f"{error} Other steps saved: {others or 'none'}; --step takes one of them.") from error

@@ -88,7 +88,7 @@ def import_weights(
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
-        tree = with_weights(session.fresh_tree(), variables)
+        state = with_weights(session.drawn_state(), variables)
         content = Content(weights=weights_digest(file))
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -97,7 +97,7 @@ def import_weights(
                 contextlib.closing(open_run(unfinished, config, derived, content)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
             ):
-                checkpoints.save(0, tree)
+                checkpoints.save(0, {"state": state, "window": session.empty_window()})
             unfinished.rename(out)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

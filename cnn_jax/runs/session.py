@@ -85,7 +85,7 @@ class Session:
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
         batch = self._abstract_batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
-        return self.layout.compile(self.eval_step, self.checkpoint_target()["state"].eval_variables, batch)
+        return self.layout.compile(self.eval_step, self.abstract_checkpoint()["state"].eval_variables, batch)
 
     def make_state(self) -> TrainState:
         """The state before the first step; to be jitted."""
@@ -114,18 +114,19 @@ class Session:
 
     def compile_train_step(self) -> Any:
         """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
-        state = self.checkpoint_target()["state"]
+        state = self.abstract_checkpoint()["state"]
         return self.layout.compile(self.train_step, state, self.abstract_batch(), donate=True)
 
     def empty_window(self) -> TrainMetrics:
         """Training metrics that count nothing yet."""
         return no_train_metrics(jnp.promote_types(self.config.model.dtype, jnp.float32))
 
-    def fresh_tree(self) -> dict[str, Any]:
-        """What a checkpoint would hold before the first step."""
-        return {"state": self.layout.create(self.make_state), "window": self.empty_window()}
+    def drawn_state(self) -> TrainState:
+        """The state before the first step, drawn from the seed and placed on the devices."""
+        state: TrainState = self.layout.create(self.make_state)
+        return state
 
-    def checkpoint_target(self) -> dict[str, Any]:
+    def abstract_checkpoint(self) -> dict[str, Any]:
         """The shapes, dtypes and shardings of what a checkpoint holds."""
         tree = jax.eval_shape(lambda: {"state": self.make_state(), "window": self.empty_window()})
         return jax.tree.map(_place, tree, self.layout.shardings(tree))

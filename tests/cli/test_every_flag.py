@@ -99,7 +99,7 @@ def checks_only(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # a word may be a path
 
     def traced(session, writer, stop, profile):
-        jax.eval_shape(session.train_step, session.checkpoint_target()["state"], session.abstract_batch())
+        jax.eval_shape(session.train_step, session.abstract_checkpoint()["state"], session.abstract_batch())
         values = {"num_examples": 1, "loss": 0.0, "nll": 0.0, "ece": 0.0, "top1": 0.0, "top5": 0.0, "per_class": {}}
         return cnn_jax.runs.loop.Result(writer.run.directory, session.derived.steps, values)
 
