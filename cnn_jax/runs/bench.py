@@ -93,7 +93,7 @@ def _time_steps(
             "float32", dtype
         )  # its check of the compiler is once a process, and no part of compiling a step
     start = time.perf_counter()
-    with ops.implementation(conv), without_cache():
+    with ops.context(conv=conv), without_cache():
         lowered = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels)
         compiled = compile_step(lowered) if conv == "auto" else lowered.compile()
     compile_s = time.perf_counter() - start
@@ -147,7 +147,7 @@ def multiply_adds(name: str, shape: tuple[int, int, int], dtype: Any) -> int:
     """Those of the convolutions and matrix products for one image, read off the traced forward pass."""
     model = create_model(name, dtype=dtype)
     images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    with ops.implementation("xla"):
+    with ops.context(conv="xla"):
         program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(abstract_variables(model, shape), images)
     return _macs(program.jaxpr)
 
