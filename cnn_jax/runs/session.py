@@ -27,7 +27,7 @@ from cnn_jax.data import (
     take_subset,
 )
 from cnn_jax.data.augmentation.views import Views
-from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
+from cnn_jax.models import Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.data_ranges import check_ranges
@@ -157,8 +157,10 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     dtype = jnp.dtype(config.model.dtype)
     with _named("model.name"):
         architecture(config.model.name)
+    options = config.model.options
     with _named("model"):
-        model = create_model(config.model.name, derived.num_classes, dtype, _options(config))
+        options = dataclasses.replace(options, remat=config.model.remat or options.remat)
+        model = create_model(config.model.name, derived.num_classes, dtype, options)
     with _named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
@@ -285,11 +287,6 @@ def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tu
         return image_shape
     _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
     return shape[0], shape[1], shape[2]
-
-
-def _options(config: Config) -> ModelOptions:
-    options = config.model.options
-    return dataclasses.replace(options, remat=config.model.remat or options.remat)
 
 
 @contextlib.contextmanager
