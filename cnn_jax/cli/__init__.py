@@ -91,9 +91,9 @@ def entry_point() -> None:
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     status = main()
     if "jax" in sys.modules:
-        from cnn_jax.parallel import leave
+        from cnn_jax.parallel import exit_process
 
-        leave(status)
+        exit_process(status)
     sys.exit(status)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.inspect.layers import Layer, layers
+from cnn_jax.inspect.cost import Layer, layers
 from cnn_jax.models import ModelOptions, abstract_variables, architecture, create_model
 
 

@@ -67,7 +67,7 @@ def import_weights(
     if str(file).endswith(".h5") and entry.published.variant is not None:
         options = ModelOptions(variant="keras")
     # The small networks are no one's but ours, and see the data set's own mean, if the file does not say another.
-    travelled = entry.num_classes == 1000 or stated_input(file) is not None
+    has_convention = entry.num_classes == 1000 or stated_input(file) is not None
     config = Config(
         model=ModelConfig(name=model, options=options),
         data=DataConfig(
@@ -77,8 +77,8 @@ def import_weights(
             augment=eval_augment,
             eval_augment=eval_augment,
             interpolation=convention.interpolation,
-            mean=convention.mean if travelled else (),
-            std=convention.std if travelled else (),
+            mean=convention.mean if has_convention else (),
+            std=convention.std if has_convention else (),
         ),
     )
     with precision(config.model.dtype):
