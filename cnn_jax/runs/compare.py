@@ -94,8 +94,9 @@ def default_directory(here: Run, identity_0_1: str) -> Path:
     if len(begun) > 1:
         folders = ", ".join(f"`{folder}`" for folder in begun)
         raise RunError(f"several folders hold this experiment: {folders}. Name the one to continue by --workdir.")
-    of_0_1 = [old for old in _begun(here.directory, identity_0_1) if not differences(read_run(old), here)]
-    return [*begun, *of_0_1, new][0]
+    if not begun:
+        begun = [old for old in _begun(here.directory, identity_0_1) if not differences(read_run(old), here)]
+    return begun[0] if begun else new
 
 
 def _begun(folder: Path, identity: str) -> list[Path]:

@@ -84,6 +84,11 @@ class Session:
         """Whether any training examples are held out."""
         return self.config.data.validation_fraction != 0
 
+    @property
+    def eval_batch_size(self) -> int:
+        """The training batch's, or a little more: a run may be evaluated on devices that do not divide that."""
+        return -(-self.config.data.batch_size // self.layout.num_devices) * self.layout.num_devices
+
     @functools.cached_property
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
@@ -95,11 +100,6 @@ class Session:
         config = self.config
         ema, scaled = config.optim.ema_decay is not None, config.model.dtype == "float16"
         return create_state(self.model, self.optimizer, self.image_shape, seed=config.seed, ema=ema, loss_scale=scaled)
-
-    @property
-    def eval_batch_size(self) -> int:
-        """The training batch's, or a little more: a run may be evaluated on devices that do not divide that."""
-        return -(-self.config.data.batch_size // self.layout.num_devices) * self.layout.num_devices
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of a training batch."""
