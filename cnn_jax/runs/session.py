@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,15 +14,18 @@ from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import (
+    Chain,
     ChoiceError,
     Dataset,
     DatasetInfo,
     UnpreparedError,
     describe_dataset,
+    holds_files,
     load_dataset,
     parse_augment,
     parse_mix,
     parse_views,
+    preprocess_image,
     take_subset,
 )
 from cnn_jax.data.augmentation.views import Views
@@ -58,23 +61,26 @@ class Session:
     optimizer: optax.GradientTransformation
     layout: Layout
     info: DatasetInfo
+    augment: Chain
+    eval_augment: Chain
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
-    train_shape: tuple[int, int, int]
-    """(H, W, C) as a training batch holds the images."""
-    fit: Callable[[np.ndarray], np.ndarray]
-    """Brings an image from elsewhere to the size and channels of an evaluation batch."""
     train_step: TrainStep
     eval_step: EvalStep
     logits: LogitsOf
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
-        return _load(self.config, split)
+        return _load(self.config, split, self.eval_augment)
 
     def training_data(self) -> Dataset:
         """The training split, to train on."""
-        return _load_training(self.config)
+        return _load_training(self.config, self.augment)
+
+    def preprocess(self, image: np.ndarray) -> np.ndarray:
+        """An image from elsewhere, as a batch of evaluation holds the data set's own: uint8 [H, W, C]."""
+        crop, interpolation = self.eval_augment.host, self.config.data.interpolation
+        return preprocess_image(image, self.info.image_shape, crop=crop, interpolation=interpolation)
 
     @property
     def has_validation(self) -> bool:
@@ -96,7 +102,7 @@ class Session:
         """A training batch of zeros, placed as real ones are."""
         rows = self.layout.rows(self.config.data.batch_size)
         size = rows.stop - rows.start
-        batch = {"image": np.zeros((size, *self.train_shape), np.uint8)}
+        batch = {"image": np.zeros((size, *self.augment.batch_shape(self.info.image_shape)), np.uint8)}
         return self.layout.put(batch | {k: np.zeros(size, np.int32) for k in ("label", "index", "epoch")})
 
     def compile_train_step(self) -> Any:
@@ -134,21 +140,16 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         check(config, layout.num_devices)
     else:
         check_ranges(config.data)
-    split = _load_training(config) if derived is None else load_or_describe(config, "test")
-    split = split.with_augment(config.data.eval_augment)
-    if derived_here and config.data.on_error == "skip" and not split.num_host_specs:
+    augment, eval_augment = parse_chains(config)
+    if derived_here and config.data.on_error == "skip" and eval_augment.host is None:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
-    info = _with_convention(split.info, config)
     if derived is None:
-        sizes = {"num_examples": len(split), "num_classes": info.num_classes}
+        info = _load_training(config, eval_augment).info
+        sizes = {"num_examples": info.num_examples, "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
-    interpolation = config.data.interpolation
-    with _named("data.eval_augment"):
-        rest = config.data.eval_augment[split.num_host_specs :]
-        eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
-    with _named("data.augment"):
-        training = split.with_augment(config.data.augment)
-        augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
+    else:
+        info = load_or_describe(config, "test", eval_augment)
+    info = _with_convention(info, config)
     with _named("data.mix"):
         mix = parse_mix(config.data.mix)
     dtype = jnp.dtype(config.model.dtype)
@@ -158,19 +159,24 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
     with _named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
-    image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
+    with _named("data.eval_augment"):
+        eval_shape = eval_augment.output_shape(info.image_shape)
+    with _named("data.eval_views"):
+        image_shape = _network_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
         with _named("model"):  # a network that does not take these images is refused before a folder is made
             seen = abstract_variables(model, image_shape)
-        shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
+            shape = augment.output_shape(augment.batch_shape(info.image_shape))
             variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
         with _named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
+        with _named("data.mix"):
+            mix.check(shape, derived.num_classes)
         _check_statistics(config, derived, variables, shape)
-        check_effects(config, seen)
+        check_effects(config, seen, scales=augment.scales or eval_augment.scales)
     schedule = make_schedule(config.optim, derived.learning_rate, derived.steps, derived.warmup_steps)
     optimizer = make_optimizer(config.optim, schedule)
     logits = make_logits(model, eval_augment, views, info, config)
@@ -181,9 +187,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         optimizer=optimizer,
         layout=layout,
         info=info,
+        augment=augment,
+        eval_augment=eval_augment,
         image_shape=image_shape,
-        train_shape=training.info.image_shape,
-        fit=split.fit,
         train_step=make_train_step(model, optimizer, schedule, augment, mix, info, derived.num_classes, layout, config),
         eval_step=make_eval_step(logits, layout, config),
         logits=logits,
@@ -220,7 +226,25 @@ def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 
-def _load(config: Config, split: str) -> Dataset:
+def parse_chains(config: Config) -> tuple[Chain, Chain]:
+    """The operations of training and of evaluation.
+
+    Raises:
+      ConfigError: naming the key, or the unknown data set.
+    """
+    data = config.data
+    with _named("data.name"):
+        files = holds_files(data.name)
+    with _named("data.augment"):
+        augment = parse_augment(data.augment, files=files, interpolation=data.interpolation)
+    with _named("data.eval_augment"):
+        eval_augment = parse_augment(
+            data.eval_augment, files=files, allow_random=False, interpolation=data.interpolation
+        )
+    return augment, eval_augment
+
+
+def _load(config: Config, split: str, chain: Chain) -> Dataset:
     data = config.data
     try:
         return load_dataset(
@@ -229,32 +253,28 @@ def _load(config: Config, split: str) -> Dataset:
             root=data.root,
             validation_fraction=data.validation_fraction,
             folder=data.folder,
-            augment=data.eval_augment,
-            interpolation=data.interpolation,
+            crop=chain.host,
             on_error=data.on_error,
         )
     except ChoiceError as error:
         raise ConfigError(f"`data.name` {data.name}: {error}") from error
 
 
-def load_or_describe(config: Config, split: str) -> Dataset:
-    """A split; where its set is not prepared, what is known about it, if the configuration says the rest."""
+def load_or_describe(config: Config, split: str, chain: Chain) -> DatasetInfo:
+    """What is known about a split; of a set that is not prepared, if the configuration says the rest."""
     data = config.data
     try:
-        return _load(config, split)
+        return _load(config, split, chain).info
     except UnpreparedError:
         if not (data.mean and data.std):
             raise
-    return describe_dataset(
-        data.name, split, root=data.root, augment=data.eval_augment, interpolation=data.interpolation
-    )
+    return describe_dataset(data.name, split, crop=chain.host)
 
 
-def _load_training(config: Config) -> Dataset:
+def _load_training(config: Config, chain: Chain) -> Dataset:
     data = config.data
-    whole = _load(config, "train").with_augment(data.augment)
     return take_subset(
-        whole,
+        _load(config, "train", chain),
         seed=config.seed,
         examples_per_class=data.examples_per_class,
         class_fractions=data.class_fractions,

@@ -12,8 +12,7 @@ import pytest
 
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
-from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
-from cnn_jax.data.decoding.host_crop import parse_host_crop
+from cnn_jax.data import DATASETS, ArrayDataset, DatasetInfo, parse_augment
 from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model, googlenet
 from cnn_jax.runs import content, session
 from cnn_jax.weights import save_weights
@@ -34,7 +33,7 @@ def smaller(specs):
 
 def stand_in(name, split, **_):
     """Random images of the shape of a data set; sets of image files get 80×72."""
-    height, width, channels = KNOWN_SETS[name].image_shape if name in KNOWN_SETS else (None, None, 3)
+    height, width, channels = DATASETS[name].image_shape if name in DATASETS else (None, None, 3)
     shape, count = (height or 80, width or 72, channels), {"train": 12, "validation": 5, "test": 5}[split]
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, *shape), np.uint8)
@@ -121,12 +120,12 @@ def test_a_recipe_says_what_it_asks_and_what_came_out(path):
 )
 def test_recipes_for_image_files_begin_as_the_decoder_wants(path):
     data = load_experiment(path).data
-    assert parse_host_crop(data.augment).num_specs
-    assert parse_host_crop(data.eval_augment).num_specs
+    assert parse_augment(data.augment, files=True).host
+    assert parse_augment(data.eval_augment, files=True, allow_random=False).host
 
 
 @recipes
 def test_a_recipe_names_a_known_model_and_data_set(path):
     config = load_experiment(path)
     assert config.model.name in MODELS
-    assert config.data.name in (*KNOWN_SETS, "folder")
+    assert config.data.name in (*DATASETS, "folder")
