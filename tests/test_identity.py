@@ -31,7 +31,8 @@ DATA = {"train": "aa", "validation": "bb", "test": "cc", "class_names": "dd"}
 
 
 def model(name="lenet5", **options):
-    return Config(model=ModelConfig(name, options=ModelOptions(**options)))
+    norm = {key: options.pop(key) for key in ("ghost_batch", "frozen_norm") if key in options}
+    return Config(model=ModelConfig(name, options=ModelOptions(**options), **norm))
 
 
 def optim(*args, **values):
@@ -41,6 +42,8 @@ def optim(*args, **values):
 def data(**values):
     return Config(data=DataConfig(**values))
 
+
+MOVED = ("ghost_batch", "frozen_norm", "unbiased_variance")
 
 # This table is never edited, only added to: a line that fails says that every run of its kind would lose its name.
 FROZEN = [
@@ -177,7 +180,7 @@ def test_rows_of_difference_bear_the_names_that_are_written():
     assert key_differences(left, right) == {
         "optim.schedule": ["step(factor=0.2)", "cosine()"],
         "optim.momentum": [0.8, 0.9],
-        "model.options.ghost_batch": [None, 4],
+        "model.ghost_batch": [None, 4],
     }
 
 
@@ -226,6 +229,16 @@ def test_a_key_that_was_not_stored_means_as_before(monkeypatch):
     assert from_stored(flatten(Config(seed=5))) == Config(seed=5)
     with pytest.raises(ConfigError, match=r"`optim.lerning_rate` is not a configuration key"):
         from_stored({"optim.lerning_rate": 1.0})
+
+
+def test_keys_that_were_stored_under_other_names_are_read():
+    config = Config(model=ModelConfig("resnet8_cifar", ghost_batch=4, frozen_norm=True, unbiased_variance=True))
+    moved = {"ghost_batch": 4, "frozen_norm": True, "unbiased_running_var": True, "axis_name": None}
+    for options, expected in ((moved, config), (dict.fromkeys(moved), Config(model=ModelConfig("resnet8_cifar")))):
+        flat = {key: value for key, value in flatten(config).items() if key.rpartition(".")[2] not in MOVED}
+        assert from_stored(flat | {f"model.options.{key}": value for key, value in options.items()}) == expected
+    with pytest.raises(ConfigError, match=r"`model.options.axis_name` is not a configuration key"):
+        from_stored(flatten(config) | {"model.options.axis_name": "data"})
 
 
 def test_every_key_stands_in_the_tables_or_outside_the_identity():

@@ -8,8 +8,11 @@ import types
 import typing
 from typing import Any, Literal, Union
 
-from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.sections import Config
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run: the message names the key, its value and the remedy."""
 
 
 def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def _build(cls: type, value: Any, path: str) -> Any:
     for key in given:
         if key not in keys:
             raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, keys, path)}")
-    built = {} if isinstance(value, dict) or not hasattr(value, "code") else {"code": value.code}
+    built: dict[str, Any] = {"code": value.code} if isinstance(value, Config) else {}
     for key, v in given.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):

@@ -22,6 +22,7 @@ from cnn_jax.config.reference import (
     REFERENCE,
     REQUIRED,
     SCHEDULES,
+    STORED,
     UNCOUNTED,
     UNSET,
     Same,
@@ -70,8 +71,9 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     """
     today = {lasting: name for name, lasting in NAMES.items()}
     before = {today.get(key, key): value for key, value in REFERENCE.items() if key not in UNSET}
-    missing = {key for key in flatten(Config()) if key not in flat}
-    return from_flat({key: before[key] for key in before if key in missing} | dict(flat))
+    stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in STORED or value is not None}
+    missing = {key for key in flatten(Config()) if key not in stored}
+    return from_flat({key: before[key] for key in before if key in missing} | stored)
 
 
 def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:

@@ -36,9 +36,20 @@ def identity_0_1(flat: Mapping[str, Any]) -> str:
     Args:
       flat: dotted keys, as `flatten` makes them or as `config.json` stores them.
     """
+    if "model.frozen_norm" in flat:
+        flat = _in_its_keys(flat)
     kept = {key: value for key, value in flat.items() if key in _KEYS}
     if kept.get("train.epochs", 0) is None:
         kept["train.epochs"] = 10.0
     if kept.get("data.interpolation") == "bilinear":
         del kept["data.interpolation"]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _in_its_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Today's keys as version 0.1 had them."""
+    options = {f"model.options.{name}": None for name in _OPTIONS.split()} | {
+        "model.options.ghost_batch": flat["model.ghost_batch"],
+        "model.options.frozen_norm": flat["model.frozen_norm"] or None,
+    }
+    return options | dict(flat)

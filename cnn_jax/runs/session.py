@@ -1,9 +1,7 @@
 """Everything that follows from a configuration before the first step: data, model, optimiser, steps, layout."""
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -12,31 +10,22 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from cnn_jax import ops
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import (
-    Chain,
-    ChoiceError,
-    Dataset,
-    DatasetInfo,
-    UnpreparedError,
-    describe_dataset,
-    holds_files,
-    load_dataset,
-    parse_augment,
-    parse_mix,
-    parse_views,
-    preprocess_image,
-    take_subset,
-)
+from cnn_jax.data import Chain, Dataset, DatasetInfo, parse_mix, parse_views, preprocess_image
 from cnn_jax.data.augmentation.views import Views
-from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
+from cnn_jax.models import Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
+from cnn_jax.runs.naming import named
 from cnn_jax.runs.settings import precision as precision
+from cnn_jax.runs.splits import load_or_describe, load_split, load_training, parse_chains
+from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, hold_statistics
+from cnn_jax.training.gradients import step_context
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.optimizer import make_optimizer, make_schedule
 from cnn_jax.training.state import TrainState, create_state
@@ -71,11 +60,11 @@ class Session:
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
-        return _load(self.config, split, self.eval_augment)
+        return load_split(self.config, split, self.eval_augment)
 
     def training_data(self) -> Dataset:
         """The training split, to train on."""
-        return _load_training(self.config, self.augment)
+        return load_training(self.config, self.augment)
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
         """An image from elsewhere, as a batch of evaluation holds the data set's own: uint8 [H, W, C]."""
@@ -144,38 +133,40 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     if derived_here and config.data.on_error == "skip" and eval_augment.host is None:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     if derived is None:
-        info = _load_training(config, eval_augment).info
+        info = load_training(config, eval_augment).info
         sizes = {"num_examples": info.num_examples, "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
     else:
         info = load_or_describe(config, "test", eval_augment)
     info = _with_convention(info, config)
-    with _named("data.mix"):
+    with named("data.mix"):
         mix = parse_mix(config.data.mix)
     dtype = jnp.dtype(config.model.dtype)
-    with _named("model.name"):
+    with named("model.name"):
         architecture(config.model.name)
-    with _named("model"):
-        model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
-    with _named("data.eval_views"):
+    options = config.model.options
+    with named("model"):
+        options = dataclasses.replace(options, remat=config.model.remat or options.remat)
+        model = create_model(config.model.name, derived.num_classes, dtype, options)
+    with named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
-    with _named("data.eval_augment"):
+    with named("data.eval_augment"):
         eval_shape = eval_augment.output_shape(info.image_shape)
-    with _named("data.eval_views"):
+    with named("data.eval_views"):
         image_shape = _network_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
-        with _named("model"):  # a network that does not take these images is refused before a folder is made
+        with named("model"):  # a network that does not take these images is refused before a folder is made
             seen = abstract_variables(model, image_shape)
-        with _named("data.augment"):
+        with named("data.augment"):
             shape = augment.output_shape(augment.batch_shape(info.image_shape))
             variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
-        with _named("optim.freeze"):
+        with named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
-        with _named("data.mix"):
+        with named("data.mix"):
             mix.check(shape, derived.num_classes)
-        _check_statistics(config, derived, variables, shape)
+        _check_statistics(config, model, layout, variables, shape)
         check_effects(config, seen, scales=augment.scales or eval_augment.scales)
     schedule = make_schedule(config.optim, derived.learning_rate, derived.steps, derived.warmup_steps)
     optimizer = make_optimizer(config.optim, schedule)
@@ -196,18 +187,23 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     )
 
 
-def _check_statistics(config: Config, derived: Derived, variables: Any, shape: tuple[int, int, int]) -> None:
+def _check_statistics(
+    config: Config, model: Network, layout: Layout, variables: Any, shape: tuple[int, int, int]
+) -> None:
     """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
 
     Raises:
-      ConfigError: naming the key that makes them so small, and the shape.
+      ConfigError: naming the key that makes them so small, and the shape; or a layer that sees no whole batch.
     """
-    # Without the devices' axis, over which BatchNorm's values are those of all rows anyway.
-    options = config.model.options
-    model = create_model(config.model.name, derived.num_classes, jnp.dtype(config.model.dtype), options)
-    rows = config.data.batch_size // config.parallel.accumulate
-    images, key = jax.ShapeDtypeStruct((rows, *shape), jnp.float32), jax.random.key(0)
-    with _named("model"), hold_statistics(config.optim.freeze):
+    parts = config.parallel.accumulate
+    images = jax.ShapeDtypeStruct((config.data.batch_size // parts, *shape), jnp.float32)
+    key, context = jax.random.key(0), step_context(config.model, batch=None)  # of all rows: no axis is bound here
+    with (
+        named("model"),
+        ops.context(context),
+        hold_statistics(config.optim.freeze),
+        refuse_partial_batches(layout.batch, parts),
+    ):
         try:
             jax.eval_shape(
                 lambda variables, images: model.apply(
@@ -218,68 +214,12 @@ def _check_statistics(config: Config, derived: Derived, variables: Any, shape: t
             )
         except StatisticsError as error:
             many = "parallel.accumulate" if config.parallel.accumulate > 1 else "data.batch_size"
-            too_small = many if options.ghost_batch is None else "model.options.ghost_batch"
+            too_small = many if config.model.ghost_batch is None else "model.ghost_batch"
             raise ConfigError(f"`{too_small}`: {error}") from error
 
 
 def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
-
-
-def parse_chains(config: Config) -> tuple[Chain, Chain]:
-    """The operations of training and of evaluation.
-
-    Raises:
-      ConfigError: naming the key, or the unknown data set.
-    """
-    data = config.data
-    with _named("data.name"):
-        files = holds_files(data.name)
-    with _named("data.augment"):
-        augment = parse_augment(data.augment, files=files, interpolation=data.interpolation)
-    with _named("data.eval_augment"):
-        eval_augment = parse_augment(
-            data.eval_augment, files=files, allow_random=False, interpolation=data.interpolation
-        )
-    return augment, eval_augment
-
-
-def _load(config: Config, split: str, chain: Chain) -> Dataset:
-    data = config.data
-    try:
-        return load_dataset(
-            data.name,
-            split,
-            root=data.root,
-            validation_fraction=data.validation_fraction,
-            folder=data.folder,
-            crop=chain.host,
-            on_error=data.on_error,
-        )
-    except ChoiceError as error:
-        raise ConfigError(f"`data.name` {data.name}: {error}") from error
-
-
-def load_or_describe(config: Config, split: str, chain: Chain) -> DatasetInfo:
-    """What is known about a split; of a set that is not prepared, if the configuration says the rest."""
-    data = config.data
-    try:
-        return _load(config, split, chain).info
-    except UnpreparedError:
-        if not (data.mean and data.std):
-            raise
-    return describe_dataset(data.name, split, crop=chain.host)
-
-
-def _load_training(config: Config, chain: Chain) -> Dataset:
-    data = config.data
-    return take_subset(
-        _load(config, "train", chain),
-        seed=config.seed,
-        examples_per_class=data.examples_per_class,
-        class_fractions=data.class_fractions,
-        label_noise=data.label_noise,
-    )
 
 
 def _with_convention(info: DatasetInfo, config: Config) -> DatasetInfo:
@@ -297,20 +237,3 @@ def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tu
         return image_shape
     _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
     return shape[0], shape[1], shape[2]
-
-
-def _options(config: Config, layout: Layout) -> ModelOptions:
-    """The model's options, and what the devices add to them."""
-    options = config.model.options
-    # Ghost batches lie within a device's rows, so nothing is averaged over the axis.
-    axis_name = layout.axis_name if options.ghost_batch is None else None
-    return dataclasses.replace(options, axis_name=axis_name, remat=config.model.remat or options.remat)
-
-
-@contextlib.contextmanager
-def _named(key: str) -> Iterator[None]:
-    """Says which configuration key a mistake is in."""
-    try:
-        yield
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(f"`{key}`: {error}") from error

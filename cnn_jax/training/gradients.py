@@ -7,12 +7,14 @@ import flax
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
-from cnn_jax.config import Config
+from cnn_jax.config import Config, ModelConfig
 from cnn_jax.parallel import Layout
 from cnn_jax.randomness import random_key, rows_of_batch
+from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import hold, hold_statistics
 from cnn_jax.training.metrics import losses
 from cnn_jax.training.state import TrainState
@@ -40,6 +42,7 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
     parts = config.parallel.accumulate
     aux_weight: dict[str, float] = model.aux_weight  # type: ignore[assignment]
     smoothing, freeze = config.optim.label_smoothing, config.optim.freeze
+    context = step_context(config.model, layout.batch)
 
     def of_rows(state: TrainState, batch_stats: Any, images: Array, labels: Array, rows: Array) -> tuple[Any, Forward]:
         scale = 1 if state.loss_scale is None else state.loss_scale.scale
@@ -58,10 +61,10 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
             return loss.mean() * scale, Forward(loss, logits, updates.get("batch_stats", {}))
 
         with (
-            ops.implementation(config.model.conv),
-            ops.batch_split(layout.batch_split),
+            ops.context(context),
             rows_of_batch(rows, config.data.batch_size),
             hold_statistics(freeze),
+            refuse_partial_batches(layout.batch, parts),
         ):
             gradients, forward = jax.grad(loss_of, has_aux=True)(state.params)
         if state.loss_scale is not None:
@@ -89,6 +92,11 @@ def make_gradients(model: nn.Module, layout: Layout, config: Config) -> Gradient
         return gradients, Forward(_collect(loss), _collect(logits), batch_stats)
 
     return of_micro_batches
+
+
+def step_context(model: ModelConfig, batch: NamedSharding | str | None) -> ops.Context:
+    """In which the forward and backward pass of a step are computed."""
+    return ops.Context(model.conv, batch, model.ghost_batch, model.frozen_norm, model.unbiased_variance)
 
 
 def _deal(rows: Array, parts: int) -> Array:

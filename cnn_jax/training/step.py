@@ -55,7 +55,7 @@ def make_train_step(
         images = standardize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
         gradients, forward = gradients_of(state, images, targets)
         gradients, batch_stats = layout.mean(gradients), forward.batch_stats
-        if config.model.options.ghost_batch is not None:
+        if config.model.ghost_batch is not None:
             batch_stats = layout.mean(batch_stats)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -118,7 +118,7 @@ def make_logits(model: nn.Module, augment: Chain, views: Views | None, info: Dat
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]
 
-        with ops.implementation(config.model.conv):
+        with ops.context(conv=config.model.conv):
             return predict(images) if views is None else average_views(predict, views, images)
 
     return logits_of
