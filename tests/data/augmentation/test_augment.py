@@ -136,7 +136,7 @@ def test_wrong_specs_say_what_is_wrong(spec, message):
     [
         ("pad_crop(-1)", "must not be negative, got -1"),
         ("pad_crop('a')", r"pad_crop\(padding='a'\) cannot be done"),
-        ("pad(1, fill=300)", r"pad\(padding=1, fill=300\) cannot be done: Python integer 300 out of bounds"),
+        ("cutout(2, fill=300)", r"cutout\(size=2, fill=300\) cannot be done: Python integer 300 out of bounds"),
         ("horizontal_flip(1.5)", r"must be in \[0, 1\], got 1.5"),
         ("resize(0)", "needs a positive size"),
     ],
