@@ -3,6 +3,14 @@
 import logging
 import os
 
+# Orbax speaks as it is imported; so it is imported here alone, and the handler that absl adds then is taken back.
+_handlers = list(logging.root.handlers)
+import orbax.checkpoint as ocp  # noqa: E402
+
+logging.root.handlers[:] = _handlers
+
+__all__ = ["OrbaxLogs", "ocp"]
+
 _ORBAX = f"{os.sep}orbax{os.sep}"
 
 

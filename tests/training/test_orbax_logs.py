@@ -1,6 +1,8 @@
 """Training leaves the process's logging as it was."""
 
 import logging
+import subprocess
+import sys
 
 import orbax.checkpoint as ocp
 import pytest
@@ -14,6 +16,11 @@ from cnn_jax.training.orbax_logs import OrbaxLogs
 def orbax_says(level):
     record = logging.LogRecord("absl", level, "/site-packages/orbax/checkpoint/x.py", 1, "saved", None, None)
     return logging.getLogger("absl").filter(record)
+
+
+def test_importing_leaves_logging_as_it_was():
+    program = "import logging, cnn_jax.training.loop; assert not logging.root.handlers, logging.root.handlers"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):
