@@ -1,13 +1,13 @@
-"""Orbax reports every save at length, through absl, which sets up the whole process's logging when it first speaks."""
+"""Orbax, which reports every save at length, through absl."""
 
+import contextlib
 import logging
 import os
 
-# Orbax speaks as it is imported; so it is imported here alone, and the handler that absl adds then is taken back.
-_handlers = list(logging.root.handlers)
-import orbax.checkpoint as ocp  # noqa: E402
+from cnn_jax.logs import untouched_logging
 
-logging.root.handlers[:] = _handlers
+with untouched_logging():  # it speaks as it is imported
+    import orbax.checkpoint as ocp
 
 __all__ = ["OrbaxLogs", "ocp"]
 
@@ -21,14 +21,11 @@ class OrbaxLogs:
     """
 
     def __init__(self) -> None:
-        self._logger = logging.getLogger("absl")
-        self._logger.addFilter(self)
-        self._handler: logging.Handler | None = None
-        if not logging.root.handlers:  # or absl would call basicConfig, for good
-            self._handler = logging.StreamHandler()
-            self._handler.setLevel(logging.WARNING)  # as Python shows messages by itself
-            self._handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
-            logging.root.addHandler(self._handler)
+        self._open = contextlib.ExitStack()
+        logger = logging.getLogger("absl")
+        logger.addFilter(self)
+        self._open.callback(logger.removeFilter, self)
+        self._open.enter_context(untouched_logging())
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a message is not Orbax's, or is an error."""
@@ -36,6 +33,4 @@ class OrbaxLogs:
 
     def close(self) -> None:
         """Leaves the process's logging as it was found."""
-        self._logger.removeFilter(self)
-        if self._handler is not None:
-            logging.root.removeHandler(self._handler)
+        self._open.close()

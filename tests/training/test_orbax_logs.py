@@ -18,9 +18,10 @@ def orbax_says(level):
     return logging.getLogger("absl").filter(record)
 
 
-def test_importing_leaves_logging_as_it_was():
-    program = "import logging, cnn_jax.training.loop; assert not logging.root.handlers, logging.root.handlers"
-    subprocess.run([sys.executable, "-c", program], check=True)
+def test_importing_and_preparing_leave_logging_as_it_was(tmp_path):
+    program = "import logging, sys, cnn_jax.training.loop; from cnn_jax.data import load_dataset;"
+    program += "load_dataset('digits', 'train', root=sys.argv[1]); assert not logging.root.handlers"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
 
 
 def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):

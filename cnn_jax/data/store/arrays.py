@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.logs import untouched_logging
+
 from ..errors import DataError
 from .checksums import NOTE, find_damage, note_checksums
 from .names import stored_class_names
@@ -133,6 +135,7 @@ def _read_info(arrays: Path) -> ArraysInfo:
     return ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]), stored["splits"])
 
 
+@untouched_logging()
 def _unpack(folder: Path, arrays: Path) -> None:
     """Copy every split of the records in `folder` to plain arrays, and take the statistics of the training images."""
     import tensorflow_datasets as tfds
