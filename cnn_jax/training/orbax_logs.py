@@ -28,8 +28,11 @@ class OrbaxLogs:
         self._open.enter_context(untouched_logging())
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a message is not Orbax's, or is an error."""
-        return record.levelno >= logging.ERROR or _ORBAX not in record.pathname
+        """Whether a message is not Orbax's, or is an error: without its traceback, for it is raised here, too."""
+        if _ORBAX not in record.pathname:
+            return True
+        record.exc_info = record.exc_text = None
+        return record.levelno >= logging.ERROR
 
     def close(self) -> None:
         """Leaves the process's logging as it was found."""

@@ -14,8 +14,9 @@ from cnn_jax.training.orbax_logs import OrbaxLogs
 
 
 def orbax_says(level):
-    record = logging.LogRecord("absl", level, "/site-packages/orbax/checkpoint/x.py", 1, "saved", None, None)
-    return logging.getLogger("absl").filter(record)
+    error = (OSError, OSError("full"), None)
+    record = logging.LogRecord("absl", level, "/site-packages/orbax/checkpoint/x.py", 1, "not saved", None, error)
+    return logging.getLogger("absl").filter(record) and logging.Formatter().format(record)
 
 
 def test_importing_and_preparing_leave_logging_as_it_was(tmp_path):
@@ -29,7 +30,7 @@ def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):
     monkeypatch.setattr(logging.getLogger("absl"), "filters", [])  # whatever is still open
     logs = OrbaxLogs()
     assert not orbax_says(logging.WARNING)
-    assert orbax_says(logging.ERROR)
+    assert orbax_says(logging.ERROR) == "not saved"
     mine = logging.LogRecord("absl", logging.INFO, "/home/me/x.py", 1, "mine", None, None)
     assert logging.getLogger("absl").filter(mine)
     logs.close()
