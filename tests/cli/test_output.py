@@ -1,5 +1,6 @@
 """Outputs that are closed, full or narrow in what they can show, and names that look like markup."""
 
+import logging
 import os
 import subprocess
 import sys
