@@ -1,6 +1,5 @@
 """Runs side by side: what tells them apart, how far they are, what came out; from their small files, without JAX."""
 
-import fcntl
 import operator
 import os
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax import config as configuration
+from cnn_jax.training.lock import is_locked
 from cnn_jax.training.metrics_file import read_metrics
 from cnn_jax.training.stored import Run, RunError, read_run
 
@@ -98,33 +98,12 @@ def _describe(directory: Path) -> dict[str, Any]:
 
 
 def _state(run: Run, tested: bool) -> str:
-    if _is_locked(run.directory):
+    if is_locked(run.directory):
         return "running"
     ended = run.record[-1]["ended"] if run.record else None
     if tested or ended == "finished":
         return "finished"
     return "diverged" if ended == "diverged" else "stopped"
-
-
-def _is_locked(directory: Path) -> bool:
-    """Whether a process of this host writes to a run: it holds a lock on the folder, or on the file in it."""
-    return _is_held(directory) or _is_held(directory / ".lock")
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given up at once, by closing
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _keep_differences(settings: list[dict[str, Any]]) -> None:
