@@ -61,6 +61,7 @@ def import_weights(
         entry = architecture(model)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    content = Content(weights=weights_digest(file))  # reads the file: what is wrong with it comes first
     convention = input_convention(model, file)
     if eval_augment is None:
         eval_augment = convention.eval_augment
@@ -90,7 +91,6 @@ def import_weights(
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
         state = with_weights(session.drawn_state(), variables)
-        content = Content(weights=weights_digest(file))
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:

@@ -1,5 +1,6 @@
 """Outputs that are closed, full or narrow in what they can show, and names that look like markup."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -92,7 +93,8 @@ def test_closed_outputs_neither_stop_a_warning_nor_figures(monkeypatch):
 
 @pytest.mark.parametrize("words", [["--debug", "models"], ["models", "--debug"]])
 def test_debug_shows_where_wherever_it_stands(monkeypatch, capsys, words):
-    def fail(**_):
+    def fail() -> int:
+        """A command that fails."""
         raise OSError("no disk")
 
     monkeypatch.setitem(cli_room.COMMANDS, "models", fail)
@@ -106,3 +108,14 @@ def test_help_shows_the_options_that_stand_anywhere(capsys):
     assert cli_room.main(["--help"]) == 0
     out = capsys.readouterr().out
     assert "--debug" in out and "--return-memory" in out
+
+
+def test_what_the_package_notes_is_said_in_the_command_lines_words(monkeypatch, capsys):
+    def noting() -> int:
+        """A command that notes something."""
+        logging.getLogger("cnn_jax.data.sets.image_folder").warning("note: %d files are passed over", 3)
+        return 0
+
+    monkeypatch.setitem(cli_room.COMMANDS, "models", noting)
+    assert cli_room.main(["models"]) == 0
+    assert capsys.readouterr().err.count("cnn-jax: note: 3 files are passed over") == 1
