@@ -20,12 +20,13 @@ DOORS = {
     "data": {"paths", "randomness"},
     "parallel": {"ops"},
     "code": set(),
-    "config": {"models.options", "code", "paths"},
-    "training": {"config", "data", "models", "modules", "ops", "parallel", "randomness"},
+    "config": {"models.options", "code", "names", "paths"},
+    "training": {"data", "models", "modules", "names", "ops", "parallel", "randomness"},
     "runs": {
-        *("config", "data", "inspect", "models", "modules", "ops", "parallel", "paths", "randomness", "training"),
-        "weights",
+        *("code", "config", "data", "inspect", "models", "modules", "names", "ops", "parallel", "paths", "randomness"),
+        *("training", "weights"),
     },
+    "names": set(),
     "paths": set(),
     "randomness": set(),
 }

@@ -16,17 +16,19 @@ from cnn_jax.config.flat import flatten, from_flat
 from cnn_jax.config.reference import (
     CALLS,
     MARKS,
+    MOVED,
     NAMES,
     OPTIMIZERS,
     PAPERS,
+    PARTS,
     REFERENCE,
     REQUIRED,
-    SCHEDULES,
     UNCOUNTED,
     UNSET,
     Same,
 )
 from cnn_jax.config.sections import Config
+from cnn_jax.names import join, split
 
 VERSION = 2
 
@@ -70,8 +72,15 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     """
     today = {lasting: name for name, lasting in NAMES.items()}
     before = {today.get(key, key): value for key, value in REFERENCE.items() if key not in UNSET}
+    before |= {key: before[key][0] for key in PARTS}
+    flat = {MOVED.get(key, key): value for key, value in flat.items() if key not in MOVED or value is not None}
+    drops = {name: flat.pop(f"optim.step_{name}") for name in ("fractions", "factor") if f"optim.step_{name}" in flat}
+    if flat.get("optim.schedule") == "step":
+        usual = PARTS["optim.schedule"]["step"]
+        drops = {name: tuple(v) if isinstance(v, list) else v for name, v in drops.items()}
+        flat["optim.schedule"] = join("step", {name: v for name, v in drops.items() if v != usual[name]})
     missing = {key for key in flatten(Config()) if key not in flat}
-    return from_flat({key: before[key] for key in before if key in missing} | dict(flat))
+    return from_flat({key: before[key] for key in before if key in missing} | flat)
 
 
 def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
@@ -91,10 +100,11 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     flat = flatten(config, identity_only=True)
     values = {NAMES.get(key, key): value for key, value in flat.items() if key not in UNCOUNTED}
     options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
-    arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(config.optim.name, {}).items()}
-    drops = {"fractions": values.pop("optim.step_fractions"), "factor": values.pop("optim.step_factor")}
-    schedule = values["optim.schedule"]
-    values["optim.schedule"] = _part(schedule, drops if schedule == "step" else {}, SCHEDULES.get(schedule, {}))
+    arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(str(config.optim.name), {}).items()}
+    values = arguments | values
+    for key, ours in PARTS.items():
+        name, given = split(values[key])
+        values[key] = _part(name, given, ours.get(name, {}))
     for key in ("data.augment", "data.mix", "data.eval_augment"):
         values[key] = [canonical_call(call) for call in values[key]]
     if values["data.eval_views"] is not None:
@@ -102,7 +112,7 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     if values["train.steps"] is not None:
         del values["train.epochs"]  # not used
     reference = REFERENCE | options | arguments
-    stand_in = {*UNSET, *options, *arguments}
+    stand_in = {*UNSET, *options}
     values |= {key: reference[key] for key in stand_in if values.get(key, 0) is None}
     return {k: _plain(v) for k, v in values.items()}, {k: _plain(v) for k, v in reference.items()}
 

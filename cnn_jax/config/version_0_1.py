@@ -5,6 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cnn_jax.config.flat import flatten
+from cnn_jax.config.reference import MOVED, PARTS
+from cnn_jax.config.sections import Config
+from cnn_jax.names import split
+
 # Every key that counted, whether it differed from its default or not.
 _MODEL = "name num_classes dtype conv weights_sha256 new_head"
 _OPTIONS = (
@@ -42,3 +47,14 @@ def identity_0_1(flat: Mapping[str, Any]) -> str:
     if kept.get("data.interpolation") == "bilinear":
         del kept["data.interpolation"]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def flatten_0_1(config: Config) -> dict[str, Any]:
+    """A configuration as version 0.1 would have written it; what it did not have is left out."""
+    flat = flatten(config)
+    flat |= {before: flat.get(today) for before, today in MOVED.items()}
+    flat["optim.schedule"], arguments = split(config.optim.schedule)  # type: ignore[arg-type]
+    for name, usual in PARTS["optim.schedule"]["step"].items():
+        value = arguments.get(name, usual)
+        flat[f"optim.step_{name}"] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
+from cnn_jax.config import Config, check_types, flatten_0_1, identity_0_1, neighbours
 from cnn_jax.data import Prefetch, train_batches
 from cnn_jax.parallel import Agreement, is_writer, joined, known_to_all, peak_bytes
 from cnn_jax.paths import local_path
@@ -28,6 +28,7 @@ from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import Run, RunWriter, open_run
 from cnn_jax.runs.log_window import MetricWindow
+from cnn_jax.runs.parts import settle_parts
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.start import first_tree, settle_weights
 from cnn_jax.runs.together import by_process_0
@@ -75,10 +76,10 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
     with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
-        config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
+        config = settle_weights(settle_batch_norm(settle_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
         session = open_session(config)
-        old_name = identity_0_1(flatten(config))
+        old_name = identity_0_1(flatten_0_1(config))
         config = settle_classes(config, session.info.num_classes)
         session = dataclasses.replace(session, config=config)
         # What is kept of a data set after it was read through is there for the others, which wait.

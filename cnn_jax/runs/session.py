@@ -1,9 +1,8 @@
 """Everything that follows from a configuration before the first step: data, model, optimiser, steps, layout."""
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -32,10 +31,12 @@ from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
+from cnn_jax.runs.parts import check_loss, gradient_rule, learning_rate, loss, naming, optimizer
 from cnn_jax.runs.settings import precision as precision
 from cnn_jax.training.freeze import check_freeze, hold_statistics
+from cnn_jax.training.gradient import loss_gradient, over_batch
+from cnn_jax.training.inputs import make_inputs
 from cnn_jax.training.metrics import TrainMetrics
-from cnn_jax.training.optimizer import make_optimizer, make_schedule
 from cnn_jax.training.state import TrainState, create_state
 from cnn_jax.training.step import (
     EvalStep,
@@ -46,6 +47,7 @@ from cnn_jax.training.step import (
     make_train_step,
     no_train_metrics,
 )
+from cnn_jax.training.update import make_update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Session:
     config: Config
     derived: Derived
     model: Network
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformationExtraArgs
     layout: Layout
     info: DatasetInfo
     image_shape: tuple[int, int, int]
@@ -143,49 +145,77 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
     interpolation = config.data.interpolation
-    with _named("data.eval_augment"):
+    with naming("data.eval_augment"):
         rest = config.data.eval_augment[split.num_host_specs :]
         eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
-    with _named("data.augment"):
+    with naming("data.augment"):
         training = split.with_augment(config.data.augment)
         augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
-    with _named("data.mix"):
+    with naming("data.mix"):
         mix = parse_mix(config.data.mix)
     dtype = jnp.dtype(config.model.dtype)
-    with _named("model.name"):
+    with naming("model.name"):
         architecture(config.model.name)
-    with _named("model"):
+    with naming("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
-    with _named("data.eval_views"):
+    with naming("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
     if derived_here or config.optim.freeze is not None:
-        with _named("model"):  # a network that does not take these images is refused before a folder is made
+        with naming("model"):  # a network that does not take these images is refused before a folder is made
             seen = abstract_variables(model, image_shape)
         shape = augment.output_shape(training.info.image_shape)
-        with _named("data.augment"):
+        with naming("data.augment"):
             variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
-        with _named("optim.freeze"):
+        with naming("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
         _check_statistics(config, derived, variables, shape)
         check_effects(config, seen)
-    schedule = make_schedule(config.optim, derived.learning_rate, derived.steps, derived.warmup_steps)
-    optimizer = make_optimizer(config.optim, schedule)
-    logits = make_logits(model, eval_augment, views, info, config)
+    rate = learning_rate(config, peak=derived.learning_rate, steps=derived.steps, warmup_steps=derived.warmup_steps)
+    optim, chosen, row_loss = config.optim, optimizer(config, rate), loss(config, derived.num_classes)
+    if derived_here:
+        check_loss(config, row_loss, derived.num_classes)
+    conv, batch_size = config.model.conv, config.data.batch_size
+    logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=conv)
+    inputs = make_inputs(
+        augment,
+        mix,
+        info.mean,
+        info.std,
+        num_classes=derived.num_classes,
+        dtype=dtype,
+        seed=config.seed,
+        layout=layout,
+    )
+    gradient = over_batch(
+        loss_gradient(
+            model,
+            row_loss,
+            layout=layout,
+            seed=config.seed,
+            batch_size=batch_size,
+            conv=conv,
+            freeze=optim.freeze,
+        ),
+        layout,
+        micro_batches=config.parallel.accumulate,
+        average_statistics=config.model.options.ghost_batch is not None,
+    )
+    update = make_update(chosen, ema_decay=optim.ema_decay)
     return Session(
         config=config,
         derived=derived,
         model=model,
-        optimizer=optimizer,
+        optimizer=chosen,
         layout=layout,
         info=info,
         image_shape=image_shape,
         train_shape=training.info.image_shape,
         fit=split.fit,
-        train_step=make_train_step(model, optimizer, schedule, augment, mix, info, derived.num_classes, layout, config),
-        eval_step=make_eval_step(logits, layout, config),
+        train_step=make_train_step(inputs, gradient, gradient_rule(config), update, rate.at, layout),
+        eval_step=make_eval_step(logits, row_loss, layout),
         logits=logits,
     )
 
@@ -201,7 +231,7 @@ def _check_statistics(config: Config, derived: Derived, variables: Any, shape: t
     model = create_model(config.model.name, derived.num_classes, jnp.dtype(config.model.dtype), options)
     rows = config.data.batch_size // config.parallel.accumulate
     images, key = jax.ShapeDtypeStruct((rows, *shape), jnp.float32), jax.random.key(0)
-    with _named("model"), hold_statistics(config.optim.freeze):
+    with naming("model"), hold_statistics(config.optim.freeze):
         try:
             jax.eval_shape(
                 lambda variables, images: model.apply(
@@ -285,12 +315,3 @@ def _options(config: Config, layout: Layout) -> ModelOptions:
     # Ghost batches lie within a device's rows, so nothing is averaged over the axis.
     axis_name = layout.axis_name if options.ghost_batch is None else None
     return dataclasses.replace(options, axis_name=axis_name, remat=config.model.remat or options.remat)
-
-
-@contextlib.contextmanager
-def _named(key: str) -> Iterator[None]:
-    """Says which configuration key a mistake is in."""
-    try:
-        yield
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(f"`{key}`: {error}") from error
