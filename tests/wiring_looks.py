@@ -227,16 +227,14 @@ def on_two_devices(configs: list[Config]) -> list[Arrays]:
         return trained_elsewhere(folder, 2, configs)
 
 
-def in_processes(configs: list[Config]) -> list[Arrays]:
+@look
+def in_processes(config: Config) -> Arrays:
     """As `run`, of a configuration that `parallel.distributed` divides among processes; each is given its number."""
-    found = []
-    for config in configs:
-        with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-            free.close()
-            parts = {"parallel.distributed": True, "parallel.coordinator": f"127.0.0.1:{port}"}
-            numbers = range(config.parallel.num_processes or 1)
-            flats = [flatten(config) | parts | {"parallel.process_id": number} for number in numbers]
-            found += trained_elsewhere(folder, 1, *([from_flat(flat)] for flat in flats))
-    return found
+    with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        parts = {"parallel.distributed": True, "parallel.coordinator": f"127.0.0.1:{port}"}
+        numbers = range(config.parallel.num_processes or 1)
+        flats = [flatten(config) | parts | {"parallel.process_id": number} for number in numbers]
+        return trained_elsewhere(folder, 1, *([from_flat(flat)] for flat in flats))[0]

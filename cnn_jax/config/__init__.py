@@ -3,9 +3,9 @@
 Nothing here imports JAX: the command line builds its flags from it.
 """
 
-from cnn_jax.config.errors import ConfigError as ConfigError
 from cnn_jax.config.experiment import load_experiment as load_experiment
 from cnn_jax.config.experiment import neighbours as neighbours
+from cnn_jax.config.flat import ConfigError as ConfigError
 from cnn_jax.config.flat import check_types as check_types
 from cnn_jax.config.flat import difference as difference
 from cnn_jax.config.flat import flatten as flatten

@@ -14,8 +14,7 @@ from typing import Any
 
 from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_modules import find_own
-from cnn_jax.config.errors import ConfigError
-from cnn_jax.config.flat import check_types
+from cnn_jax.config.flat import ConfigError, check_types
 from cnn_jax.config.parts import named_parts
 from cnn_jax.config.reference import MOVED
 from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig

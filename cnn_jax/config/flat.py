@@ -8,10 +8,13 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Union
 
-from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.parts import PART, check_arguments, part_name
 from cnn_jax.config.sections import Config
 from cnn_jax.names import join, nearest
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run: the message names the key, its value and the remedy."""
 
 
 def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> A
     for key in given:
         if key not in keys:
             raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, keys, path)}")
-    built = {} if isinstance(value, dict) or not hasattr(value, "code") else {"code": value.code}
+    built: dict[str, Any] = {"code": value.code} if isinstance(value, Config) else {}
     arguments_of = {f.name: f.metadata["arguments"] for f in _keys(cls) if "arguments" in f.metadata}
     bound: dict[str, dict[str, Any]] = {}
     for key, v in given.items():

@@ -1,6 +1,6 @@
+from .compile import peak_bytes as peak_bytes
 from .launcher import launch as launch
 from .layout import Layout as Layout
-from .memory import peak_bytes as peak_bytes
 from .processes import Agreement as Agreement
 from .processes import PeerError as PeerError
 from .processes import is_writer as is_writer

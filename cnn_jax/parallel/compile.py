@@ -1,4 +1,4 @@
-"""What to ask of XLA when it compiles a step for a CPU."""
+"""What to ask of XLA when it compiles a step for a CPU, and what it says of the memory of one."""
 
 import functools
 import re
@@ -58,6 +58,16 @@ def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         return lowered.compile()
     with without_cache():
         return lowered.compile(compiler_options=options)
+
+
+def peak_bytes(compiled: Any) -> int:
+    """Bytes on one device while a compiled function runs: its arguments, results and temporary arrays.
+
+    From the compiler's own plan, so it is known before the first step.  Donated arguments count once.
+    """
+    plan = compiled.memory_analysis()
+    arrays = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return arrays + plan.temp_size_in_bytes
 
 
 @functools.cache

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jaxtyping import Array
 
 from cnn_jax import ops
+from cnn_jax.inspect import layers
 from cnn_jax.models import create_model
-from cnn_jax.models.initialize import abstract_variables, initialize
+from cnn_jax.models.initialize import initialize
 from cnn_jax.models.registry import architecture
-from cnn_jax.parallel.compile import compile_step, compiler_options, without_cache
+from cnn_jax.parallel.compile import compile_step, compiler_options, peak_bytes, without_cache
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _time_steps(
         float(loss)
         times.append(time.perf_counter() - start)
     median, fastest = statistics.median(times[warmup:]), min(times[warmup:])
-    flops = 6 * batch * multiply_adds(name, shape, model.dtype)
+    flops = 6 * batch * sum(layer.macs for layer in layers(model, variables, shape))
     return StepTimes(
         model=name,
         batch=batch,
@@ -116,7 +116,7 @@ def _time_steps(
         step_ms_min=round(1e3 * fastest, 2),
         images_per_s=round(batch / median, 2),
         tflops=round(flops / median / 1e12, 4),
-        peak_memory_mb=round(_bytes_held(compiled) / 1e6, 1),
+        peak_memory_mb=round(peak_bytes(compiled) / 1e6, 1),
         compile_s=round(compile_s, 2),
     )
 
@@ -141,41 +141,3 @@ def _make_step(model: nn.Module, optimizer: optax.GradientTransformation) -> Any
         return (optax.apply_updates(parameters, updates), new_stats, moments), loss
 
     return step
-
-
-def multiply_adds(name: str, shape: tuple[int, int, int], dtype: Any) -> int:
-    """Those of the convolutions and matrix products for one image, read off the traced forward pass."""
-    model = create_model(name, dtype=dtype)
-    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    with ops.implementation("xla"):
-        program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(abstract_variables(model, shape), images)
-    return _macs(program.jaxpr)
-
-
-def _macs(program: Any) -> int:
-    total = 0
-    for equation in program.eqns:
-        outputs = equation.outvars[0].aval.size if equation.outvars else 0
-        if equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval
-            filters = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-            total += outputs * kernel.size // filters
-        elif equation.primitive.name == "dot_general":
-            ((contracted, _), _) = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            for axis in contracted:
-                outputs *= left[axis]
-            total += outputs
-        total += sum(_macs(inner) for inner in jax.extend.core.jaxprs_in_params(equation.params))
-    return total
-
-
-def _bytes_held(compiled: Any) -> int:
-    memory = compiled.memory_analysis()
-    # Donated arguments are results, too, and count once.
-    return (
-        memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes
-        + memory.temp_size_in_bytes
-    )

@@ -69,7 +69,14 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", before)
 
 
-@recipes
+# Other recipes take their way through the code, with other numbers.
+LONG = {"imagenet_alexnet_2012", "imagenet_resnet50_v2", "imagenet_torchvision", "imagenet_vgg_2014"}
+LONG |= {"small_images_resnet50", "cifar_wrn"}
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG), id=p.stem) for p in RECIPES]
+)
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_recipe_trains_two_steps_and_evaluates(path, monkeypatch, tmp_path, capsys):
     config = load_experiment(path)

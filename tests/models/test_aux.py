@@ -34,6 +34,7 @@ def test_auxiliary_logits_are_features_of_training_only(name):
     assert not set(model.aux_weight) & set(named(False))
 
 
+@pytest.mark.slow
 def test_gradient_of_the_weighed_loss_reaches_every_parameter():
     model, images = small("googlenet_paper", aux=True)
     start = initialize(model, KEYS, images.shape[1:])

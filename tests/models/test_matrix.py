@@ -17,7 +17,11 @@ def apply_train(model, variables, images, mutable=("batch_stats",)):
     return model.apply(variables, images, train=True, mutable=list(mutable), rngs={"dropout": KEY})
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+# float16 takes the way of bfloat16.
+DTYPES = ["float32", "bfloat16", pytest.param("float16", marks=pytest.mark.slow), "float64"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", SHALLOW_NAMES)
 def test_model_keeps_parameters_and_logits_in_full_precision(name, dtype):
     full = "float64" if dtype == "float64" else "float32"
@@ -79,7 +83,11 @@ def unused_parameters(model, images, *, train):
     return [path for path, is_used in zip(paths, used, strict=False) if not is_used]
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Shallow, these are another name's network; they take longest to trace.
+DEEP = set(NAMES) - set(SHALLOW_NAMES)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in DEEP)) for n in NAMES])
 def test_every_parameter_of_the_full_depth_reaches_the_logits(name):
     assert unused_parameters(*small(name), train=True) == []
 
@@ -91,7 +99,7 @@ def test_every_parameter_reaches_the_logits_in_evaluation_and_in_half_precision(
 
 
 # These take longest to compile; that their parameters reach the logits is seen in the traced program, always.
-LONG = {"inception_v3", "googlenet_paper", "resnet50_v2"}
+LONG = {"inception_v3", "googlenet", "googlenet_paper", "resnet50_v2"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in SHALLOW_NAMES])

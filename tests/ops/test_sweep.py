@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
-# In roundings of the dtype times the sum of what was added up, as absolute values. Half precision is added up in
-# float32; float32 in itself, where a sum of some hundred values in turn loses about the root of their number.
-MOST = {"float32": 24, "bfloat16": 8, "float16": 8}
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def most(kind, dtype):
+    """The largest error, in roundings of the dtype times the sum of what was added up, as absolute values.
+
+    Half precision is added up in float32. In float32 itself, a gradient of BatchNorm behind a convolution is a sum of
+    sums, some hundred values in turn each, which lose about the root of their number: 13.6 was seen.
+    """
+    return 24 if (kind, dtype) == ("others", "float32") else 8
+
+
 CHOICES = ("auto", "xla")
 
 
@@ -29,25 +38,26 @@ def sweep(kind, dtype, choice, first, count):
     return [
         f"{kind} {dtype} {choice} {i}, {text}: {error} roundings"
         for i, error, text in rows
-        if not float(error) <= MOST[dtype]
+        if not float(error) <= most(kind, dtype)
     ]
 
 
-@pytest.mark.parametrize("dtype", MOST)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("choice", CHOICES)
 def test_random_convolutions_agree_with_loops(choice, dtype):
-    assert sweep("convolutions", dtype, choice, 25 * CHOICES.index(choice), 25) == []
+    assert sweep("convolutions", dtype, choice, 21 * CHOICES.index(choice), 21) == []
 
 
-@pytest.mark.parametrize("dtype", MOST)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_other_random_operations_agree_with_loops(dtype):
     assert sweep("others", dtype, "auto", 0, 8) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", MOST)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize(("kind", "count"), [("convolutions", 1000), ("others", 170)])
+@pytest.mark.parametrize(("kind", "count"), [("convolutions", 500), ("others", 84)])
 def test_many_random_operations_agree_with_loops(kind, count, choice, dtype):
-    firsts = range(0, count, 50)
-    assert [bad for first in firsts for bad in sweep(kind, dtype, choice, first, min(50, count - first))] == []
+    first = count * CHOICES.index(choice)
+    parts = [(i, min(50, first + count - i)) for i in range(first, first + count, 50)]
+    assert [bad for start, size in parts for bad in sweep(kind, dtype, choice, start, size)] == []
