@@ -91,6 +91,7 @@ def test_unknown_key_names_the_nearest_valid_one():
         (Config(seed="1"), r"`seed` must be int, got '1'"),
         (Config(data=DataConfig(batch_size=1.5)), r"`data.batch_size` must be int, got 1.5"),
         (Config(optim=OptimConfig(name=3)), r"`optim.name`: give a name, or a function, got 3"),
+        (Config(optim=OptimConfig("sgd(momentum=0.8)")), r"its arguments stand under `optim.arguments`"),
         (Config(optim=OptimConfig(schedule="step(0.1)")), r"`optim.schedule`: 'step\(0.1\)' is no name of a part"),
         (Config(train="long"), r"`train` must be a TrainConfig, got 'long'"),
     ],

@@ -151,6 +151,8 @@ ROWS: dict[str, list[Any]] = {
         Changes(LENET | ADAMW, (0.9, 0.5)),
         Changes(LENET | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
     ],
+    "optim.lr_scaling": [Changes(LENET, ("linear", "sqrt", "none"))],
+    "optim.decay": [Changes(LENET | {"optim.weight_decay": 0.1}, ("kernels", "all", "c1"))],
     "optim.schedule": [
         Changes(
             LENET, ("constant", "cosine", "step(fractions=(0.125, 0.75))", "step(fractions=(0.125, 0.75), factor=0.5)")

@@ -97,6 +97,8 @@ def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> A
             except (TypeError, ValueError) as error:
                 raise ConfigError(f"`{path}{key}`: {error}") from error
             if section := arguments_of.get(key):
+                if arguments and isinstance(v, str):
+                    raise ConfigError(f"`{path}{key}` is {v!r}: its arguments stand under `{path}{section}`.")
                 bound[section], built[key] = arguments, name
             else:
                 built[key] = join(name, arguments) if name else arguments

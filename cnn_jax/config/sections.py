@@ -96,9 +96,15 @@ class OptimConfig:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Of the optimiser: momentum and nesterov of sgd, b1 and b2 of adamw, …; numbers, texts, tuples."""
     learning_rate: float = 0.1
-    """At batch 256; scaled linearly with the batch (Goyal et al. 2017, section 2.1)."""
+    """At batch 256, for other batches scaled."""
+    lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
+    """How the rate follows the batch: in proportion (Goyal et al. 2017, section 2.1), as its square root (Krizhevsky
+    2014, section 5), or not."""
     weight_decay: float = 1e-4
-    """On kernels only, not on biases or normalisation. sgd adds it to the gradient; adamw and lamb decouple it."""
+    """sgd adds it to the gradient; adamw and lamb decouple it."""
+    decay: str = "kernels"
+    """What decays: kernels, not biases or normalisation (He et al. 2018, section 3.1); all; or a regular expression for
+    the beginning of parameters' names, e.g. "head|stage3"."""
     schedule: Part = "cosine"
     """cosine, constant or step, e.g. "step(fractions=(0.5, 0.75), factor=0.1)"; any of Optax's, as
     optax:exponential_decay(decay_rate=0.9); or one's own function of `fraction`, of the run, or of `step`."""

@@ -9,7 +9,7 @@ from cnn_jax.config import Config, ConfigError, flatten
 from cnn_jax.config.reference import OPTIMIZERS
 from cnn_jax.runs.data_ranges import check_ranges
 
-# Goyal et al. 2017, section 2.1: rates are given for this batch and scaled linearly with the real one.
+# Rates are given for this batch, as in Goyal et al. 2017, section 2.1.
 REFERENCE_BATCH = 256
 
 # Where neither epochs nor steps are given. Untuned.
@@ -68,12 +68,21 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
         num_classes=classes,
         steps=steps,
         steps_per_epoch=steps_per_epoch,
-        learning_rate=config.optim.learning_rate * batch / REFERENCE_BATCH,
+        learning_rate=_scaled(config.optim.learning_rate, batch, config.optim.lr_scaling),
         warmup_steps=round(config.optim.warmup_fraction * steps),
         log_every=config.train.log_every or max(1, steps // 100),
         eval_every=config.train.eval_every or often,
         checkpoint_every=config.train.checkpoint_every or often,
     )
+
+
+def _scaled(rate: float, batch: int, how: str) -> float:
+    match how:
+        case "linear":
+            return rate * batch / REFERENCE_BATCH
+        case "sqrt":
+            return rate * math.sqrt(batch / REFERENCE_BATCH)
+    return rate
 
 
 def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
@@ -181,6 +190,11 @@ def check(config: Config, num_devices: int) -> None:
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
         ("optim.learning_rate", optim.learning_rate >= 0, "it must not be negative"),
         ("optim.weight_decay", optim.weight_decay >= 0, "it must not be negative"),
+        (
+            "optim.decay",
+            used_if(optim.weight_decay > 0, "optim.decay", "kernels"),
+            "it has no effect where `optim.weight_decay` is 0; leave it out",
+        ),
         ("optim.warmup_fraction", 0 <= optim.warmup_fraction < 1, "it is a part of the run, from 0 to below 1"),
         ("optim.label_smoothing", 0 <= optim.label_smoothing < 1, "it must lie from 0 to below 1"),
         ("optim.clip_norm", unset_or_positive("optim.clip_norm"), "it must be positive, or None not to clip"),

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax.code.digest import own_code
+from cnn_jax.code.own_modules import find_own
 from cnn_jax.config import Config, ConfigError, check_types, named_parts
 from cnn_jax.names import bind, find, join, split
 from cnn_jax.training.losses import LOSSES, Loss
-from cnn_jax.training.optimizer import OPTIMIZERS, make_optimizer, own_arguments
+from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, own_arguments
 from cnn_jax.training.rules import RULES, Rule
 from cnn_jax.training.schedules import SCHEDULES, LearningRate, make_schedule
 
@@ -89,6 +90,7 @@ def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformatio
             name,
             rate=rate,
             weight_decay=optim.weight_decay,
+            decays=decayed(optim.decay),
             clip_norm=optim.clip_norm,
             freeze=optim.freeze,
             seed=config.seed,
@@ -147,6 +149,9 @@ def _found(config: Config, key: str) -> tuple[Callable[..., Any], dict[str, Any]
     section, field = key.split(".")
     name, arguments = split(getattr(getattr(config, section), field))
     ours, what = _OURS[key]
+    place = name.rpartition(":")[0]
+    if config.code is None and place and find_own(place) is not None:  # what it was may not be what lies there now
+        raise ValueError(f"{name!r} is a function of one's own, and a command that only reads a run does not run it.")
     return find(name, ours, what, _experiment(config)), arguments, name
 
 

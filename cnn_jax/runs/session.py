@@ -28,14 +28,13 @@ from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
+from cnn_jax.runs.build import training_step
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
-from cnn_jax.runs.parts import check_loss, gradient_rule, learning_rate, loss, naming, optimizer
+from cnn_jax.runs.parts import check_loss, learning_rate, loss, naming, optimizer
 from cnn_jax.runs.settings import precision as precision
-from cnn_jax.training.freeze import check_freeze, hold_statistics
-from cnn_jax.training.gradient import loss_gradient, over_batch
-from cnn_jax.training.inputs import make_inputs
+from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.state import TrainState, create_state
 from cnn_jax.training.step import (
@@ -44,10 +43,8 @@ from cnn_jax.training.step import (
     TrainStep,
     make_eval_step,
     make_logits,
-    make_train_step,
     no_train_metrics,
 )
-from cnn_jax.training.update import make_update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,40 +167,17 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     if config.optim.freeze is not None:
         with naming("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
+    if derived_here and config.optim.decay not in ("kernels", "all"):
+        with naming("optim.decay"):
+            check_pattern(config.optim.decay, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
         _check_statistics(config, derived, variables, shape)
         check_effects(config, seen)
     rate = learning_rate(config, peak=derived.learning_rate, steps=derived.steps, warmup_steps=derived.warmup_steps)
-    optim, chosen, row_loss = config.optim, optimizer(config, rate), loss(config, derived.num_classes)
+    chosen, row_loss = optimizer(config, rate), loss(config, derived.num_classes)
     if derived_here:
         check_loss(config, row_loss, derived.num_classes)
-    conv, batch_size = config.model.conv, config.data.batch_size
-    logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=conv)
-    inputs = make_inputs(
-        augment,
-        mix,
-        info.mean,
-        info.std,
-        num_classes=derived.num_classes,
-        dtype=dtype,
-        seed=config.seed,
-        layout=layout,
-    )
-    gradient = over_batch(
-        loss_gradient(
-            model,
-            row_loss,
-            layout=layout,
-            seed=config.seed,
-            batch_size=batch_size,
-            conv=conv,
-            freeze=optim.freeze,
-        ),
-        layout,
-        micro_batches=config.parallel.accumulate,
-        average_statistics=config.model.options.ghost_batch is not None,
-    )
-    update = make_update(chosen, ema_decay=optim.ema_decay)
+    logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
     return Session(
         config=config,
         derived=derived,
@@ -214,7 +188,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         image_shape=image_shape,
         train_shape=training.info.image_shape,
         fit=split.fit,
-        train_step=make_train_step(inputs, gradient, gradient_rule(config), update, rate.at, layout),
+        train_step=training_step(
+            config, model, chosen, rate, row_loss, augment, mix, info, derived.num_classes, layout
+        ),
         eval_step=make_eval_step(logits, row_loss, layout),
         logits=logits,
     )

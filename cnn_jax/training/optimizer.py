@@ -1,6 +1,7 @@
 """The optimiser, composed from Optax: clipping, weight decay, the one that was named, and what is frozen."""
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import optax
 import optax.contrib
 
 from cnn_jax.names import call, literal, parameters
-from cnn_jax.training.freeze import only_the_rest
+from cnn_jax.training.freeze import matching, only_the_rest
 from cnn_jax.training.schedules import LearningRate
 
 
@@ -37,6 +38,13 @@ def is_kernel(params: optax.Params) -> optax.Params:
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
+def decayed(which: str) -> Callable[[optax.Params], optax.Params]:
+    """The mask of what decays: "kernels", "all", or a regular expression for the beginning of parameters' names."""
+    if which == "kernels":
+        return is_kernel
+    return functools.partial(matching, "" if which == "all" else which)
+
+
 def make_optimizer(
     part: Callable[..., Any],
     arguments: Mapping[str, Any],
@@ -44,11 +52,12 @@ def make_optimizer(
     *,
     rate: LearningRate,
     weight_decay: float,
+    decays: Callable[[optax.Params], optax.Params] = is_kernel,
     clip_norm: float | None = None,
     freeze: str | None = None,
     seed: int = 0,
 ) -> optax.GradientTransformationExtraArgs:
-    """Gradient clipping, then weight decay on kernels, then the optimiser at this rate, for what is not frozen.
+    """Gradient clipping, then weight decay, then the optimiser at this rate, for what is not frozen.
 
     Where the optimiser takes a weight decay and a mask for it, it decays by its own rule; else the decay is added to
     the gradient before it.
@@ -57,6 +66,7 @@ def make_optimizer(
       part: a constructor, as `cnn_jax.names` describes it.
       arguments: of its own.
       what: its name, for the messages.
+      decays: gives the mask of what decays.
       clip_norm: the largest global norm of the gradient.
       freeze: a regular expression for parameters that stay; see `cnn_jax.training.freeze`.
       seed: of the noise of optimisers that add some.
@@ -70,14 +80,14 @@ def make_optimizer(
     parts = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
     inside = "weight_decay" in takes and any(mask in takes for mask in _MASKS)
     if not inside:
-        parts.append(optax.add_decayed_weights(weight_decay, is_kernel))
+        parts.append(optax.add_decayed_weights(weight_decay, decays))
     optimizer = call(
         part,
         arguments,
         what,
         **_learning_rate(part, what, rate),
         weight_decay=weight_decay if inside else 0.0,
-        **dict.fromkeys(_MASKS, is_kernel),
+        **dict.fromkeys(_MASKS, decays),
         warmup_steps=rate.warmup_steps or None,
         muon_weight_dimension_numbers=kernel_as_matrix,
         key=seed,
