@@ -153,7 +153,7 @@ def programs(names: list[str]) -> dict[str, str]:
             state = (parameters, variables.get("batch_stats", {}), jax.eval_shape(optimizer.init, parameters))
             images = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
             labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
-            with ops.implementation("auto"):
+            with ops.context(conv="auto"):
                 text = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels).as_text()
             found[key] = digest(numbered(text))
     return found

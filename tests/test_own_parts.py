@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from cnn_jax.cli import main
-from cnn_jax.config import ConfigError, check_types, flatten, from_stored, identity, load_experiment
+from cnn_jax.config import ConfigError, check_types, flatten, from_stored, identity, load_experiment, neighbours
 from cnn_jax.runs import train
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
@@ -89,7 +89,8 @@ def test_a_function_that_is_named_later_counts_too(experiment):
     text = EXPERIMENT.replace("schedule=triangle", 'schedule="cosine"')
     config = load_experiment(experiment(text))
     named = dataclasses.replace(config, optim=dataclasses.replace(config.optim, schedule="e.py:triangle"))
-    settled = settle_parts(check_types(named))
+    with neighbours(config.code.folder):
+        settled = settle_parts(check_types(named))
     assert settled.optim.schedule == ":triangle"
     assert settled.code.digest == load_experiment(experiment()).code.digest != config.code.digest
 

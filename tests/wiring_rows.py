@@ -7,7 +7,6 @@ A row begins with the kind of its key.
 - `Same(base, values)`: a key outside the identity. Every value gives the same bits of the state, and the same lines of
   metrics.jsonl but for `time/…`, in a run of `train`; of evaluations on the validation split, those that both have.
 - `Close(base, values, look)`: the same result to 1e-9 of its largest number; the base is in float64.
-- `Refused(base, value, message)`: a key of the identity that only the program sets.
 
 A value that is a dictionary sets several keys. `{files}` in a text stands for a folder of weights and images that the
 test makes. The values must be such as are accepted; keep them where the effect is far above rounding.
@@ -48,12 +47,6 @@ class Close(NamedTuple):
     look: Any = parameters
 
 
-class Refused(NamedTuple):
-    base: dict
-    value: Any
-    message: str
-
-
 COMMON = {"data.batch_size": 16, "optim.learning_rate": 3.2, "train.steps": 8, "model.conv": "xla"}
 LENET = COMMON | {"model.name": "lenet5", "data.augment": ["resize(28)"], "data.eval_augment": ["resize(28)"]}
 RESNET = COMMON | {"model.name": "resnet8_cifar", "model.options.width": 0.25}
@@ -86,6 +79,9 @@ ROWS: dict[str, list[Any]] = {
     "model.num_classes": [Changes(LENET, (None, 12))],
     "model.dtype": [Changes(LENET, ("float32", "bfloat16"))],
     "model.conv": [Changes(LENET, ("auto", "xla"), program)],
+    "model.ghost_batch": [Changes(RESNET, (None, 4))],
+    "model.frozen_norm": [Changes(RESNET, (False, True))],
+    "model.unbiased_variance": [Changes(RESNET, (False, True), average)],
     "model.remat": [Close(FLOAT64, (False, True))],
     "model.weights": [
         Changes(WEIGHTS, ("{files}/one.safetensors", "{files}/other.safetensors"), start, logits),
@@ -108,10 +104,6 @@ ROWS: dict[str, list[Any]] = {
     "model.options.variant": [Changes(PRE_ACTIVATION, ("published", "keras"))],
     "model.options.aux": [Changes(GOOGLENET, (False, True))],
     "model.options.remat": [Close(FLOAT64, (False, True))],
-    "model.options.axis_name": [Refused(RESNET, "data", "`model.options.axis_name` is data")],
-    "model.options.ghost_batch": [Changes(RESNET, (None, 4))],
-    "model.options.frozen_norm": [Changes(RESNET, (None, True))],
-    "model.options.unbiased_running_var": [Changes(RESNET, (None, True), average)],
     "data.name": [
         Changes(
             FOLDER | {"data.folder": "{files}/three"}, ("folder", {"data.name": "digits", "data.folder": None}), stream

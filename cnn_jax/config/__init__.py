@@ -20,6 +20,5 @@ from cnn_jax.config.sections import ModelConfig as ModelConfig
 from cnn_jax.config.sections import OptimConfig as OptimConfig
 from cnn_jax.config.sections import ParallelConfig as ParallelConfig
 from cnn_jax.config.sections import TrainConfig as TrainConfig
-from cnn_jax.config.version_0_1 import flatten_0_1 as flatten_0_1
 from cnn_jax.config.version_0_1 import identity_0_1 as identity_0_1
 from cnn_jax.names import nearest as nearest

@@ -16,7 +16,7 @@ from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config.flat import ConfigError, check_types
 from cnn_jax.config.parts import named_parts
-from cnn_jax.config.reference import MOVED
+from cnn_jax.config.reference import STORED
 from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
 from cnn_jax.models.options import ModelOptions
 from cnn_jax.names import EXPERIMENT, nearest
@@ -147,8 +147,7 @@ def _remedy(error: Exception) -> str:
     mistake = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if mistake is None or mistake[1] not in parts:
         return ""
-    moved = {key: today for key, today in MOVED.items() if key == f"optim.{mistake[2]}"}
-    if mistake[1] == "OptimConfig" and moved:
-        (today,) = moved.values()
+    today = STORED.get(f"optim.{mistake[2]}") if mistake[1] == "OptimConfig" else None
+    if today is not None:
         return f' Write it as `arguments={{"{today.rpartition(".")[2]}": …}}`.'
     return nearest(mistake[2], [f.name for f in dataclasses.fields(parts[mistake[1]])])

@@ -16,13 +16,12 @@ from cnn_jax.config.flat import flatten, from_flat
 from cnn_jax.config.reference import (
     CALLS,
     MARKS,
-    MOVED,
-    NAMES,
     OPTIMIZERS,
     PAPERS,
     PARTS,
     REFERENCE,
     REQUIRED,
+    STORED,
     UNCOUNTED,
     UNSET,
     Same,
@@ -70,26 +69,24 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     Raises:
       ConfigError: as `from_flat`.
     """
-    today = {lasting: name for name, lasting in NAMES.items()}
-    before = {today.get(key, key): value for key, value in REFERENCE.items() if key not in UNSET}
+    before = {key: value for key, value in REFERENCE.items() if key not in UNSET}
     before |= {key: before[key][0] for key in PARTS}
-    flat = {MOVED.get(key, key): value for key, value in flat.items() if key not in MOVED or value is not None}
-    drops = {name: flat.pop(f"optim.step_{name}") for name in ("fractions", "factor") if f"optim.step_{name}" in flat}
-    if flat.get("optim.schedule") == "step":
+    stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in STORED or value is not None}
+    drops = {n: stored.pop(f"optim.step_{n}") for n in ("fractions", "factor") if f"optim.step_{n}" in stored}
+    if stored.get("optim.schedule") == "step":
         usual = PARTS["optim.schedule"]["step"]
         drops = {name: tuple(v) if isinstance(v, list) else v for name, v in drops.items()}
-        flat["optim.schedule"] = join("step", {name: v for name, v in drops.items() if v != usual[name]})
-    missing = {key for key in flatten(Config()) if key not in flat}
-    return from_flat({key: before[key] for key in before if key in missing} | flat)
+        stored["optim.schedule"] = join("step", {name: v for name, v in drops.items() if v != usual[name]})
+    missing = {key for key in flatten(Config()) if key not in stored}
+    return from_flat({key: before[key] for key in before if key in missing} | stored)
 
 
 def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
     """What tells two experiments apart, `{key: [there, here]}`, under the names that are written today."""
     sides = [(counted(config), _settled(config)[0]) for config in (there, here)]
     (left, all_left), (right, all_right) = sides
-    today = {lasting: name for name, lasting in NAMES.items()}
     return {
-        today.get(key, key): [_shown(all_left.get(key)), _shown(all_right.get(key))]
+        key: [_shown(all_left.get(key)), _shown(all_right.get(key))]
         for key in [*left, *(k for k in right if k not in left)]
         if left.get(key) != right.get(key)
     }
@@ -98,7 +95,7 @@ def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
 def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that may count, by lasting name, every None that stands for a value replaced by it; and the reference."""
     flat = flatten(config, identity_only=True)
-    values = {NAMES.get(key, key): value for key, value in flat.items() if key not in UNCOUNTED}
+    values = {key: value for key, value in flat.items() if key not in UNCOUNTED}
     options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
     arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(str(config.optim.name), {}).items()}
     values = arguments | values

@@ -35,6 +35,12 @@ class ModelConfig:
     """Of the computation; parameters and logits stay float32 (float64 with float64)."""
     conv: Literal["auto", "xla"] = "auto"
     """auto takes the fastest formulation on a CPU; xla is the stock convolution everywhere."""
+    ghost_batch: int | None = None
+    """BatchNorm takes statistics of so many consecutive examples at a time; None: of the whole batch."""
+    frozen_norm: bool = False
+    """BatchNorm uses its running averages in training too, and leaves them alone."""
+    unbiased_variance: bool = False
+    """BatchNorm's running variance is divided by n - 1, as PyTorch's, and not by n."""
     remat: bool = outside_identity(False)
     """Compute each block's activations again in the backward pass: less memory, about a third more work."""
     weights: str | None = outside_identity(None)
@@ -155,7 +161,7 @@ class ParallelConfig:
     accumulate: int = 1
     """Micro-batches a step, one after another, to save memory; BatchNorm normalises each by itself."""
     batch_norm: Literal["global", "per_device"] = outside_identity("global")
-    """Statistics over the global batch, or over each device's rows: per_device becomes `model.options.ghost_batch`."""
+    """Statistics over the global batch, or over each device's rows: per_device becomes `model.ghost_batch`."""
     distributed: bool = outside_identity(False)
     """One of several processes; the three below are found in the environment of Slurm, Open MPI, Kubernetes or TPUs."""
     coordinator: str | None = outside_identity(None)

@@ -5,9 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cnn_jax.config.flat import flatten
-from cnn_jax.config.reference import MOVED, PARTS
-from cnn_jax.config.sections import Config
+from cnn_jax.config.reference import PARTS, STORED
 from cnn_jax.names import split
 
 # Every key that counted, whether it differed from its default or not.
@@ -41,6 +39,8 @@ def identity_0_1(flat: Mapping[str, Any]) -> str:
     Args:
       flat: dotted keys, as `flatten` makes them or as `config.json` stores them.
     """
+    if "model.frozen_norm" in flat:
+        flat = _in_its_keys(flat)
     kept = {key: value for key, value in flat.items() if key in _KEYS}
     if kept.get("train.epochs", 0) is None:
         kept["train.epochs"] = 10.0
@@ -49,12 +49,20 @@ def identity_0_1(flat: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def flatten_0_1(config: Config) -> dict[str, Any]:
-    """A configuration as version 0.1 would have written it; what it did not have is left out."""
-    flat = flatten(config)
-    flat |= {before: flat.get(today) for before, today in MOVED.items()}
-    flat["optim.schedule"], arguments = split(config.optim.schedule)  # type: ignore[arg-type]
-    for name, usual in PARTS["optim.schedule"]["step"].items():
-        value = arguments.get(name, usual)
-        flat[f"optim.step_{name}"] = list(value) if isinstance(value, tuple) else value
-    return flat
+def _in_its_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Today's keys as version 0.1 had them."""
+    schedule, arguments = split(flat["optim.schedule"])
+    drops = {f"optim.step_{k}": arguments.get(k, v) for k, v in PARTS["optim.schedule"]["step"].items()}
+    moved = {before: today for before, today in STORED.items() if today is not None and before.startswith("optim.")}
+    optim = {before: flat.get(today) for before, today in moved.items()}
+    return (
+        {f"model.options.{name}": None for name in _OPTIONS.split()}
+        | {
+            "model.options.ghost_batch": flat["model.ghost_batch"],
+            "model.options.frozen_norm": flat["model.frozen_norm"] or None,
+        }
+        | dict(flat)
+        | optim
+        | {key: list(value) if isinstance(value, tuple) else value for key, value in drops.items()}
+        | {"optim.schedule": schedule}
+    )

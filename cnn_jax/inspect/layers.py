@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from cnn_jax.ops import implementation
+from cnn_jax.ops import context
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def layers(model: nn.Module, variables: dict[str, Any], image_shape: tuple[int, 
       image_shape: height, width, channels.
     """
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    with implementation("xla"):
+    with context(conv="xla"):
         program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, images)
     names: list[str] = []
     counts: dict[str, int] = {}

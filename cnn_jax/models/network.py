@@ -32,13 +32,7 @@ class Network(nn.Module):
         """The `Layers` that the options describe; `changes` are further fields of it, such as `epsilon`."""
         options = self.options
         choices = {"activation": options.activation, "norm": options.norm, "init": options.init, "remat": options.remat}
-        statistics = {
-            "axis_name": options.axis_name,
-            "ghost_batch": options.ghost_batch,
-            "frozen": options.frozen_norm,
-            "unbiased_running_var": options.unbiased_running_var,
-        }
-        given = {k: v for k, v in (choices | statistics | changes).items() if v is not None}
+        given = {k: v for k, v in (choices | changes).items() if v is not None}
         return Layers(dtype=self.dtype, **given)
 
     def scaled(self, channels: int, multiple_of: int = 1) -> int:

@@ -4,9 +4,6 @@ import dataclasses
 import difflib
 from typing import Any, Literal, get_args, get_type_hints
 
-# How BatchNorm takes its statistics is no matter of the architecture, so every model accepts these fields.
-_EVERYWHERE = ("axis_name", "ghost_batch", "frozen_norm", "unbiased_running_var")
-
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
@@ -46,14 +43,6 @@ class ModelOptions:
     """Auxiliary classifiers, whose loss helps the middle of the network in training."""
     remat: bool | None = None
     """Recompute each block's activations in the backward pass: less memory, about a third more work."""
-    axis_name: str | None = None
-    """Named device axis over which BatchNorm averages its statistics, under pmap; not needed under jit."""
-    ghost_batch: int | None = None
-    """BatchNorm statistics over groups of so many examples."""
-    frozen_norm: bool | None = None
-    """BatchNorm uses its running averages in training too, and leaves them alone."""
-    unbiased_running_var: bool | None = None
-    """BatchNorm's running variance is divided by n − 1, as PyTorch's, and not by n."""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(ModelOptions).items():
@@ -69,8 +58,6 @@ class ModelOptions:
             rate = getattr(self, name)
             if rate is not None and not 0 <= rate < 1:
                 raise ValueError(f"`ModelOptions.{name}` must be at least 0 and below 1, got {rate}.")
-        if self.ghost_batch is not None and self.ghost_batch < 1:
-            raise ValueError(f"`ModelOptions.ghost_batch` must be positive, got {self.ghost_batch}.")
 
 
 def resolve(options: ModelOptions, published: ModelOptions, model: str) -> ModelOptions:
@@ -85,7 +72,7 @@ def resolve(options: ModelOptions, published: ModelOptions, model: str) -> Model
       ValueError: for an option that does not apply.
     """
     asked: dict[str, Any] = {k: v for k, v in dataclasses.asdict(options).items() if v is not None}
-    applicable = [k for k, v in dataclasses.asdict(published).items() if v is not None or k in _EVERYWHERE]
+    applicable = [k for k, v in dataclasses.asdict(published).items() if v is not None]
     for name in asked:
         if name not in applicable:
             raise ValueError(f"`{name}` is no option of {model}; it takes {', '.join(applicable)}.")

@@ -28,7 +28,7 @@ class Layers:
       activation: a key of `ACTIVATIONS`.
       norm: "batch", "group" (32 groups), "layer" (one group) or "none" (then the convolutions have biases instead).
       init: a key of `INITIALIZERS`.
-      epsilon, unbiased_running_var, axis_name, ghost_batch, frozen: as in `BatchNorm`.
+      epsilon: as in `BatchNorm`.
       remat: whether blocks forget their activations in the forward pass and compute them again in the backward pass.
     """
 
@@ -37,10 +37,6 @@ class Layers:
     norm: str = "batch"
     init: str = "he"
     epsilon: float = 1e-5
-    unbiased_running_var: bool = False
-    axis_name: str | None = None
-    ghost_batch: int | None = None
-    frozen: bool = False
     remat: bool = False
 
     def conv(
@@ -97,20 +93,12 @@ class Layers:
         param_dtype = parameter_dtype(self.dtype)
         match self.norm:
             case "batch":
-                return BatchNorm(
-                    epsilon=self.epsilon,
-                    unbiased_running_var=self.unbiased_running_var,
-                    axis_name=self.axis_name,
-                    ghost_batch=self.ghost_batch,
-                    frozen=self.frozen,
-                    param_dtype=param_dtype,
-                    scale_init=scale_init,
-                    name=name,
-                )(x, train=train)
+                norm = BatchNorm(epsilon=self.epsilon, param_dtype=param_dtype, scale_init=scale_init, name=name)
+                return norm(x, train=train)
             case "group" | "layer":
                 groups = 32 if self.norm == "group" else 1
-                norm = GroupNorm(groups, param_dtype=param_dtype, scale_init=scale_init, name=name)
-                return norm(x, train=train)
+                grouped = GroupNorm(groups, param_dtype=param_dtype, scale_init=scale_init, name=name)
+                return grouped(x, train=train)
             case "none":
                 return x
         raise ValueError(f"unknown normalisation {self.norm!r}; it is one of batch, group, layer, none.")

@@ -9,23 +9,19 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
-from cnn_jax.ops import batch_norm, batch_split
+from cnn_jax.ops import batch_norm, current
 
 
 class BatchNorm(nn.Module):
     """y = scale · (x − mean) / √(variance + epsilon) + bias, each channel over batch, height and width.
 
     In training, mean and (biased) variance are those of the batch; else the running averages, which training moves by
-    `running = momentum · running + (1 − momentum) · batch`. So `momentum` 0.9 is PyTorch's 0.1.
+    `running = momentum · running + (1 − momentum) · batch`. So `momentum` 0.9 is PyTorch's 0.1. Of which rows, and
+    whether at all, is said by the `cnn_jax.ops.context` around it: ghost batches, frozen averages, the axis under pmap.
 
     Args:
       momentum: the share of the old running average that stays (Flax's convention; 0.9 as in PyTorch's default).
       epsilon: added to the variance; 1e-5 in PyTorch, 1e-3 in Inception v3.
-      unbiased_running_var: whether the running average takes the variance over n − 1 (PyTorch does); default: over n.
-      axis_name: named device axis to average the statistics over, under `jax.pmap` or `jax.shard_map`. Under plain
-        `jax.jit` leave it None: the batch is global there.
-      ghost_batch: statistics over groups of so many consecutive examples (Hoffer et al. 2017); None: the whole batch.
-      frozen: use the running averages even in training, and leave them alone, as in fine-tuning.
       scale_init: ones, or zeros for the last normalisation of a residual branch (Goyal et al. 2017, §5.1).
 
     Parameters: `scale`, `bias`; collection "batch_stats": `mean`, `var`; all [c].
@@ -33,10 +29,6 @@ class BatchNorm(nn.Module):
 
     momentum: float = 0.9
     epsilon: float = 1e-5
-    unbiased_running_var: bool = False
-    axis_name: str | None = None
-    ghost_batch: int | None = None
-    frozen: bool = False
     param_dtype: Any = jnp.float32
     scale_init: Initializer = nn.initializers.ones_init()
 
@@ -45,40 +37,19 @@ class BatchNorm(nn.Module):
         """Normalises `x`, keeping its dtype.
 
         Raises:
-          ValueError: when `ghost_batch` does not divide the batch, or a channel has one value to learn statistics from.
+          ValueError: when a ghost batch does not divide the batch, or a channel has one value to learn statistics from.
         """
         shape = (x.shape[-1],)
         scale = self.param("scale", self.scale_init, shape, self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros_init(), shape, self.param_dtype)
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.param_dtype)
         var = self.variable("batch_stats", "var", jnp.ones, shape, self.param_dtype)
-        learning = train and not self.frozen and not self.is_initializing()
-
-        def normalize(part: Array) -> tuple[Array, tuple[Array, Array]]:
-            return batch_norm(
-                part,
-                scale,
-                bias,
-                mean.value,
-                var.value,
-                train=learning,
-                momentum=self.momentum,
-                epsilon=self.epsilon,
-                unbiased_running_var=self.unbiased_running_var,
-                axis_name=self.axis_name if learning else None,
-            )
-
-        if learning and self.ghost_batch is not None:
-            if x.shape[0] % self.ghost_batch:
-                raise ValueError(f"`ghost_batch` ({self.ghost_batch}) must divide the batch of {x.shape[0]}.")
-            parts = x.reshape(-1, self.ghost_batch, *x.shape[1:])
-            with batch_split(None):  # the first axis of a part is not that of the batch
-                y, (new_mean, new_var) = jax.vmap(normalize)(parts)
-            y, new_mean, new_var = y.reshape(x.shape), new_mean.mean(0), new_var.mean(0)
-        else:
-            y, (new_mean, new_var) = normalize(x)
-        if learning:
-            mean.value, var.value = new_mean, new_var
+        learns = train and not self.is_initializing() and not current().frozen_norm
+        y, moved = batch_norm(
+            x, scale, bias, mean.value, var.value, train=learns, momentum=self.momentum, epsilon=self.epsilon
+        )
+        if learns:
+            mean.value, var.value = moved
         return y
 
 

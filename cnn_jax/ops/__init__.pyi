@@ -1,10 +1,11 @@
 from .batch_norm import StatisticsError as StatisticsError
 from .batch_norm import batch_norm as batch_norm
-from .batch_split import batch_split as batch_split
 from .bias import add_bias as add_bias
 from .columns import im2col as im2col
+from .context import Context as Context
+from .context import context as context
+from .context import current as current
 from .conv import conv2d as conv2d
-from .implementation import implementation as implementation
 from .pool import adaptive_avg_pool as adaptive_avg_pool
 from .pool import avg_pool as avg_pool
 from .pool import global_avg_pool as global_avg_pool

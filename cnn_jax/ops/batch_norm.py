@@ -1,11 +1,15 @@
 """Batch normalisation: every channel shifted and scaled to mean 0 and variance 1 over the batch and all places."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
 from .batch_norm_gradient import batch_norm_with_own_gradient
-from .implementation import current_implementation
+from .context import current, even_split
 from .normalize import batch_statistics, normalize
 from .precision import sum_dtype
 
@@ -27,13 +31,14 @@ def batch_norm(
     train: bool,
     momentum: float = 0.9,
     epsilon: float = 1e-5,
-    unbiased_running_var: bool = False,
-    axis_name: str | None = None,
 ) -> tuple[Float[Array, "*batch c"], Statistics]:
     """Normalise by the batch's statistics (training) or the running ones (evaluation).
 
     y = (x - mean) / sqrt(var + epsilon) * scale + bias, where mean and var run over every axis but the last, and var
     is the biased one (divided by the count). In training, running = momentum * running + (1 - momentum) * batch.
+
+    The `context` says over which rows mean and var are taken in training: the whole batch, wherever its rows lie, or
+    ghost batches, whose running statistics are averaged; or that the running ones are used there, too.
 
     Args:
         x: activations, channels last.
@@ -42,16 +47,13 @@ def batch_norm(
         train: whether to use the batch's statistics and to move the running ones.
         momentum: the share of the old value that stays (Flax's convention; PyTorch's momentum is 1 minus this).
         epsilon: added to the variance; 1e-5 is PyTorch's and Flax's default.
-        unbiased_running_var: store the variance divided by count - 1, as PyTorch does; the normalisation itself
-            uses the biased one either way.
-        axis_name: a mapped axis (pmap, vmap or shard_map) to reduce over as well. Plain jit over a sharded batch needs
-            none: it reduces over the global batch by itself, in fewer messages inside `batch_split`.
 
     Returns:
         The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.
 
     Raises:
-        ValueError: when parameters and activations disagree about the channels.
+        ValueError: when parameters and activations disagree about the channels, or a ghost batch does not divide the
+            batch.
         StatisticsError: (a ValueError) when a channel has one value, or none, to take statistics of: one value is its
             own mean, whatever the image.
 
@@ -67,24 +69,45 @@ def batch_norm(
     for name, value in dict(scale=scale, bias=bias, running_mean=running_mean, running_var=running_var).items():
         if value is not None and value.shape != x.shape[-1:]:
             raise ValueError(f"`batch_norm.{name}` must be {x.shape[-1:]}, one value a channel, got {value.shape}.")
-    if not train:
+    here = current()
+    if not train or here.frozen_norm:
         return normalize(x, running_mean, running_var, scale, bias, epsilon), (running_mean, running_var)
-    count = x.size // x.shape[-1] * (1 if axis_name is None else lax.axis_size(axis_name))
+    learn = partial(_learn, scale, bias, running_mean, running_var, momentum, epsilon)
+    if here.ghost_batch is None:
+        return learn(here.batch, x)
+    if x.shape[0] % here.ghost_batch:
+        raise ValueError(f"`ghost_batch` ({here.ghost_batch}) must divide the batch of {x.shape[0]}.")
+    y, (means, variances) = jax.vmap(partial(learn, None))(x.reshape(-1, here.ghost_batch, *x.shape[1:]))
+    return y.reshape(x.shape), (means.mean(0), variances.mean(0))
+
+
+def _learn(
+    scale: Array | None,
+    bias: Array | None,
+    running_mean: Array,
+    running_var: Array,
+    momentum: float,
+    epsilon: float,
+    batch: NamedSharding | str | None,
+    x: Array,
+) -> tuple[Array, Statistics]:
+    """Normalised by the statistics of these rows and of the others in the batch, and the new running ones."""
+    count = x.size // x.shape[-1] * (lax.axis_size(batch) if isinstance(batch, str) else 1)
     if isinstance(count, int) and count < 2:  # and no symbol of `jax.export`
         raise StatisticsError(
             f"`batch_norm` in training needs more than one value a channel, got activations {x.shape}: statistics of "
             f"{'one value' if count else 'no value'} say nothing. Use a larger batch, micro-batch or ghost batch, "
             "larger images, or frozen statistics."
         )
-    if axis_name is None and current_implementation() == "auto":
+    if not isinstance(batch, str) and current().conv == "auto":
         one, zero = jnp.ones(x.shape[-1:], sum_dtype(x)), jnp.zeros(x.shape[-1:], sum_dtype(x))
         y, mean, var = batch_norm_with_own_gradient(
-            x, one if scale is None else scale, zero if bias is None else bias, epsilon
+            x, one if scale is None else scale, zero if bias is None else bias, epsilon, even_split(batch, x.shape[0])
         )
     else:
-        mean, var = batch_statistics(x, axis_name)
+        mean, var = batch_statistics(x, batch)
         y = normalize(x, mean, var, scale, bias, epsilon)
-    if unbiased_running_var:
+    if current().unbiased_variance:
         var = var * (count / (count - 1))
     new_mean, new_var = (
         momentum * old + (1 - momentum) * new.astype(old.dtype)

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.sharding import NamedSharding
 
 from .forward_mode import reverse_mode_only
 from .materialize import materialize_on_cpu
@@ -16,7 +17,9 @@ type Saved = tuple[Array, Array, Array, Array, Array]
 
 
 @reverse_mode_only
-def batch_norm_with_own_gradient(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
+def batch_norm_with_own_gradient(
+    x: Array, scale: Array, bias: Array, epsilon: float, split: NamedSharding | None
+) -> tuple[Array, Array, Array]:
     """Return the normalised activations and the batch's mean and biased variance.
 
     With z = x - mean, r = 1 / sqrt(var + epsilon) and N values a channel, the gradient of y is
@@ -24,23 +27,31 @@ def batch_norm_with_own_gradient(x: Array, scale: Array, bias: Array, epsilon: f
         dbias = sum g,   dscale = r sum g z,   dx = scale r (g - dbias / N - z r dscale / N),
 
     and those of the statistics themselves add dmean / N and 2 z dvar / N to dx. Forward mode needs
-    `implementation("xla")`.
+    `context(conv="xla")`.
     """
-    return _batch_norm(x, scale, bias, epsilon)
+    return _batch_norm(x, scale, bias, epsilon, split)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _batch_norm(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
-    mean, var = batch_statistics(x)
+# The split is passed on, not read from the context: under `jax.checkpoint`, JAX traces the gradient's forward pass
+# after the block has ended.
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _batch_norm(
+    x: Array, scale: Array, bias: Array, epsilon: float, split: NamedSharding | None
+) -> tuple[Array, Array, Array]:
+    mean, var = batch_statistics(x, split)
     return normalize(x, mean, var, scale, bias, epsilon), mean, var
 
 
-def _forward(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[tuple[Array, Array, Array], Saved]:
-    y, mean, var = _batch_norm(x, scale, bias, epsilon)
+def _forward(
+    x: Array, scale: Array, bias: Array, epsilon: float, split: NamedSharding | None
+) -> tuple[tuple[Array, Array, Array], Saved]:
+    y, mean, var = _batch_norm(x, scale, bias, epsilon, split)
     return (y, mean, var), (x, scale, bias, mean, var)
 
 
-def _backward(epsilon: float, saved: Saved, cotangents: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+def _backward(
+    epsilon: float, split: NamedSharding | None, saved: Saved, cotangents: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
     x, scale, bias, mean, var = saved
     g, g_mean, g_var = cotangents
     dtype, axes, count = sum_dtype(x), tuple(range(x.ndim - 1)), x.size // x.shape[-1]

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from .context import current
 from .conv_cpu import conv_with_own_gradients
 from .conv_products import im2col_conv, matmul_conv
 from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
-from .implementation import current_implementation
 from .xla_conv import settled, xla_conv_with_its_gradients
 
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
@@ -32,7 +32,7 @@ def conv2d(
     """Convolve images with filters (without flipping them, as every deep-learning library does).
 
     y[n, i, j, o] = sum over (a, b, c) of x[n, i * stride + a * dilation - top, j * stride + b * dilation - left, c]
-    * kernel[a, b, c, o], where pixels outside the image are zero. `implementation` says in which form it is computed.
+    * kernel[a, b, c, o], where pixels outside the image are zero. `context` says in which form it is computed.
 
     Args:
         x: images, channels last.
@@ -48,7 +48,7 @@ def conv2d(
 
     Raises:
         ValueError: for sizes that do not belong together.
-        TypeError: when the dtypes differ; in forward mode (`jax.jvp`), which needs `implementation("xla")`.
+        TypeError: when the dtypes differ; in forward mode (`jax.jvp`), which needs `context(conv="xla")`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -64,7 +64,7 @@ def conv2d(
     if plain is None:
         return jnp.zeros((x.shape[0], *out, kernel.shape[3]), x.dtype)
     x, geometry = plain
-    return _FORMS[current_implementation()](x, kernel, geometry)
+    return _FORMS[current().conv](x, kernel, geometry)
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:

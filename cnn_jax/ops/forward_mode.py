@@ -20,7 +20,7 @@ def reverse_mode_only[**P, R](function: Callable[P, R]) -> Callable[P, R]:
                 raise
             raise TypeError(
                 "forward-mode differentiation (jax.jvp, jax.linearize, jax.hessian) does not reach the gradients that "
-                'cnn_jax writes out for CPUs; use XLA\'s own: `with cnn_jax.ops.implementation("xla"):` around the '
+                'cnn_jax writes out for CPUs; use XLA\'s own: `with cnn_jax.ops.context(conv="xla"):` around the '
                 "call, or `--model.conv xla`."
             ) from None
 

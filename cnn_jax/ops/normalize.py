@@ -5,20 +5,20 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .batch_split import current_batch_split, in_parts
+from .context import even_split, in_parts
 from .precision import sum_dtype
 
 
-def batch_statistics(x: Array, axis_name: str | None = None) -> tuple[Array, Array]:
-    """Mean and biased variance of each channel, over all devices that hold rows of the batch.
+def batch_statistics(x: Array, batch: NamedSharding | str | None) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel, over all devices that hold rows of the batch (`Context.batch`).
 
     The devices meet in one message: each finds the moments of its own rows, and all gather them, as in PyTorch's
     SyncBatchNorm. A reduction would be a shorter message, but one of sums of squares, which cancel (see `_moments`).
     """
     x = x.astype(sum_dtype(x))
-    if axis_name is not None:
-        return _pool(lax.all_gather(jnp.stack(_moments(x)), axis_name, to="invarying"))
-    split = current_batch_split(x.shape[0])
+    if isinstance(batch, str):
+        return _pool(lax.all_gather(jnp.stack(_moments(x)), batch, to="invarying"))
+    split = even_split(batch, x.shape[0])
     if split is None:
         return _moments(x)
     moments = lax.with_sharding_constraint(jnp.stack(jax.vmap(_moments)(in_parts(x, split)), 1), split)

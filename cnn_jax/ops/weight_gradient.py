@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .batch_split import current_batch_split, in_parts
+from .context import current, even_split, in_parts
 from .geometry import ConvGeometry, Pair
 from .phases import Phase, phases
 from .precision import sum_dtype
@@ -40,7 +40,7 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
         window: height and width of the kernel.
         geometry: of a convolution without groups.
     """
-    split = current_batch_split(x.shape[0])
+    split = even_split(current().batch, x.shape[0])
     if split is None:
         known = isinstance(x.shape[0], int)  # and not a symbol of `jax.export`
         return _weight_gradient(x, g, window, geometry, loop=known and jax.device_count() == 1)

@@ -5,7 +5,7 @@ A layout places the state and the batches and compiles a step for them; it never
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +25,6 @@ class Layout(abc.ABC):
       stock: compile steps as XLA does by itself, without the options of `compile_step`.
     """
 
-    axis_name: ClassVar[str | None] = None
-    """The axis to reduce over where the step sees one device's rows only; None where it sees the whole batch."""
-
     def __init__(self, *, stock: bool = False) -> None:
         self.compile: Callable[[Any], Any] = jax.stages.Lowered.compile if stock else compile_step
         # Auto axes: since jax 0.9 make_mesh defaults to Explicit ones, under which nn.Dropout raises.
@@ -36,9 +33,9 @@ class Layout(abc.ABC):
         self.split = NamedSharding(mesh, PartitionSpec(AXIS))
 
     @property
-    def batch_split(self) -> NamedSharding | None:
-        """How the rows that a step sees lie on the devices; None where it sees those of one device only."""
-        return self.split if self.axis_name is None and self.num_devices > 1 else None
+    def batch(self) -> NamedSharding | str | None:
+        """Where the rows of a batch are, as `cnn_jax.ops.Context` wants it said inside a step."""
+        return self.split if self.num_devices > 1 else None
 
     @property
     def num_devices(self) -> int:

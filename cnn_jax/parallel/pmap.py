@@ -1,7 +1,7 @@
 """Data parallelism under `jax.pmap`: one program for each device, which meet by the name of the axis."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,10 @@ from .layout import AXIS, Layout
 class PmapLayout(Layout):
     """The state on every device; each runs the step on its own rows and averages with the others by axis name."""
 
-    axis_name: ClassVar[str | None] = AXIS
+    @property
+    def batch(self) -> str:
+        """The axis of the devices: a step sees the rows of one."""
+        return AXIS
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
         """As `Layout.put`, with a leading axis of devices."""

@@ -93,7 +93,7 @@ def _time_steps(
             "float32", dtype
         )  # its check of the compiler is once a process, and no part of compiling a step
     start = time.perf_counter()
-    with ops.implementation(conv), without_cache():
+    with ops.context(conv=conv), without_cache():
         lowered = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels)
         compiled = compile_step(lowered) if conv == "auto" else lowered.compile()
     compile_s = time.perf_counter() - start

@@ -3,8 +3,10 @@
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax.sharding import NamedSharding
 
-from cnn_jax.config import Config
+from cnn_jax import ops
+from cnn_jax.config import Config, ModelConfig
 from cnn_jax.data import Augment, DatasetInfo, Mix
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.parts import gradient_rule
@@ -14,6 +16,11 @@ from cnn_jax.training.losses import Loss
 from cnn_jax.training.schedules import LearningRate
 from cnn_jax.training.step import TrainStep, make_train_step
 from cnn_jax.training.update import make_update
+
+
+def step_context(model: ModelConfig, batch: NamedSharding | str | None) -> ops.Context:
+    """In which the forward and backward pass of a step are computed."""
+    return ops.Context(model.conv, batch, model.ghost_batch, model.frozen_norm, model.unbiased_variance)
 
 
 def training_step(
@@ -37,17 +44,17 @@ def training_step(
     gradient = loss_gradient(
         model,
         loss,
-        layout=layout,
+        context=step_context(config.model, layout.batch),
         seed=seed,
         batch_size=config.data.batch_size,
-        conv=config.model.conv,
+        micro_batches=config.parallel.accumulate,
         freeze=optim.freeze,
     )
     gradient_of_batch = over_batch(
         gradient,
         layout,
         micro_batches=config.parallel.accumulate,
-        average_statistics=config.model.options.ghost_batch is not None,
+        average_statistics=config.model.ghost_batch is not None,
     )
     update = make_update(optimizer, ema_decay=optim.ema_decay)
     return make_train_step(inputs, gradient_of_batch, gradient_rule(config), update, rate.at, layout)

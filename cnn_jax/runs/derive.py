@@ -95,13 +95,12 @@ def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
     """
     if config.parallel.batch_norm == "global":
         return config
-    if config.model.options.ghost_batch is not None:
-        raise ConfigError("`parallel.batch_norm` is per_device, and `model.options.ghost_batch` is set; give one.")
+    if config.model.ghost_batch is not None:
+        raise ConfigError("`parallel.batch_norm` is per_device, and `model.ghost_batch` is set; give one.")
     rows = max(1, config.data.batch_size // (num_devices * max(1, config.parallel.accumulate)))
-    options = dataclasses.replace(config.model.options, ghost_batch=rows)
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(config.model, options=options),
+        model=dataclasses.replace(config.model, ghost_batch=rows),
         parallel=dataclasses.replace(config.parallel, batch_norm="global"),
     )
 
@@ -150,11 +149,15 @@ def check(config: Config, num_devices: int) -> None:
             + f"; the nearest that does is {fitting}",
         ),
         (
-            "model.options.ghost_batch",
-            rows % (config.model.options.ghost_batch or 1) == 0,
+            "model.ghost_batch",
+            unset_or_positive("model.ghost_batch"),
+            "it must be positive, or None for the whole batch",
+        ),
+        (
+            "model.ghost_batch",
+            rows % (config.model.ghost_batch or 1) == 0,
             f"it must divide the {rows} rows that are normalised at a time",
         ),
-        ("model.options.axis_name", config.model.options.axis_name is None, "parallel.strategy sets it; leave it out"),
         (
             "model.num_classes",
             config.model.num_classes is None or 0 < config.model.num_classes <= MOST_ROWS,

@@ -16,12 +16,12 @@ def check_effects(config: Config, variables: Mapping[str, Any]) -> None:
     Raises:
       ConfigError: naming the key and the remedy.
     """
-    for option in ("ghost_batch", "frozen_norm", "unbiased_running_var"):
-        value = getattr(config.model.options, option)
+    for key in ("ghost_batch", "frozen_norm", "unbiased_variance"):
+        value = getattr(config.model, key)
         if value and "batch_stats" not in variables:
-            meant = ", which `parallel.batch_norm` per_device stands for," if option == "ghost_batch" else ""
+            meant = ", which `parallel.batch_norm` per_device stands for," if key == "ghost_batch" else ""
             raise ConfigError(
-                f"`model.options.{option}`{meant} is {value}: it has no effect on {config.model.name}, which has no "
+                f"`model.{key}`{meant} is {value}: it has no effect on {config.model.name}, which has no "
                 "BatchNorm here; leave it out."
             )
     data = config.data

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax.config import Config, check_types, flatten_0_1, identity_0_1, neighbours
+from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
 from cnn_jax.data import Prefetch, train_batches
 from cnn_jax.parallel import Agreement, is_writer, joined, known_to_all, peak_bytes
 from cnn_jax.paths import local_path
@@ -79,7 +79,7 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
         config = settle_weights(settle_batch_norm(settle_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
         session = open_session(config)
-        old_name = identity_0_1(flatten_0_1(config))
+        old_name = identity_0_1(flatten(config))
         config = settle_classes(config, session.info.num_classes)
         session = dataclasses.replace(session, config=config)
         # What is kept of a data set after it was read through is there for the others, which wait.

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from cnn_jax import ops
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import (
     ChoiceError,
@@ -25,15 +26,16 @@ from cnn_jax.data import (
     take_subset,
 )
 from cnn_jax.data.augmentation.views import Views
-from cnn_jax.models import ModelOptions, Network, abstract_variables, architecture, create_model
+from cnn_jax.models import Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
-from cnn_jax.runs.build import training_step
+from cnn_jax.runs.build import step_context, training_step
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
 from cnn_jax.runs.parts import check_loss, learning_rate, loss, naming, optimizer
 from cnn_jax.runs.settings import precision as precision
+from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.state import TrainState, create_state
@@ -153,8 +155,10 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     dtype = jnp.dtype(config.model.dtype)
     with naming("model.name"):
         architecture(config.model.name)
+    options = config.model.options
     with naming("model"):
-        model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
+        options = dataclasses.replace(options, remat=config.model.remat or options.remat)
+        model = create_model(config.model.name, derived.num_classes, dtype, options)
     with naming("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
@@ -171,7 +175,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         with naming("optim.decay"):
             check_pattern(config.optim.decay, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
-        _check_statistics(config, derived, variables, shape)
+        _check_statistics(config, model, layout, variables, shape)
         check_effects(config, seen)
     rate = learning_rate(config, peak=derived.learning_rate, steps=derived.steps, warmup_steps=derived.warmup_steps)
     chosen, row_loss = optimizer(config, rate), loss(config, derived.num_classes)
@@ -196,18 +200,23 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     )
 
 
-def _check_statistics(config: Config, derived: Derived, variables: Any, shape: tuple[int, int, int]) -> None:
+def _check_statistics(
+    config: Config, model: Network, layout: Layout, variables: Any, shape: tuple[int, int, int]
+) -> None:
     """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
 
     Raises:
-      ConfigError: naming the key that makes them so small, and the shape.
+      ConfigError: naming the key that makes them so small, and the shape; or a layer that sees no whole batch.
     """
-    # Without the devices' axis, over which BatchNorm's values are those of all rows anyway.
-    options = config.model.options
-    model = create_model(config.model.name, derived.num_classes, jnp.dtype(config.model.dtype), options)
-    rows = config.data.batch_size // config.parallel.accumulate
-    images, key = jax.ShapeDtypeStruct((rows, *shape), jnp.float32), jax.random.key(0)
-    with naming("model"), hold_statistics(config.optim.freeze):
+    parts = config.parallel.accumulate
+    images = jax.ShapeDtypeStruct((config.data.batch_size // parts, *shape), jnp.float32)
+    key, context = jax.random.key(0), step_context(config.model, batch=None)  # of all rows: no axis is bound here
+    with (
+        naming("model"),
+        ops.context(context),
+        hold_statistics(config.optim.freeze),
+        refuse_partial_batches(layout.batch, parts),
+    ):
         try:
             jax.eval_shape(
                 lambda variables, images: model.apply(
@@ -218,7 +227,7 @@ def _check_statistics(config: Config, derived: Derived, variables: Any, shape: t
             )
         except StatisticsError as error:
             many = "parallel.accumulate" if config.parallel.accumulate > 1 else "data.batch_size"
-            too_small = many if options.ghost_batch is None else "model.options.ghost_batch"
+            too_small = many if config.model.ghost_batch is None else "model.ghost_batch"
             raise ConfigError(f"`{too_small}`: {error}") from error
 
 
@@ -283,11 +292,3 @@ def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tu
         return image_shape
     _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
     return shape[0], shape[1], shape[2]
-
-
-def _options(config: Config, layout: Layout) -> ModelOptions:
-    """The model's options, and what the devices add to them."""
-    options = config.model.options
-    # Ghost batches lie within a device's rows, so nothing is averaged over the axis.
-    axis_name = layout.axis_name if options.ghost_batch is None else None
-    return dataclasses.replace(options, axis_name=axis_name, remat=config.model.remat or options.remat)

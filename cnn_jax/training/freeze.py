@@ -15,6 +15,7 @@ import optax
 from flax import linen as nn
 
 from cnn_jax.modules import BatchNorm
+from cnn_jax.ops import current
 
 
 def is_frozen(freeze: str, name: str) -> bool:
@@ -67,15 +68,20 @@ def hold(freeze: str | None, params: Any) -> Any:
 
 
 def hold_statistics(freeze: str | None) -> contextlib.AbstractContextManager[Any]:
-    """Inside it, a BatchNorm whose scale is frozen behaves as in evaluation."""
-    if freeze is None:
-        return contextlib.nullcontext()
+    """Inside it, a BatchNorm whose scale is frozen behaves as in evaluation; one of Flax's under `frozen_norm`, too."""
 
     def evaluate(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         module = context.module
-        if isinstance(module, BatchNorm) and is_frozen(freeze, "/".join((*module.path, "scale"))):
-            kwargs = {**kwargs, "train": False}
-        return call(*args, **kwargs)
+        if context.method_name != "__call__" or not isinstance(module, BatchNorm | nn.BatchNorm):
+            return call(*args, **kwargs)
+        held = freeze is not None and is_frozen(freeze, "/".join((*module.path, "scale")))
+        if isinstance(module, BatchNorm):
+            return call(*args, **{**kwargs, "train": False}) if held else call(*args, **kwargs)
+        if not held and not current().frozen_norm:
+            return call(*args, **kwargs)
+        # As a field, whether it was given as one or as an argument: Flax refuses both. The module is this call's alone.
+        object.__setattr__(module, "use_running_average", True)
+        return call(*args[:1], **{name: value for name, value in kwargs.items() if name != "use_running_average"})
 
     return nn.intercept_methods(evaluate)
 

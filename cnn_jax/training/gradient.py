@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from cnn_jax import ops
 from cnn_jax.parallel import Layout
 from cnn_jax.randomness import random_key, rows_of_batch
+from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import hold, hold_statistics
 from cnn_jax.training.losses import Loss
 from cnn_jax.training.state import TrainState
@@ -34,16 +35,20 @@ def loss_gradient(
     model: nn.Module,
     loss: Loss,
     *,
-    layout: Layout,
+    context: ops.Context,
     seed: int,
     batch_size: int,
-    conv: str = "auto",
+    micro_batches: int = 1,
     freeze: str | None = None,
 ) -> OfRows:
     """The function `(state, params, batch_stats, images, targets, rows) -> (gradients, Forward)` of the mean loss.
 
     The rows are those that it sees, by their numbers in the global batch of `batch_size`. Dropout is drawn from
     (seed, step). Auxiliary classifiers, `model.aux_weight` by name, add their losses.
+
+    Args:
+      context: in which the forward and backward pass are computed.
+      micro_batches: in a step, of which this one takes a gradient each.
     """
     aux_weight: Mapping[str, float] = getattr(model, "aux_weight", {})
 
@@ -66,10 +71,10 @@ def loss_gradient(
             return each.mean() * scale, Forward(each, logits, updates.get("batch_stats", {}))
 
         with (
-            ops.implementation(conv),
-            ops.batch_split(layout.batch_split),
+            ops.context(context),
             rows_of_batch(rows, batch_size),
             hold_statistics(freeze),
+            refuse_partial_batches(context.batch, micro_batches),
         ):
             gradients, forward = jax.grad(loss_of, has_aux=True)(params)
         if state.loss_scale is not None:

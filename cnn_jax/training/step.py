@@ -104,7 +104,7 @@ def make_logits(
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]
 
-        with ops.implementation(conv):
+        with ops.context(conv=conv):
             return predict(images) if views is None else average_views(predict, views, images)
 
     return logits_of

@@ -64,6 +64,7 @@ def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
     import jax.numpy as jnp
     import optax
 
+    from cnn_jax import ops
     from cnn_jax.data import parse_augment, parse_mix
     from cnn_jax.models import create_model
     from cnn_jax.parallel import create_layout
@@ -83,7 +84,9 @@ def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
     inputs = make_inputs(
         parse_augment(()), parse_mix(()), mean, std, num_classes=1000, dtype=jnp.float32, seed=0, layout=layout
     )
-    gradient = loss_gradient(model, softmax_cross_entropy, layout=layout, seed=0, batch_size=batch_size)
+    gradient = loss_gradient(
+        model, softmax_cross_entropy, context=ops.Context(batch=layout.batch), seed=0, batch_size=batch_size
+    )
     update, rate = make_update(optax.with_extra_args_support(optimizer)), optax.constant_schedule(0.1)
     step = make_train_step(inputs, over_batch(gradient, layout), plain, update, rate, layout)
     state = jax.eval_shape(lambda: create_state(model, optimizer, shape, seed=0, ema=False))

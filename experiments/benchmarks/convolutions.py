@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.ops import conv2d, implementation
+from cnn_jax.ops import context, conv2d
 from cnn_jax.parallel.compile import compiler_options
 
 NETWORKS = (
@@ -96,7 +96,7 @@ def main() -> None:
         for name, (function, arguments) in passes(shape).items():
             times = {}
             for choice in together:
-                with implementation(choice):
+                with context(conv=choice):
                     times[choice] = milliseconds(function, arguments)
                 together[choice] += times[choice]
             print(row(shape, name, times), flush=True)

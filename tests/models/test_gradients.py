@@ -23,7 +23,7 @@ def test_gradients_of_auto_are_those_of_xla(name, shape):
 
     gradients = {}
     for choice in ("auto", "xla"):
-        with ops.implementation(choice):
+        with ops.context(conv=choice):
             gradients[choice] = jax.jit(jax.grad(loss_of))(variables["params"])
 
     def close(ours, theirs):

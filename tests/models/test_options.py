@@ -9,6 +9,7 @@ import pytest
 from matrix import QUICK_COMPILE, shallow
 
 from cnn_jax.models import ModelOptions, abstract_variables, create_model, initialize
+from cnn_jax.ops import context
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 
@@ -83,9 +84,10 @@ def test_zero_scale_starts_every_residual_branch_at_nothing():
 
 
 def test_frozen_statistics_stay_in_training():
-    model, images = shallow("resnet20_cifar", frozen_norm=True)
+    model, images = shallow("resnet20_cifar")
     variables = initialize(model, KEYS, images.shape[1:])
-    logits, state = model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=KEYS)
+    with context(frozen_norm=True):
+        logits, state = model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=KEYS)
     np.testing.assert_array_equal(logits, model.apply(variables, images, train=False))
     jax.tree.map(np.testing.assert_array_equal, state["batch_stats"], variables["batch_stats"])
 
@@ -106,14 +108,13 @@ def test_width_scales_hidden_channels_and_not_the_classes():
 
 
 def test_unbiased_running_variance_reaches_the_networks():
-    images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
-    variables = initialize(create_model("resnet8_cifar", 10), KEYS, (8, 8, 3))
+    model, images = create_model("resnet8_cifar", 10), jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
+    variables = initialize(model, KEYS, (8, 8, 3))
 
-    def variance(**options):
-        model = create_model("resnet8_cifar", 10, options=ModelOptions(**options))
-        _, state = model.apply(variables, images, train=True, mutable=["batch_stats"])
+    def variance(unbiased):
+        with context(unbiased_variance=unbiased):
+            _, state = model.apply(variables, images, train=True, mutable=["batch_stats"])
         return state["batch_stats"]["stem_norm"]["var"]
 
     # Of 2 · 8 · 8 values; the old average, 1, keeps a share of 0.9.
-    expected = 0.9 + (variance() - 0.9) * 128 / 127
-    np.testing.assert_allclose(variance(unbiased_running_var=True), expected, rtol=1e-5)
+    np.testing.assert_allclose(variance(True), 0.9 + (variance(False) - 0.9) * 128 / 127, rtol=1e-5)

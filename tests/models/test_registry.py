@@ -34,7 +34,6 @@ def test_create_model_refuses_an_option_that_does_not_apply():
         ({"activation": "rellu"}, r"`ModelOptions.activation` must be one of .* got 'rellu'. Did you mean 'relu'\?"),
         ({"width": 0.0}, "`ModelOptions.width` must be positive"),
         ({"dropout": 1.0}, "`ModelOptions.dropout` must be at least 0 and below 1"),
-        ({"ghost_batch": 0}, "`ModelOptions.ghost_batch` must be positive"),
     ],
 )
 def test_options_refuse_bad_values(options, message):

@@ -189,7 +189,7 @@ def main(kind, dtype, choice, first, count):
     inputs = [
         (tuple(jnp.asarray(a, dtype) for a in arguments), jnp.asarray(g, dtype)) for _, _, arguments, g, _ in cases
     ]
-    with ops.implementation(choice):
+    with ops.context(conv=choice):
         lowered = jax.jit(step).lower(inputs)
     results = compile_step(lowered)(inputs)
     rounding, least = float(jnp.finfo(dtype).eps) / 2, float(jnp.finfo(dtype).smallest_subnormal)

@@ -10,7 +10,7 @@ import pytest
 from cnn_jax.modules import Conv, Dropout
 from cnn_jax.modules.activations import activate
 from cnn_jax.modules.dense import Dense
-from cnn_jax.ops import adaptive_avg_pool, add_bias, avg_pool, conv2d, global_avg_pool, implementation, max_pool
+from cnn_jax.ops import adaptive_avg_pool, add_bias, avg_pool, context, conv2d, global_avg_pool, max_pool
 
 HALF = ("bfloat16", "float16")
 
@@ -47,7 +47,7 @@ def test_the_gradient_to_a_pixel_adds_up_the_taps_in_float32(choice, dtype):
     # The middle pixel meets all 25 taps, each of which gives it 1 + 1/128: beyond 2 bfloat16 loses the fraction.
     one = 1 + 2**-7
     x, k = jnp.zeros((1, 9, 9, 1), dtype), jnp.full((5, 5, 1, 1), one, dtype)
-    with implementation(choice):
+    with context(conv=choice):
         y, pull = jax.vjp(lambda x: conv2d(x, k), x)
         gradient = float(pull(jnp.ones(y.shape, dtype))[0][0, 4, 4, 0])
     assert gradient == float(jnp.asarray(25 * one, dtype))

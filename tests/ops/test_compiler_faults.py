@@ -70,7 +70,7 @@ def convolutions(case, dtype):
 @pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize("case", ONE_PLACE.values(), ids=ONE_PLACE.keys())
 def test_no_convolution_with_one_place_has_a_stride(case, choice, dtype):
-    with cnn_jax.ops.implementation(choice):
+    with cnn_jax.ops.context(conv=choice):
         for (_, window, out), how in convolutions(case, dtype):
             assert not any(out[i] == 1 and how["window_strides"][i] > 1 and window[i] > 1 for i in range(2)), (
                 window,
@@ -83,7 +83,7 @@ def test_no_convolution_with_one_place_has_a_stride(case, choice, dtype):
 @pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize("case", IN_PADDING.values(), ids=IN_PADDING.keys())
 def test_no_window_or_tap_in_half_precision_sees_padding_alone(case, choice, dtype):
-    with cnn_jax.ops.implementation(choice):
+    with cnn_jax.ops.context(conv=choice):
         found = list(convolutions(case, dtype))
     for (image, window, out), how in found:
         for i in range(2):
@@ -98,7 +98,7 @@ def test_no_window_or_tap_in_half_precision_sees_padding_alone(case, choice, dty
 @pytest.mark.parametrize("choice", ["auto", "xla"])
 def test_no_spread_convolution_of_two_taps_is_without_padding(choice):
     # XLA takes such an axis for a group and ends the process in a failed check (conv_operand_swapper).
-    with cnn_jax.ops.implementation(choice):
+    with cnn_jax.ops.context(conv=choice):
         for (_, window, _), how in convolutions(TWO_BY_TWO, "float32"):
             assert not any(
                 window[i] == how["lhs_dilation"][i] == 2 and how["padding"][i] == (0, 0) for i in range(2)
@@ -117,7 +117,7 @@ def test_what_is_avoided_keeps_its_value_and_gradients(case, choice):
     for dtype, bound in (("float32", 2**-20), ("bfloat16", 2**-5)):  # of the sum of absolute products
         inputs = jnp.asarray(x, dtype), jnp.asarray(k, dtype)
         exact = [np.asarray(a, np.float64) for a in inputs]
-        with cnn_jax.ops.implementation(choice):
+        with cnn_jax.ops.context(conv=choice):
             y, pull = jax.vjp(function(case), *inputs)
             g = jnp.asarray(rng.normal(size=y.shape), dtype)
             ours = y, *pull(g)
@@ -146,7 +146,7 @@ def test_half_precision_under_xla_keeps_forward_mode(case):
     rng = np.random.default_rng(0)
     # Small integers, so that every product and sum is exact.
     x, k, dx, dk = (jnp.asarray(rng.integers(-2, 3, shape), "bfloat16") for shape in IN_PADDING[case][:2] * 2)
-    with cnn_jax.ops.implementation("xla"):
+    with cnn_jax.ops.context(conv="xla"):
         tangent = jax.jvp(f, (x, k), (dx, dk))[1]
         pulled = jax.jvp(lambda k: jax.vjp(lambda x: f(x, k), x)[1](f(x, dk))[0], (k,), (dk,))[1]
         np.testing.assert_array_equal(np.asarray(tangent, np.float32), np.asarray(f(dx, k) + f(x, dk), np.float32))

@@ -45,7 +45,7 @@ def test_conv2d_agrees_with_loops_in_value_and_gradients(case, implementation, m
     def f(x, kernel):
         return conv2d(x, kernel, strides=strides, padding=padding, dilation=dilation, groups=groups)
 
-    with cnn_jax.ops.implementation(implementation.split(",")[0]):
+    with cnn_jax.ops.context(conv=implementation.split(",")[0]):
         # Compiled whole and quickly: tap by tap, 11 x 11 take long.
         y, pull = jax.vjp(jax.jit(f, compiler_options={"xla_backend_optimization_level": 0}), x, kernel)
     np.testing.assert_allclose(y, reference(x, kernel, strides, padding, dilation, groups), **TOLERANCE)

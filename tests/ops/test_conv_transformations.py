@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.ops import conv2d, implementation
+from cnn_jax.ops import context, conv2d
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 9, 8, 3)).astype(np.float32)
@@ -30,7 +30,7 @@ def block_rows(request, monkeypatch):
 
 @pytest.fixture(scope="module")
 def expected():
-    with implementation("xla"):
+    with context(conv="xla"):
         return gradients(X, KERNEL)
 
 
@@ -63,7 +63,7 @@ def test_reverse_over_reverse_agrees_with_xla():
         return sum(jnp.square(g).sum() for g in gradients(x, kernel))
 
     ours = jax.grad(norm, argnums=(0, 1))(X, KERNEL)
-    with implementation("xla"):
+    with context(conv="xla"):
         theirs = jax.grad(norm, argnums=(0, 1))(X, KERNEL)
     agree(jax.tree.map(lambda a: a / jnp.abs(a).max(), ours), jax.tree.map(lambda a: a / jnp.abs(a).max(), theirs))
 
@@ -105,7 +105,7 @@ def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
         return y, *pull(g)
 
     ours = values()
-    with implementation("xla"):
+    with context(conv="xla"):
         theirs = values()
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))

@@ -7,7 +7,7 @@ import pytest
 
 from cnn_jax import create_model
 from cnn_jax.models import initialize
-from cnn_jax.ops import avg_pool, batch_norm, conv2d, implementation, local_response_norm, max_pool
+from cnn_jax.ops import avg_pool, batch_norm, context, conv2d, local_response_norm, max_pool
 
 X = np.random.default_rng(0).normal(size=(2, 4, 4, 2)).astype(np.float32)
 KERNEL = np.random.default_rng(1).normal(size=(3, 3, 2, 2)).astype(np.float32)
@@ -25,7 +25,7 @@ def test_a_product_with_the_hessian_agrees_with_the_gradients_differences(name):
     # Of a smooth function of the values; the steps of max pooling's gradient lie further off than the difference.
     gradient = jax.grad(lambda x: (OPERATIONS[name](x) ** 3).sum())
     v = jnp.asarray(np.random.default_rng(2).normal(size=X.shape), jnp.float32)
-    with implementation("xla"):
+    with context(conv="xla"):
         forward = jax.jvp(gradient, (X,), (v,))[1]
         step = 1e-2
         difference = (gradient(X + step * v) - gradient(X - step * v)) / (2 * step)
@@ -35,7 +35,7 @@ def test_a_product_with_the_hessian_agrees_with_the_gradients_differences(name):
 
 @pytest.mark.parametrize("name", ["conv2d", "max_pool", "batch_norm"])
 def test_our_own_gradients_name_the_formulation_that_has_forward_mode(name):
-    with pytest.raises(TypeError, match=r'use XLA\'s own: `with cnn_jax.ops.implementation\("xla"\)'):
+    with pytest.raises(TypeError, match=r'use XLA\'s own: `with cnn_jax.ops.context\(conv="xla"\)'):
         jax.jvp(OPERATIONS[name], (X,), (X,))
 
 
@@ -54,7 +54,7 @@ def test_networks_have_forward_mode_under_xla(name):
         return jax.nn.logsumexp(logits, axis=-1).sum()
 
     params = variables["params"]
-    with implementation("xla"):
+    with context(conv="xla"):
         slope = jax.jvp(loss, (params,), (params,))[1]
         gradient = jax.grad(loss)(params)
     along = sum(jnp.vdot(g, p) for g, p in zip(jax.tree.leaves(gradient), jax.tree.leaves(params), strict=True))

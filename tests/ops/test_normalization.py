@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import references
 
-from cnn_jax.ops import batch_norm, local_response_norm
+from cnn_jax.ops import batch_norm, context, local_response_norm
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(3.0, 2.0, size=(4, 3, 5, 6)).astype(np.float32)
@@ -21,10 +21,11 @@ def test_batch_norm_in_training_uses_and_stores_the_batch():
 
 
 def test_batch_norm_stores_the_unbiased_variance_when_asked():
-    _, (_, var) = batch_norm(X, SCALE, BIAS, MEAN, VAR, train=True, momentum=0.0, unbiased_running_var=True)
+    with context(unbiased_variance=True):
+        _, (_, var) = batch_norm(X, SCALE, BIAS, MEAN, VAR, train=True, momentum=0.0)
     np.testing.assert_allclose(var, X.reshape(-1, 6).astype(np.float64).var(0, ddof=1), rtol=1e-5)
-    with pytest.raises(ValueError, match="more than one value a channel"):
-        batch_norm(X[:1, 0, 0], SCALE, BIAS, MEAN, VAR, train=True, unbiased_running_var=True)
+    with pytest.raises(ValueError, match="more than one value a channel"), context(unbiased_variance=True):
+        batch_norm(X[:1, 0, 0], SCALE, BIAS, MEAN, VAR, train=True)
 
 
 def test_batch_norm_in_evaluation_uses_and_keeps_the_running_statistics():
@@ -65,10 +66,11 @@ def test_batch_norm_gradient_reaches_x_through_the_running_statistics():
 
 
 def test_batch_norm_over_a_mapped_axis_is_batch_norm_of_the_whole():
-    def run(x):
-        return batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True, unbiased_running_var=True, axis_name="parts")
+    def run(x, batch="parts"):
+        with context(batch=batch, unbiased_variance=True):
+            return batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True)
 
-    whole, statistics = batch_norm(X, SCALE, BIAS, MEAN, VAR, train=True, unbiased_running_var=True)
+    whole, statistics = run(X, None)
     parts, mapped = jax.vmap(run, axis_name="parts")(X.reshape(2, 2, 3, 5, 6))
     np.testing.assert_allclose(parts.reshape(X.shape), whole, rtol=1e-5, atol=1e-5)
     for ours, theirs in zip(mapped, statistics, strict=True):

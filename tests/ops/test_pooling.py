@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import references
 
-from cnn_jax.ops import adaptive_avg_pool, avg_pool, implementation, max_pool
+from cnn_jax.ops import adaptive_avg_pool, avg_pool, context, max_pool
 
 # (image, window, strides, padding, ceil mode)
 CASES = {
@@ -40,7 +40,7 @@ def test_pooling_agrees_with_loops_in_value_and_gradient(case, choice):
         (lambda x: avg_pool(x, **arguments), "average"),
         (lambda x: avg_pool(x, **arguments, count_include_pad=False), "average_of_pixels"),
     ):
-        with implementation(choice):
+        with context(conv=choice):
             check(f, references.pool(x, *rest, kind), lambda g, kind=kind: references.pool(x, *rest, kind, g), x)
 
 
@@ -97,7 +97,7 @@ def test_adaptive_average_pooling_agrees_with_loops(bins):
 def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
     x = np.random.default_rng(0).normal(size=(1, 7, 7, 2)).astype(np.float32)
     x[0, 3, 3, 0] = value
-    with implementation("xla"):
+    with context(conv="xla"):
         expected = max_pool(x, 3, 2, 1)
     np.testing.assert_array_equal(max_pool(x, 3, 2, 1), expected)
 
@@ -108,6 +108,6 @@ def test_max_pool_has_second_derivatives_and_maps_over_batches():
 
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 1, 6, 7, 2)), jnp.float32)
     curvature = jax.vmap(jax.grad(lambda x: (slope(x) ** 2).sum()))(x)
-    with implementation("xla"):
+    with context(conv="xla"):
         expected = jnp.stack([jax.grad(lambda x: (slope(x) ** 2).sum())(part) for part in x])
     np.testing.assert_allclose(curvature, expected, rtol=1e-4, atol=1e-3)

@@ -7,7 +7,7 @@ import sys
 SHARDED_AGAINST_WHOLE = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from cnn_jax.ops import batch_norm, batch_split, conv2d, implementation, max_pool
+from cnn_jax.ops import batch_norm, context, conv2d, max_pool
 
 rng = np.random.default_rng(0)
 x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 12, 10, 3), (3, 3, 3, 4)))
@@ -19,14 +19,14 @@ def loss(x, kernel):
     return (max_pool(y, 3, 2, 1) ** 3).sum() + statistics[1].sum()
 
 step = jax.value_and_grad(loss, argnums=(0, 1))
-with implementation("xla"):
+with context(conv="xla"):
     expected = jax.jit(step)(x, kernel)
 assert jax.device_count() == 8
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
 rows = NamedSharding(mesh, PartitionSpec("data"))
 sharded = jax.device_put(x, rows)
 for split in (None, rows):
-    with batch_split(split):
+    with context(batch=split):
         value, (dx, dkernel) = jax.jit(step)(sharded, kernel)
     assert dx.sharding.spec == PartitionSpec("data"), dx.sharding
     for ours, theirs in zip((value, dx, dkernel), (expected[0], *expected[1])):
@@ -47,23 +47,24 @@ def test_a_batch_over_eight_devices_gives_the_gradients_of_the_whole():
 MAPPED_AGAINST_XLA = """
 import jax, numpy as np
 from jax.sharding import AxisType, PartitionSpec as P
-from cnn_jax.ops import batch_norm, conv2d, implementation, max_pool
+from cnn_jax.ops import batch_norm, context, conv2d, max_pool
 
 rng = np.random.default_rng(0)
 x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 24, 20, 3), (3, 3, 3, 4)))
 one = np.ones(4, np.float32)
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
 
-for axis_name in ("data", None):
+for axis in ("data", None):
     def loss(kernel, x):
         y = conv2d(x, kernel, strides=2, padding=1)
-        y, _ = batch_norm(y, one, one, one, one, train=True, axis_name=axis_name)
+        with context(batch=axis):
+            y, _ = batch_norm(y, one, one, one, one, train=True)
         return jax.lax.pmean((max_pool(y, 3, 2, 1) ** 3).mean(), "data")
 
     for check_vma in (True, False):
         results = []
         for choice in ("auto", "xla"):
-            with implementation(choice):
+            with context(conv=choice):
                 mapped = jax.shard_map(
                     jax.grad(loss), mesh=mesh, in_specs=(P(), P("data")), out_specs=P(), check_vma=check_vma
                 )
@@ -79,7 +80,7 @@ def test_gradients_under_shard_map_are_those_of_xla_with_and_without_its_checks(
 FAR_FROM_ZERO = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from cnn_jax.ops import batch_norm, batch_split, implementation
+from cnn_jax.ops import batch_norm, context
 
 x = np.random.default_rng(0).normal(1e4, 1, size=(64, 4, 4, 8)).astype(np.float32)
 exact = x.astype(np.float64)
@@ -89,8 +90,12 @@ one, zero = np.ones(8, np.float32), np.zeros(8, np.float32)
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
 rows = NamedSharding(mesh, P("data"))
 
-def run(x, axis_name=None):
-    return batch_norm(x, one, zero, zero, one, train=True, momentum=0.0, axis_name=axis_name)
+def run(x):
+    return batch_norm(x, one, zero, zero, one, train=True, momentum=0.0)
+
+def run_mapped(x):
+    with context(batch="data"):
+        return run(x)
 
 def check(function):
     compiled = jax.jit(function).lower(jax.device_put(x, rows)).compile()
@@ -101,13 +106,13 @@ def check(function):
     np.testing.assert_allclose(statistics[1], var, rtol=1e-3)
     np.testing.assert_allclose(found, y, atol=3e-3)  # which is 1e-3 here
 
-with batch_split(rows):
+with context(batch=rows):
     for choice in ("auto", "xla"):
-        with implementation(choice):
-            check(lambda x: run(x))
+        with context(conv=choice):
+            check(lambda x: run(x))  # a new function, which is traced anew
 for check_vma in (True, False):
     check(jax.shard_map(
-        lambda x: run(x, "data"), mesh=mesh, in_specs=P("data"), out_specs=(P("data"), P()), check_vma=check_vma
+        run_mapped, mesh=mesh, in_specs=P("data"), out_specs=(P("data"), P()), check_vma=check_vma
     ))
 """
 
@@ -119,7 +124,7 @@ def test_batch_norm_meets_once_and_survives_a_mean_far_from_zero():
 LOOPS = """
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from cnn_jax.ops import batch_split, conv2d, implementation, weight_gradient
+from cnn_jax.ops import context, conv2d, weight_gradient
 
 weight_gradient.SMALL, weight_gradient.BLOCK_ROWS = 0, 64  # so that a small batch is looped over, too
 rng = np.random.default_rng(0)
@@ -127,9 +132,9 @@ x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 12, 10, 6), (3
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
 rows, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
 gradient = jax.grad(lambda kernel, x: (conv2d(x, kernel, padding=1) ** 2).sum())
-with implementation("xla"):
+with context(conv="xla"):
     expected = gradient(kernel, x)
-with batch_split(rows):
+with context(batch=rows):
     arguments = jax.device_put(kernel, whole), jax.device_put(x, rows)
     compiled = jax.jit(gradient, out_shardings=whole).lower(*arguments).compile()
 text = compiled.as_text()

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, ParallelConfig, identity
-from cnn_jax.models import ModelOptions
 from cnn_jax.runs.derive import derive, settle_batch_norm
 
 CONFIG = Config(
@@ -18,7 +17,7 @@ SIZES = {"num_examples": 1000, "num_classes": 10}
 
 def test_per_device_statistics_are_ghost_batches_of_a_devices_rows():
     settled = settle_batch_norm(CONFIG, num_devices=8)
-    assert settled.model.options.ghost_batch == 4
+    assert settled.model.ghost_batch == 4
     assert settled.parallel.batch_norm == "global"
     assert settle_batch_norm(settled, num_devices=2) == settled  # and stay so on other devices
 
@@ -39,23 +38,23 @@ def test_the_device_layout_is_not_part_of_the_identity():
 
 
 def test_per_device_and_a_ghost_batch_contradict_each_other():
-    model = dataclasses.replace(CONFIG.model, options=ModelOptions(ghost_batch=8))
+    model = dataclasses.replace(CONFIG.model, ghost_batch=8)
     with pytest.raises(ConfigError, match="give one"):
         settle_batch_norm(dataclasses.replace(CONFIG, model=model), num_devices=8)
 
 
 @pytest.mark.parametrize(
-    ("options", "parallel", "message"),
+    ("ghost_batch", "parallel", "message"),
     [
-        (ModelOptions(ghost_batch=16), ParallelConfig(strategy="pmap"), "it must divide the 8 rows"),
-        (ModelOptions(ghost_batch=24), ParallelConfig(), "it must divide the 64 rows"),
-        (ModelOptions(axis_name="data"), ParallelConfig(), "parallel.strategy sets it"),
-        (ModelOptions(), ParallelConfig(accumulate=0), "it must be positive"),
-        (ModelOptions(), ParallelConfig(accumulate=3), "8 devices and 3 micro-batches; the nearest that does is 72"),
+        (16, ParallelConfig(strategy="pmap"), "it must divide the 8 rows"),
+        (24, ParallelConfig(), "it must divide the 64 rows"),
+        (0, ParallelConfig(), "it must be positive, or None for the whole batch"),
+        (None, ParallelConfig(accumulate=0), "it must be positive"),
+        (None, ParallelConfig(accumulate=3), "8 devices and 3 micro-batches; the nearest that does is 72"),
     ],
 )
-def test_what_does_not_divide_is_refused(options, parallel, message):
-    model = dataclasses.replace(CONFIG.model, options=options)
+def test_what_does_not_divide_is_refused(ghost_batch, parallel, message):
+    model = dataclasses.replace(CONFIG.model, ghost_batch=ghost_batch)
     config = dataclasses.replace(CONFIG, model=model, parallel=parallel)
     with pytest.raises(ConfigError, match=message):
         derive(config, **SIZES, num_devices=8)

@@ -90,7 +90,7 @@ def test_accumulation_without_batch_norm_is_the_whole_batch_with_its_dropout(ten
 
 
 def test_ghost_batches_and_micro_batches_do_not_depend_on_the_devices(ten_steps):
-    changes = ("parallel.accumulate=2", "model.options.ghost_batch=4")
+    changes = ("parallel.accumulate=2", "model.ghost_batch=4")
     wanted = ten_steps("resnet8_cifar", 1, "float64", 0.1, *changes, strategies=("jit",))[0]["jit"]
     # pmap is where a device sees its own rows only.
     found = ten_steps("resnet8_cifar", 4, "float64", 0.1, *changes, strategies=("pmap",))[0]["pmap"]

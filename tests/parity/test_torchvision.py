@@ -13,6 +13,7 @@ import pytest
 from comparison import RESNETS, VGGS, WIDER, largest_differences, other_side, readme_table
 
 from cnn_jax.models import ModelOptions, create_model
+from cnn_jax.ops import context
 from cnn_jax.weights import load_weights, save_weights
 
 pytestmark = pytest.mark.parity
@@ -37,9 +38,10 @@ def table():
 def test_features_equal_torchvisions_and_the_way_back_is_strict(name, table, tmp_path):
     other_side("torchvision_side.py", "features", name, tmp_path, *SIZES[name])
     aux = True if name in ("googlenet", "inception_v3") else None
-    model = create_model(name, 10, options=ModelOptions(aux=aux, frozen_norm=True))
+    model = create_model(name, 10, options=ModelOptions(aux=aux))
     variables = load_weights(tmp_path / "weights.safetensors", model)
-    worst = largest_differences(model, variables, tmp_path, SIZES[name], train=bool(aux))
+    with context(frozen_norm=True):
+        worst = largest_differences(model, variables, tmp_path, SIZES[name], train=bool(aux))
     save_weights(tmp_path / "back.safetensors", model, variables)
     other_side("torchvision_side.py", "load", name, tmp_path / "back.safetensors", 10)
     again = load_weights(tmp_path / "back.safetensors", model)

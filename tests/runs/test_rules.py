@@ -79,11 +79,11 @@ def test_epochs_that_make_more_steps_than_can_be_counted_are_refused():
         derive(Config(train=TrainConfig(epochs=1e30)), num_examples=1000, num_classes=10, num_devices=1)
 
 
-def tiny_maps(batch_size=4, accumulate=1, **options):
+def tiny_maps(batch_size=4, accumulate=1, ghost_batch=None, **options):
     """Four pixels a side are one pixel in the last stage."""
     small = ("resize(4)",)
     return Config(
-        model=ModelConfig("resnet8_cifar", options=ModelOptions(**options)),
+        model=ModelConfig("resnet8_cifar", ghost_batch=ghost_batch, options=ModelOptions(**options)),
         data=DataConfig("digits", batch_size=batch_size, augment=small, eval_augment=small),
         parallel=ParallelConfig(accumulate=accumulate),
     )
@@ -94,8 +94,8 @@ def tiny_maps(batch_size=4, accumulate=1, **options):
     [
         ("data.batch_size", tiny_maps(batch_size=1)),
         ("parallel.accumulate", tiny_maps(accumulate=4)),
-        ("model.options.ghost_batch", tiny_maps(ghost_batch=1)),
-        ("model.options.ghost_batch", tiny_maps(ghost_batch=1, accumulate=2)),
+        ("model.ghost_batch", tiny_maps(ghost_batch=1)),
+        ("model.ghost_batch", tiny_maps(ghost_batch=1, accumulate=2)),
     ],
 )
 def test_batches_of_one_value_a_channel_are_refused_before_training_by_their_key(key, config):
@@ -106,24 +106,24 @@ def test_batches_of_one_value_a_channel_are_refused_before_training_by_their_key
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("key", "said"),
     [
-        ({"ghost_batch": 4}, r"`model.options.ghost_batch`, which `parallel.batch_norm` per_device stands for, is 4"),
-        ({"frozen_norm": True}, "`model.options.frozen_norm` is True"),
-        ({"unbiased_running_var": True}, "`model.options.unbiased_running_var` is True"),
+        ({"ghost_batch": 4}, r"`model.ghost_batch`, which `parallel.batch_norm` per_device stands for, is 4"),
+        ({"frozen_norm": True}, "`model.frozen_norm` is True"),
+        ({"unbiased_variance": True}, "`model.unbiased_variance` is True"),
     ],
 )
-def test_options_of_batch_norm_are_refused_where_there_is_none(options, said):
+def test_options_of_batch_norm_are_refused_where_there_is_none(key, said):
     config = Config(
-        model=ModelConfig("lenet5", options=ModelOptions(**options)),
+        model=ModelConfig("lenet5", **key),
         data=DataConfig("digits", batch_size=16, augment=("resize(28)",), eval_augment=("resize(28)",)),
     )
     with pytest.raises(ConfigError, match=f"{said}: it has no effect on lenet5.*leave it out"):
         open_session(config)
-    group = ModelConfig("resnet8_cifar", options=ModelOptions(norm="group", **options))
+    group = ModelConfig("resnet8_cifar", options=ModelOptions(norm="group"), **key)
     with pytest.raises(ConfigError, match=f"{said}: it has no effect on resnet8_cifar"):
         open_session(dataclasses.replace(config, model=group))
-    open_session(dataclasses.replace(config, model=dataclasses.replace(group, options=ModelOptions(**options))))
+    open_session(dataclasses.replace(config, model=dataclasses.replace(group, options=ModelOptions())))
 
 
 def test_an_interpolation_is_refused_where_nothing_scales():
