@@ -58,8 +58,10 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
     name, bracket, rest = text.strip().partition("(")
     try:
         call = ast.parse(f"f({rest}" if bracket else "f()", mode="eval").body
-        if not name.strip() or not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
-            raise ValueError(text)
+        if not (name.strip() and isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            raise ValueError("no call")
+        if call.args or any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError("arguments without names")
         return name.strip(), {str(k.arg): literal(ast.literal_eval(k.value)) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(
@@ -135,7 +137,7 @@ def reference(part: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
     if place.startswith("cnn_jax.training."):
         return attribute, arguments  # ours are called as their functions are
     parts = place.split(".")
-    public = [".".join(parts[:n]) for n in range(len(parts), 0, -1) if not any(p[:1] == "_" for p in parts[:n])]
+    public = [".".join(parts[:n]) for n in range(1, len(parts) + 1) if not any(p[:1] == "_" for p in parts[:n])]
     for module in public:  # optax._src.alias.lion is optax.lion
         if _attribute(importlib.import_module(module), attribute) is part:
             return f"{module}:{attribute}", arguments

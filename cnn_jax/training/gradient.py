@@ -145,7 +145,12 @@ def objective(gradient: Callable[[Any], tuple[Any, Forward]], layout: Layout) ->
         return mean_loss(forward), gradients
 
     value.defvjp(with_gradient, lambda gradients, by: (jax.tree.map(lambda g: (by * g).astype(g.dtype), gradients),))
-    return lambda params: value(params)
+
+    def of_params(params: Any, obj_fn: Any = None) -> Float[Array, ""]:
+        # Optax's line searches hand on what else an update is given, and refuse what the function does not take.
+        return value(params)
+
+    return of_params
 
 
 def _deal(rows: Array, parts: int) -> Array:
