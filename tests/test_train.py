@@ -171,7 +171,7 @@ def test_dotted_overrides_take_hyphens_and_underscores(experiment, capsys, tmp_p
         (["--train.steps", "many"], "many"),
         (["--model.name", "lenet6"], "lenet5"),
         (["--data.augment", "pad_corp(4)"], "pad_crop"),
-        (["--optim.arguments.beta1", "0.9"], "optim.arguments.momentum"),
+        (["--optim.arguments.beta1", "0.9"], "optim.arguments.beta1"),
         (["--optim.name", "sdg"], "Did you mean `sgd`?"),
         (["--data.eval_augment", "horizontal_flip()"], "eval_augment"),
     ],
