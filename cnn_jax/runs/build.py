@@ -7,7 +7,7 @@ from jax.sharding import NamedSharding
 
 from cnn_jax import ops
 from cnn_jax.config import Config, ModelConfig
-from cnn_jax.data import Augment, DatasetInfo, Mix
+from cnn_jax.data import Chain, DatasetInfo, Mix
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.parts import gradient_rule
 from cnn_jax.training.gradient import loss_gradient, over_batch
@@ -29,7 +29,7 @@ def training_step(
     optimizer: optax.GradientTransformationExtraArgs,
     rate: LearningRate,
     loss: Loss,
-    augment: Augment,
+    augment: Chain,
     mix: Mix,
     info: DatasetInfo,
     num_classes: int,

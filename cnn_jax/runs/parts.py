@@ -1,8 +1,7 @@
 """The functions that a configuration names, found: optimiser, schedule, gradient rule, loss."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config import Config, ConfigError, check_types, named_parts
 from cnn_jax.names import bind, find, join, split
+from cnn_jax.runs.naming import named
 from cnn_jax.training.losses import LOSSES, Loss
 from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, own_arguments
 from cnn_jax.training.rules import RULES, Rule
@@ -39,7 +39,7 @@ def settle_parts(config: Config) -> Config:
     """
     parts = named_parts(config)
     for key, (ours, what) in _OURS.items():
-        with naming(key):
+        with named(key):
             part = find(parts[key], ours, what, _experiment(config))
         if ":" not in parts[key]:
             continue
@@ -52,11 +52,11 @@ def settle_parts(config: Config) -> Config:
             values[field] = join(name, split(getattr(getattr(config, section), field))[1])
         section_now = dataclasses.replace(getattr(config, section), **values)
         config = dataclasses.replace(config, **{section: section_now})
-    named = [name for name in named_parts(config).values() if ":" in name]
+    elsewhere = [name for name in named_parts(config).values() if ":" in name]
     if config.code is not None:
-        code = config.code.naming(named)
-    elif named:
-        code = own_code(Path("-"), b"", folder=None, parts=named)
+        code = config.code.naming(elsewhere)
+    elif elsewhere:
+        code = own_code(Path("-"), b"", folder=None, parts=elsewhere)
     else:
         return config
     return dataclasses.replace(config, code=code)
@@ -69,20 +69,20 @@ def default_arguments(config: Config) -> dict[str, Any]:
       ConfigError: when there is no such optimiser.
     """
     config = check_types(config)
-    with naming("optim.name"):
+    with named("optim.name"):
         return own_arguments(_found(config, "optim.name")[0])
 
 
 def learning_rate(config: Config, *, peak: float, steps: int, warmup_steps: int) -> LearningRate:
     """The learning rate of every step."""
-    with naming("optim.schedule"):
+    with named("optim.schedule"):
         return make_schedule(*_found(config, "optim.schedule"), peak=peak, steps=steps, warmup_steps=warmup_steps)
 
 
 def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     """The optimiser, with clipping and weight decay, for what is not frozen."""
     optim = config.optim
-    with naming("optim.name"):
+    with named("optim.name"):
         part, _, name = _found(config, "optim.name")
         return make_optimizer(
             part,
@@ -99,14 +99,14 @@ def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformatio
 
 def gradient_rule(config: Config) -> Rule:
     """Where the gradient is taken."""
-    with naming("optim.gradient"):
+    with named("optim.gradient"):
         return bind(*_found(config, "optim.gradient"), "gradient", "state", "batch")
 
 
 def loss(config: Config, num_classes: int) -> Loss:
     """The loss of each row."""
     smoothing = config.optim.label_smoothing
-    with naming("train.loss"):
+    with named("train.loss"):
         part, arguments, name = _found(config, "train.loss")
         leading = ("logits", "targets")
         return bind(part, arguments, name, *leading, label_smoothing=smoothing, num_classes=num_classes)
@@ -126,22 +126,13 @@ def check_loss(config: Config, loss: Loss, num_classes: int) -> None:
         )
     logits = jax.ShapeDtypeStruct((4, num_classes), jnp.float32)
     targets = logits if config.data.mix else jax.ShapeDtypeStruct((4,), jnp.int32)
-    with naming("train.loss"):
+    with named("train.loss"):
         each = jax.eval_shape(loss, logits, targets)
     if getattr(each, "shape", None) != (4,):
         raise ConfigError(
             f"`train.loss`: {name} must give one number for each row of the logits, an array of shape (4,) for four; "
             f"it gives {each}."
         )
-
-
-@contextlib.contextmanager
-def naming(key: str) -> Iterator[None]:
-    """Says which configuration key a mistake is in."""
-    try:
-        yield
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ConfigError(f"`{key}`: {error}") from error
 
 
 def _found(config: Config, key: str) -> tuple[Callable[..., Any], dict[str, Any], str]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,18 +12,7 @@ from jaxtyping import Array
 
 from cnn_jax import ops
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import (
-    ChoiceError,
-    Dataset,
-    DatasetInfo,
-    UnpreparedError,
-    describe_dataset,
-    load_dataset,
-    parse_augment,
-    parse_mix,
-    parse_views,
-    take_subset,
-)
+from cnn_jax.data import Chain, Dataset, DatasetInfo, parse_mix, parse_views, preprocess_image
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
@@ -33,8 +21,10 @@ from cnn_jax.runs.build import step_context, training_step
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
-from cnn_jax.runs.parts import check_loss, learning_rate, loss, naming, optimizer
+from cnn_jax.runs.naming import named
+from cnn_jax.runs.parts import check_loss, learning_rate, loss, optimizer
 from cnn_jax.runs.settings import precision as precision
+from cnn_jax.runs.splits import load_or_describe, load_split, load_training, parse_chains
 from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
 from cnn_jax.training.metrics import TrainMetrics
@@ -59,23 +49,26 @@ class Session:
     optimizer: optax.GradientTransformationExtraArgs
     layout: Layout
     info: DatasetInfo
+    augment: Chain
+    eval_augment: Chain
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
-    train_shape: tuple[int, int, int]
-    """(H, W, C) as a training batch holds the images."""
-    fit: Callable[[np.ndarray], np.ndarray]
-    """Brings an image from elsewhere to the size and channels of an evaluation batch."""
     train_step: TrainStep
     eval_step: EvalStep
     logits: LogitsOf
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
-        return _load(self.config, split)
+        return load_split(self.config, split, self.eval_augment)
 
     def training_data(self) -> Dataset:
         """The training split, to train on."""
-        return _load_training(self.config)
+        return load_training(self.config, self.augment)
+
+    def preprocess(self, image: np.ndarray) -> np.ndarray:
+        """An image from elsewhere, as a batch of evaluation holds the data set's own: uint8 [H, W, C]."""
+        crop, interpolation = self.eval_augment.host, self.config.data.interpolation
+        return preprocess_image(image, self.info.image_shape, crop=crop, interpolation=interpolation)
 
     @property
     def has_validation(self) -> bool:
@@ -97,7 +90,7 @@ class Session:
         """A training batch of zeros, placed as real ones are."""
         rows = self.layout.rows(self.config.data.batch_size)
         size = rows.stop - rows.start
-        batch = {"image": np.zeros((size, *self.train_shape), np.uint8)}
+        batch = {"image": np.zeros((size, *self.augment.batch_shape(self.info.image_shape)), np.uint8)}
         return self.layout.put(batch | {k: np.zeros(size, np.int32) for k in ("label", "index", "epoch")})
 
     def compile_train_step(self) -> Any:
@@ -135,48 +128,48 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         check(config, layout.num_devices)
     else:
         check_ranges(config.data)
-    split = _load_training(config) if derived is None else load_or_describe(config, "test")
-    split = split.with_augment(config.data.eval_augment)
-    if derived_here and config.data.on_error == "skip" and not split.num_host_specs:
+    augment, eval_augment = parse_chains(config)
+    if derived_here and config.data.on_error == "skip" and eval_augment.host is None:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
-    info = _with_convention(split.info, config)
     if derived is None:
-        sizes = {"num_examples": len(split), "num_classes": info.num_classes}
+        info = load_training(config, eval_augment).info
+        sizes = {"num_examples": info.num_examples, "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
-    interpolation = config.data.interpolation
-    with naming("data.eval_augment"):
-        rest = config.data.eval_augment[split.num_host_specs :]
-        eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
-    with naming("data.augment"):
-        training = split.with_augment(config.data.augment)
-        augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
-    with naming("data.mix"):
+    else:
+        info = load_or_describe(config, "test", eval_augment)
+    info = _with_convention(info, config)
+    with named("data.mix"):
         mix = parse_mix(config.data.mix)
     dtype = jnp.dtype(config.model.dtype)
-    with naming("model.name"):
+    with named("model.name"):
         architecture(config.model.name)
     options = config.model.options
-    with naming("model"):
+    with named("model"):
         options = dataclasses.replace(options, remat=config.model.remat or options.remat)
         model = create_model(config.model.name, derived.num_classes, dtype, options)
-    with naming("data.eval_views"):
+    with named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
-    image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
+    with named("data.eval_augment"):
+        eval_shape = eval_augment.output_shape(info.image_shape)
+    with named("data.eval_views"):
+        image_shape = _network_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
-        with naming("model"):  # a network that does not take these images is refused before a folder is made
+        with named("model"):  # a network that does not take these images is refused before a folder is made
             seen = abstract_variables(model, image_shape)
-        shape = augment.output_shape(training.info.image_shape)
-        with naming("data.augment"):
+        with named("data.augment"):
+            shape = augment.output_shape(augment.batch_shape(info.image_shape))
             variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
-        with naming("optim.freeze"):
+        with named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
     if derived_here and config.optim.decay not in ("kernels", "all"):
-        with naming("optim.decay"):
+        with named("optim.decay"):
             check_pattern(config.optim.decay, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
+        with named("data.mix"):
+            mix.check(shape, derived.num_classes)
         _check_statistics(config, model, layout, variables, shape)
-        check_effects(config, seen)
+        check_effects(config, seen, scales=augment.scales or eval_augment.scales)
     rate = learning_rate(config, peak=derived.learning_rate, steps=derived.steps, warmup_steps=derived.warmup_steps)
     chosen, row_loss = optimizer(config, rate), loss(config, derived.num_classes)
     if derived_here:
@@ -189,9 +182,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         optimizer=chosen,
         layout=layout,
         info=info,
+        augment=augment,
+        eval_augment=eval_augment,
         image_shape=image_shape,
-        train_shape=training.info.image_shape,
-        fit=split.fit,
         train_step=training_step(
             config, model, chosen, rate, row_loss, augment, mix, info, derived.num_classes, layout
         ),
@@ -212,7 +205,7 @@ def _check_statistics(
     images = jax.ShapeDtypeStruct((config.data.batch_size // parts, *shape), jnp.float32)
     key, context = jax.random.key(0), step_context(config.model, batch=None)  # of all rows: no axis is bound here
     with (
-        naming("model"),
+        named("model"),
         ops.context(context),
         hold_statistics(config.optim.freeze),
         refuse_partial_batches(layout.batch, parts),
@@ -233,48 +226,6 @@ def _check_statistics(
 
 def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
-
-
-def _load(config: Config, split: str) -> Dataset:
-    data = config.data
-    try:
-        return load_dataset(
-            data.name,
-            split,
-            root=data.root,
-            validation_fraction=data.validation_fraction,
-            folder=data.folder,
-            augment=data.eval_augment,
-            interpolation=data.interpolation,
-            on_error=data.on_error,
-        )
-    except ChoiceError as error:
-        raise ConfigError(f"`data.name` {data.name}: {error}") from error
-
-
-def load_or_describe(config: Config, split: str) -> Dataset:
-    """A split; where its set is not prepared, what is known about it, if the configuration says the rest."""
-    data = config.data
-    try:
-        return _load(config, split)
-    except UnpreparedError:
-        if not (data.mean and data.std):
-            raise
-    return describe_dataset(
-        data.name, split, root=data.root, augment=data.eval_augment, interpolation=data.interpolation
-    )
-
-
-def _load_training(config: Config) -> Dataset:
-    data = config.data
-    whole = _load(config, "train").with_augment(data.augment)
-    return take_subset(
-        whole,
-        seed=config.seed,
-        examples_per_class=data.examples_per_class,
-        class_fractions=data.class_fractions,
-        label_noise=data.label_noise,
-    )
 
 
 def _with_convention(info: DatasetInfo, config: Config) -> DatasetInfo:

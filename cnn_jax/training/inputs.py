@@ -6,7 +6,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
-from cnn_jax.data import Augment, Mix, apply_augment, apply_mix, normalize
+from cnn_jax.data import Chain, Mix, apply_augment, apply_mix, standardize
 from cnn_jax.parallel import Layout
 
 Batch = Mapping[str, Array]
@@ -14,7 +14,7 @@ Inputs = Callable[[Batch, Int[Array, ""]], tuple[Array, Array]]
 
 
 def make_inputs(
-    augment: Augment,
+    augment: Chain,
     mix: Mix,
     mean: Sequence[float],
     std: Sequence[float],
@@ -36,6 +36,6 @@ def make_inputs(
         if mix.ops:  # among the rows of all devices, so that the pairs do not depend on how many there are
             every = layout.gather(images), jax.nn.one_hot(layout.gather(targets), num_classes)
             images, targets = map(layout.own, apply_mix(mix, *every, seed=seed, step=step))
-        return normalize(images, mean, std, dtype), targets
+        return standardize(images, mean, std, dtype), targets
 
     return inputs

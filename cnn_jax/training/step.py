@@ -11,7 +11,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
-from cnn_jax.data import Augment, apply_augment, average_views, normalize
+from cnn_jax.data import Chain, apply_augment, average_views, standardize
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.parallel import Layout
 from cnn_jax.training.gradient import Gradient, objective
@@ -85,7 +85,7 @@ def no_train_metrics(dtype: DTypeLike) -> TrainMetrics:
 
 def make_logits(
     model: nn.Module,
-    augment: Augment,
+    augment: Chain,
     views: Views | None,
     mean: Sequence[float],
     std: Sequence[float],
@@ -99,7 +99,7 @@ def make_logits(
         # Nothing is drawn at evaluation, so the address of the draws does not matter.
         zeros = jnp.zeros(images.shape[0], jnp.int32)
         images = apply_augment(augment, images, seed=0, epoch=zeros, index=zeros)
-        images = normalize(images, mean, std, dtype)
+        images = standardize(images, mean, std, dtype)
 
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]
