@@ -78,11 +78,22 @@ def _experiment(train: Callable[..., int], words: Sequence[str]) -> Path | None:
         found.append(experiment)
         return 0
 
-    asked = [word for word in words if word not in ("-h", "--help")]
+    asked = _without_arguments([word for word in words if word not in ("-h", "--help")])
     unheard = io.StringIO()
     with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard), contextlib.suppress(SystemExit):
         tyro.cli(note, args=asked)
     return found[0] if found else None
+
+
+def _without_arguments(words: Sequence[str]) -> list[str]:
+    """The words without the optimiser's arguments and their values: which there are is known with the experiment."""
+    kept, skipping = [], False
+    for word in words:
+        if word.startswith("--") or word.endswith(".py"):
+            skipping = word.startswith("--optim.arguments.")
+        if not skipping:
+            kept.append(word)
+    return kept
 
 
 def check_length(config: Config, words: Sequence[str]) -> None:

@@ -114,6 +114,9 @@ def _stands_at(module: types.ModuleType | None, place: str) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    if path.is_dir():
+        first = next(iter(sorted(path.glob("*.py"))), path / "FILE.py")
+        raise ConfigError(f"`{path}` is a folder; an experiment is a Python file, such as `{first}`.")
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         there = [p.name for p in folder.glob("*.py")]

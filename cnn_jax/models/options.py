@@ -44,21 +44,6 @@ class ModelOptions:
     remat: bool | None = None
     """Recompute each block's activations in the backward pass: less memory, about a third more work."""
 
-    def __post_init__(self) -> None:
-        for name, hint in get_type_hints(ModelOptions).items():
-            choices = [choice for literal in get_args(hint) for choice in get_args(literal)]
-            value = getattr(self, name)
-            if value is not None and choices and value not in choices:
-                close = difflib.get_close_matches(str(value), choices, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"`ModelOptions.{name}` must be one of {', '.join(choices)}, got {value!r}.{hint}")
-        if self.width is not None and self.width <= 0:
-            raise ValueError(f"`ModelOptions.width` must be positive, got {self.width}; use 1 for the published width.")
-        for name in ("dropout", "drop_path"):
-            rate = getattr(self, name)
-            if rate is not None and not 0 <= rate < 1:
-                raise ValueError(f"`ModelOptions.{name}` must be at least 0 and below 1, got {rate}.")
-
 
 def resolve(options: ModelOptions, published: ModelOptions, model: str) -> ModelOptions:
     """The published choices of `model` with `options` laid over them.
@@ -69,11 +54,28 @@ def resolve(options: ModelOptions, published: ModelOptions, model: str) -> Model
       model: name for the message.
 
     Raises:
-      ValueError: for an option that does not apply.
+      ValueError: for an option that does not apply, or a value that it cannot have.
     """
+    _check(options)
     asked: dict[str, Any] = {k: v for k, v in dataclasses.asdict(options).items() if v is not None}
     applicable = [k for k, v in dataclasses.asdict(published).items() if v is not None]
     for name in asked:
         if name not in applicable:
             raise ValueError(f"`{name}` is no option of {model}; it takes {', '.join(applicable)}.")
     return dataclasses.replace(published, **asked)
+
+
+def _check(options: ModelOptions) -> None:
+    for name, hint in get_type_hints(ModelOptions).items():
+        choices = [choice for literal in get_args(hint) for choice in get_args(literal)]
+        value = getattr(options, name)
+        if value is not None and choices and value not in choices:
+            close = difflib.get_close_matches(str(value), choices, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"`ModelOptions.{name}` must be one of {', '.join(choices)}, got {value!r}.{hint}")
+    if options.width is not None and options.width <= 0:
+        raise ValueError(f"`ModelOptions.width` must be positive, got {options.width}; use 1 for the published width.")
+    for name in ("dropout", "drop_path"):
+        rate = getattr(options, name)
+        if rate is not None and not 0 <= rate < 1:
+            raise ValueError(f"`ModelOptions.{name}` must be at least 0 and below 1, got {rate}.")

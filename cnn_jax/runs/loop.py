@@ -22,7 +22,7 @@ from cnn_jax.runs.content import content_of
 from cnn_jax.runs.derive import settle_batch_norm, settle_classes
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.folder.checkpoint import Checkpoints
-from cnn_jax.runs.folder.lock import only_training
+from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.record import Record
@@ -78,6 +78,8 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
         config = settle_weights(settle_batch_norm(settle_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
+        if workdir is not None and not parallel.distributed:
+            check_free(workdir)
         session = open_session(config)
         old_name = identity_0_1(flatten(config))
         config = settle_classes(config, session.info.num_classes)

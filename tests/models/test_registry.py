@@ -38,7 +38,12 @@ def test_create_model_refuses_an_option_that_does_not_apply():
 )
 def test_options_refuse_bad_values(options, message):
     with pytest.raises(ValueError, match=message):
-        ModelOptions(**options)
+        create_model("resnet20_cifar", options=ModelOptions(**options))
+
+
+def test_a_name_cut_short_is_completed():
+    with pytest.raises(ValueError, match="unknown model 'resnet20'; did you mean resnet20_cifar, resnet20_v2_cifar"):
+        create_model("resnet20")
 
 
 def test_model_refuses_integers_and_other_ranks():
