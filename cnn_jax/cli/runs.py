@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
+from cnn_jax.cli.binding import without_defaults
 from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import Config, ConfigError
@@ -32,7 +33,7 @@ def train(
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
 
-    result = train(config, workdir, profile=profile)
+    result = train(without_defaults(config), workdir, profile=profile)
     if not is_writer():
         return 0
     test = {"split": "test", "step": result.step, **result.test}

@@ -5,10 +5,12 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal, Union
 
+from cnn_jax.config.parts import PART, check_arguments, part_name
 from cnn_jax.config.sections import Config
-from cnn_jax.nearest import nearest_names
+from cnn_jax.names import join, nearest
 
 
 class ConfigError(ValueError):
@@ -24,6 +26,8 @@ def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
             continue
         if dataclasses.is_dataclass(value):
             flat |= {f"{f.name}.{k}": v for k, v in flatten(value, identity_only=identity_only).items()}
+        elif isinstance(value, Mapping):
+            flat |= {f"{f.name}.{k}": list(v) if isinstance(v, tuple) else v for k, v in value.items()}
         else:
             flat[f.name] = list(value) if isinstance(value, tuple) else value
     return flat
@@ -56,12 +60,21 @@ def from_flat(flat: dict[str, Any]) -> Config:
     return _build(Config, nested, "")
 
 
-def check_types(config: Config) -> Config:
-    """The same configuration with every value checked against its field's type (experiment files are plain Python)."""
-    return _build(Config, config, "")
+def check_types(config: Config, experiment: str | None = None) -> Config:
+    """The same configuration with every value checked against its field's type, and functions as their names.
+
+    Args:
+      experiment: the name of the experiment file; None takes that of `config.code`.
+
+    Raises:
+      ConfigError: on a value of the wrong type, or a function that no name stands for.
+    """
+    if experiment is None and isinstance(config, Config) and config.code is not None:
+        experiment = config.code.path.name
+    return _build(Config, config, "", experiment)
 
 
-def _build(cls: type, value: Any, path: str) -> Any:
+def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> Any:
     keys = [f.name for f in _keys(cls)]
     given = value if isinstance(value, dict) else {key: getattr(value, key) for key in keys}
     hints = typing.get_type_hints(cls)
@@ -69,12 +82,26 @@ def _build(cls: type, value: Any, path: str) -> Any:
         if key not in keys:
             raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, keys, path)}")
     built: dict[str, Any] = {"code": value.code} if isinstance(value, Config) else {}
+    arguments_of = {f.name: f.metadata["arguments"] for f in _keys(cls) if "arguments" in f.metadata}
+    bound: dict[str, dict[str, Any]] = {}
     for key, v in given.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(v, (dict, hint)):  # type: ignore[arg-type]
                 raise ConfigError(f"`{path}{key}` must be a {hint.__name__}, got {v!r}.")  # type: ignore[union-attr]
-            built[key] = _build(hint, v, f"{path}{key}.")  # type: ignore[arg-type]
+            built[key] = _build(hint, v, f"{path}{key}.", experiment)  # type: ignore[arg-type]
+            continue
+        if hint == PART or typing.get_origin(hint) is Mapping:
+            try:
+                name, arguments = part_name(v, experiment) if hint == PART else ("", check_arguments(v))
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"`{path}{key}`: {error}") from error
+            if section := arguments_of.get(key):
+                if arguments and isinstance(v, str):
+                    raise ConfigError(f"`{path}{key}` is {v!r}: its arguments stand under `{path}{section}`.")
+                bound[section], built[key] = arguments, name
+            else:
+                built[key] = join(name, arguments) if name else arguments
             continue
         try:
             built[key] = _fit(v, hint)
@@ -86,6 +113,10 @@ def _build(cls: type, value: Any, path: str) -> Any:
         numbers = built[key] if isinstance(built[key], tuple) else (built[key],)
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise ConfigError(f"`{path}{key}` is {v!r}: give a finite number.")
+    for section, arguments in bound.items():
+        for key in arguments.keys() & built.get(section, {}).keys():
+            raise ConfigError(f"`{path}{section}.{key}` is given twice: bound by `partial`, too; leave one out.")
+        built[section] = arguments | built.get(section, {})
     return cls(**built)
 
 
@@ -114,9 +145,3 @@ def _fit(value: Any, hint: Any) -> Any:
     elif isinstance(value, hint):
         return value
     raise TypeError(value)
-
-
-def nearest(name: str, valid: list[str], path: str = "") -> str:
-    """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
-    close = nearest_names(name, valid, most=1)
-    return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."

@@ -16,18 +16,18 @@ from cnn_jax.config.flat import flatten, from_flat
 from cnn_jax.config.reference import (
     CALLS,
     MARKS,
-    NAMES,
     OPTIMIZERS,
     PAPERS,
+    PARTS,
     REFERENCE,
     REQUIRED,
-    SCHEDULES,
     STORED,
     UNCOUNTED,
     UNSET,
     Same,
 )
 from cnn_jax.config.sections import Config
+from cnn_jax.names import join, split
 
 VERSION = 2
 
@@ -69,9 +69,14 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     Raises:
       ConfigError: as `from_flat`.
     """
-    today = {lasting: name for name, lasting in NAMES.items()}
-    before = {today.get(key, key): value for key, value in REFERENCE.items() if key not in UNSET}
+    before = {key: value for key, value in REFERENCE.items() if key not in UNSET}
+    before |= {key: before[key][0] for key in PARTS}
     stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in STORED or value is not None}
+    drops = {n: stored.pop(f"optim.step_{n}") for n in ("fractions", "factor") if f"optim.step_{n}" in stored}
+    if stored.get("optim.schedule") == "step":
+        usual = PARTS["optim.schedule"]["step"]
+        drops = {name: tuple(v) if isinstance(v, list) else v for name, v in drops.items()}
+        stored["optim.schedule"] = join("step", {name: v for name, v in drops.items() if v != usual[name]})
     missing = {key for key in flatten(Config()) if key not in stored}
     return from_flat({key: before[key] for key in before if key in missing} | stored)
 
@@ -80,9 +85,8 @@ def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
     """What tells two experiments apart, `{key: [there, here]}`, under the names that are written today."""
     sides = [(counted(config), _settled(config)[0]) for config in (there, here)]
     (left, all_left), (right, all_right) = sides
-    today = {lasting: name for name, lasting in NAMES.items()}
     return {
-        today.get(key, key): [_shown(all_left.get(key)), _shown(all_right.get(key))]
+        key: [_shown(all_left.get(key)), _shown(all_right.get(key))]
         for key in [*left, *(k for k in right if k not in left)]
         if left.get(key) != right.get(key)
     }
@@ -91,12 +95,13 @@ def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
 def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that may count, by lasting name, every None that stands for a value replaced by it; and the reference."""
     flat = flatten(config, identity_only=True)
-    values = {NAMES.get(key, key): value for key, value in flat.items() if key not in UNCOUNTED}
+    values = {key: value for key, value in flat.items() if key not in UNCOUNTED}
     options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
-    arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(config.optim.name, {}).items()}
-    drops = {"fractions": values.pop("optim.step_fractions"), "factor": values.pop("optim.step_factor")}
-    schedule = values["optim.schedule"]
-    values["optim.schedule"] = _part(schedule, drops if schedule == "step" else {}, SCHEDULES.get(schedule, {}))
+    arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(str(config.optim.name), {}).items()}
+    values = arguments | values
+    for key, ours in PARTS.items():
+        name, given = split(values[key])
+        values[key] = _part(name, given, ours.get(name, {}))
     for key in ("data.augment", "data.mix", "data.eval_augment"):
         values[key] = [canonical_call(call) for call in values[key]]
     if values["data.eval_views"] is not None:
@@ -104,7 +109,7 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     if values["train.steps"] is not None:
         del values["train.epochs"]  # not used
     reference = REFERENCE | options | arguments
-    stand_in = {*UNSET, *options, *arguments}
+    stand_in = {*UNSET, *options}
     values |= {key: reference[key] for key in stand_in if values.get(key, 0) is None}
     return {k: _plain(v) for k, v in values.items()}, {k: _plain(v) for k, v in reference.items()}
 

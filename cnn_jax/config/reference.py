@@ -8,20 +8,16 @@ here is ever edited or taken out: that would rename runs. What a release makes a
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# The names under which keys count, where today's are others.
-NAMES = {
-    "optim.momentum": "optim.arguments.momentum",
-    "optim.nesterov": "optim.arguments.nesterov",
-    "optim.beta1": "optim.arguments.b1",
-    "optim.beta2": "optim.arguments.b2",
-}
-
 # The names under which keys were stored with runs, where today's are others. None: a key that never had a value.
 STORED: dict[str, str | None] = {
     "model.options.ghost_batch": "model.ghost_batch",
     "model.options.frozen_norm": "model.frozen_norm",
     "model.options.unbiased_running_var": "model.unbiased_variance",
     "model.options.axis_name": None,
+    "optim.momentum": "optim.arguments.momentum",
+    "optim.nesterov": "optim.arguments.nesterov",
+    "optim.beta1": "optim.arguments.b1",
+    "optim.beta2": "optim.arguments.b2",
 }
 
 # Keys below `model.options` that can change no result. (Of the others the sections say so: `outside_identity`.)
@@ -53,8 +49,11 @@ REFERENCE: dict[str, Any] = {
     "data.eval_views": None,
     "optim.name": "sgd",
     "optim.learning_rate": 0.1,
+    "optim.lr_scaling": "linear",
     "optim.weight_decay": 1e-4,
+    "optim.decay": "kernels",
     "optim.schedule": ("cosine", {}),
+    "optim.gradient": ("plain", {}),
     "optim.warmup_fraction": 0.0,
     "optim.clip_norm": None,
     "optim.label_smoothing": 0.0,
@@ -62,6 +61,7 @@ REFERENCE: dict[str, Any] = {
     "optim.freeze": None,
     "train.epochs": 10.0,
     "train.steps": None,
+    "train.loss": ("softmax_cross_entropy", {}),
     "parallel.accumulate": 1,
 }
 
@@ -90,16 +90,20 @@ MARKS: dict[str, tuple[int, Callable[[Mapping[str, Any]], bool]]] = {
     ),
 }
 
-# Arguments of our optimisers and schedules: what None, or no word about them, means.
+# Arguments of our optimisers, and of our other functions by the key that names them: what no word about them means.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True},
-    "adamw": {"b1": 0.9, "b2": 0.999},
-    "lamb": {"b1": 0.9, "b2": 0.999},
+    "adamw": {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "eps_root": 0.0, "mu_dtype": None, "nesterov": False},
+    "lamb": {"b1": 0.9, "b2": 0.999, "eps": 1e-6, "eps_root": 0.0},
 }
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "cosine": {},
-    "constant": {},
-    "step": {"fractions": (0.5, 0.75), "factor": 0.1},
+PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    "optim.schedule": {
+        "cosine": {"alpha": 0.0, "exponent": 1.0},
+        "constant": {},
+        "step": {"fractions": (0.5, 0.75), "factor": 0.1},
+    },
+    "optim.gradient": {"plain": {}, "sam": {"rho": 0.05}},
+    "train.loss": {"softmax_cross_entropy": {}, "sigmoid_cross_entropy": {}},
 }
 
 # Parameters of the operations in `data.augment`, `mix`, `eval_augment` and `eval_views`, in their order, with what is

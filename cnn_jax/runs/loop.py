@@ -28,6 +28,7 @@ from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import Run, RunWriter, open_run
 from cnn_jax.runs.log_window import MetricWindow
+from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.start import initial_state, resolve_weights
 from cnn_jax.runs.together import by_process_0
@@ -76,7 +77,7 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
     with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
-        config = resolve_weights(resolve_batch_norm(config, num_devices=jax.device_count()))
+        config = resolve_weights(resolve_batch_norm(resolve_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
         if workdir is not None and not parallel.distributed:
             check_free(workdir)
