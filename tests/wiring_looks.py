@@ -38,7 +38,9 @@ _REMEMBERED: list[Any] = []
 def opened(config: Config) -> Session:
     """The session that `train` would open, its steps compiled in a hurry."""
     session = open_session(resolve_weights(resolve_batch_norm(config, num_devices=jax.device_count())))
-    session.layout.compile = functools.partial(jax.stages.Lowered.compile, compiler_options=QUICK)
+    session.layout.compile = lambda step, *arrays, donate=False: session.layout.lower(
+        step, *arrays, donate=donate
+    ).compile(compiler_options=QUICK)
     return session
 
 

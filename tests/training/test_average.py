@@ -28,7 +28,9 @@ QUICK = {"xla_backend_optimization_level": 0}
 def states_of(config, count, change=lambda state: state):
     """The states before and after each of the first steps, as NumPy arrays."""
     session = open_session(config)
-    session.layout.compile = lambda lowered: lowered.compile(compiler_options=QUICK)
+    session.layout.compile = lambda step, *arrays, donate=False: session.layout.lower(
+        step, *arrays, donate=donate
+    ).compile(compiler_options=QUICK)
     step, state = session.compile_train_step(), change(session.drawn_state())
     yield jax.tree.map(np.array, state)
     for batch in itertools.islice(train_batches(session.training_data(), 32, seed=0), count):

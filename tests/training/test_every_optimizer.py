@@ -1,6 +1,5 @@
 """Every optimiser of Optax trains, and goes on from a checkpoint with the same bits: a new one needs a row."""
 
-import functools
 import inspect
 import itertools
 
@@ -81,7 +80,9 @@ def session_of(name, rate, arguments=None):
     optim = OptimConfig(name, arguments or {}, learning_rate=rate * 256 / 32, schedule="constant")
     config = Config(model=ModelConfig("lenet5", conv="xla"), data=data, optim=optim, train=TrainConfig(steps=20))
     session = open_session(resolve_parts(config))
-    session.layout.compile = functools.partial(jax.stages.Lowered.compile, compiler_options=QUICK)
+    session.layout.compile = lambda step, *arrays, donate=False: session.layout.lower(
+        step, *arrays, donate=donate
+    ).compile(compiler_options=QUICK)
     return session
 
 
