@@ -14,19 +14,20 @@ PACKAGE = ROOT / "cnn_jax"
 DOORS = {
     "ops": set(),
     "modules": {"ops", "randomness"},
-    "models": {"modules", "ops"},
+    "models": {"modules", "ops", "typed"},
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops", "paths"},
     "data": {"paths", "randomness"},
     "parallel": {"ops"},
     "code": set(),
-    "config": {"models.options", "code", "paths"},
+    "config": {"code", "paths", "typed"},
     "training": {"config", "data", "models", "modules", "ops", "parallel", "randomness"},
     "runs": {
         *("config", "data", "inspect", "models", "modules", "ops", "parallel", "paths", "randomness", "training"),
         "weights",
     },
     "paths": set(),
+    "typed": set(),
     "randomness": set(),
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import tyro
 
+from cnn_jax.cli.options import every_option, with_options, with_options_of
 from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment
 
 
@@ -23,11 +24,12 @@ def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
     """
     experiment = _experiment(train, words)
     if experiment is None:
-        return train
+        return with_options_of(train, Config(), words)[0]
     config = load_experiment(experiment)
     if config.train.steps is not None and config.train.epochs != TrainConfig().epochs:
         raise ConfigError(f"`{experiment}` sets `train.epochs` and `train.steps`, which replaces it; leave one out.")
-    return functools.partial(train, config=config, words=tuple(words))
+    command, options = with_options_of(train, config, words)
+    return functools.partial(command, config=config, options=options, words=tuple(words))
 
 
 def given(words: Sequence[str]) -> set[str]:
@@ -43,10 +45,12 @@ def _experiment(train: Callable[..., int], words: Sequence[str]) -> Path | None:
         found.append(experiment)
         return 0
 
+    command = with_options(note, every_option())
+
     asked = [word for word in words if word not in ("-h", "--help")]
     unheard = io.StringIO()
     with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard), contextlib.suppress(SystemExit):
-        tyro.cli(note, args=asked)
+        tyro.cli(command, args=asked)
     return found[0] if found else None
 
 

@@ -2,6 +2,8 @@
 
 import math
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +30,7 @@ def train(
     experiment: Experiment,
     /,
     config: Annotated[Config, arg(name="")] = Config(),
+    options: Annotated[Mapping[str, Any] | None, tyro.conf.Suppress] = None,  # `cli.options` makes flags of them
     workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
     executor: Annotated[
@@ -41,6 +44,7 @@ def train(
 ) -> int:
     """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
     check_length(config, words)
+    config = replace(config, model=replace(config.model, options={**config.model.options, **(options or {})}))
     check_job(executor, job)
     if executor is not None:
         return send(words, executor, job, json)

@@ -1,14 +1,14 @@
 """A configuration as dotted keys: its differences, and the way back with every type checked."""
 
-import contextlib
 import dataclasses
 import difflib
 import math
-import types
 import typing
-from typing import Any, Literal, Union
+from collections.abc import Mapping
+from typing import Any
 
 from cnn_jax.config.sections import Config
+from cnn_jax.typed import typed
 
 
 class ConfigError(ValueError):
@@ -24,6 +24,8 @@ def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:
             continue
         if dataclasses.is_dataclass(value):
             flat |= {f"{f.name}.{k}": v for k, v in flatten(value, identity_only=identity_only).items()}
+        elif isinstance(value, Mapping):
+            flat |= {f"{f.name}.{k}": list(v) if isinstance(v, tuple) else v for k, v in value.items()}
         else:
             flat[f.name] = list(value) if isinstance(value, tuple) else value
     return flat
@@ -76,44 +78,42 @@ def _build(cls: type, value: Any, path: str) -> Any:
                 raise ConfigError(f"`{path}{key}` must be a {hint.__name__}, got {v!r}.")  # type: ignore[union-attr]
             built[key] = _build(hint, v, f"{path}{key}.")  # type: ignore[arg-type]
             continue
+        if typing.get_origin(hint) is Mapping:
+            built[key] = _literals(v, f"{path}{key}")
+            continue
         try:
-            built[key] = _fit(v, hint)
+            built[key] = typed(v, hint)
         except (TypeError, OverflowError):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
             alone = wanted.startswith("tuple") and not isinstance(v, (tuple, list))
             comma = f" One item is written with a comma: ({v!r},)." if alone else ""
             raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.{comma}") from None
-        numbers = built[key] if isinstance(built[key], tuple) else (built[key],)
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise ConfigError(f"`{path}{key}` is {v!r}: give a finite number.")
+        _check_finite(built[key], f"{path}{key}")
     return cls(**built)
 
 
-def _fit(value: Any, hint: Any) -> Any:
-    """The value as its type hint holds it, every item looked at: lists become tuples, whole numbers floats.
+def _literals(arguments: Any, path: str) -> dict[str, Any]:
+    """Arguments by name, whose values are literals."""
+    if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
+        raise ConfigError(f'`{path}` must hold arguments by name, as {{"width": 0.5}}, got {arguments!r}.')
+    built = {}
+    for name, value in arguments.items():
+        try:
+            built[name] = typed(value, _Literals)
+        except TypeError:
+            wanted = "a number, a text, True, False or None"
+            raise ConfigError(f"`{path}.{name}` must be {wanted}, got {value!r}.") from None
+        _check_finite(built[name], f"{path}.{name}")
+    return built
 
-    Raises:
-      TypeError: for a value of another type. True and False are no numbers.
-    """
-    kind, choices = typing.get_origin(hint), typing.get_args(hint)
-    if kind in (Union, types.UnionType):
-        for choice in choices:
-            with contextlib.suppress(TypeError):
-                return _fit(value, choice)
-    elif kind is Literal:
-        if any(type(choice) is type(value) and choice == value for choice in choices):
-            return value
-    elif kind is tuple:
-        if isinstance(value, (list, tuple)):
-            return tuple(_fit(item, choices[0]) for item in value)
-    elif isinstance(value, bool):
-        if hint is bool:
-            return value
-    elif hint in (int, float, str) and isinstance(value, (hint, int) if hint is float else hint):
-        return hint(value)  # of a subclass, too: NumPy's numbers become Python's
-    elif isinstance(value, hint):
-        return value
-    raise TypeError(value)
+
+_Literal = bool | int | float | str | None
+_Literals = _Literal | tuple[_Literal, ...]
+
+
+def _check_finite(value: Any, key: str) -> None:
+    if any(isinstance(v, float) and not math.isfinite(v) for v in (value if isinstance(value, tuple) else (value,))):
+        raise ConfigError(f"`{key}` is {value!r}: give a finite number.")
 
 
 def nearest(name: str, valid: list[str], path: str = "") -> str:

@@ -23,7 +23,6 @@ from cnn_jax.config.reference import (
     REQUIRED,
     SCHEDULES,
     STORED,
-    UNCOUNTED,
     UNSET,
     Same,
 )
@@ -71,7 +70,9 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     """
     today = {lasting: name for name, lasting in NAMES.items()}
     before = {today.get(key, key): value for key, value in REFERENCE.items() if key not in UNSET}
-    stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in STORED or value is not None}
+    # There was a key for every option of any network, None for the published value.
+    unset = {key for key in flat if key.startswith("model.options.")} if "model.options.remat" in flat else STORED
+    stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in unset or value is not None}
     missing = {key for key in flatten(Config()) if key not in stored}
     return from_flat({key: before[key] for key in before if key in missing} | stored)
 
@@ -91,7 +92,7 @@ def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
 def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that may count, by lasting name, every None that stands for a value replaced by it; and the reference."""
     flat = flatten(config, identity_only=True)
-    values = {NAMES.get(key, key): value for key, value in flat.items() if key not in UNCOUNTED}
+    values = {NAMES.get(key, key): value for key, value in flat.items()}
     options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
     arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(config.optim.name, {}).items()}
     drops = {"fractions": values.pop("optim.step_fractions"), "factor": values.pop("optim.step_factor")}
@@ -104,8 +105,8 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     if values["train.steps"] is not None:
         del values["train.epochs"]  # not used
     reference = REFERENCE | options | arguments
-    stand_in = {*UNSET, *options, *arguments}
-    values |= {key: reference[key] for key in stand_in if values.get(key, 0) is None}
+    stand_in = {*UNSET, *arguments}
+    values = options | values | {key: reference[key] for key in stand_in if values.get(key, 0) is None}
     return {k: _plain(v) for k, v in values.items()}, {k: _plain(v) for k, v in reference.items()}
 
 

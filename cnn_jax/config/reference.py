@@ -10,6 +10,7 @@ from typing import Any
 
 # The names under which keys count, where today's are others.
 NAMES = {
+    "model.options.kernel_init": "model.options.init",
     "optim.momentum": "optim.arguments.momentum",
     "optim.nesterov": "optim.arguments.nesterov",
     "optim.beta1": "optim.arguments.b1",
@@ -21,11 +22,10 @@ STORED: dict[str, str | None] = {
     "model.options.ghost_batch": "model.ghost_batch",
     "model.options.frozen_norm": "model.frozen_norm",
     "model.options.unbiased_running_var": "model.unbiased_variance",
+    "model.options.remat": "model.remat",
+    "model.options.init": "model.options.kernel_init",
     "model.options.axis_name": None,
 }
-
-# Keys below `model.options` that can change no result. (Of the others the sections say so: `outside_identity`.)
-UNCOUNTED = frozenset({"model.options.remat"})
 
 REFERENCE: dict[str, Any] = {
     "seed": 0,

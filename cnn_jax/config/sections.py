@@ -4,13 +4,13 @@ Only primaries stand here (the learning rate at batch 256, the number of epochs)
 out after all overrides, in `cnn_jax.runs.derive`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from cnn_jax.code.digest import OwnCode
-from cnn_jax.models.options import ModelOptions
 
 
 def outside_identity[T](default: T) -> T:
@@ -44,7 +44,9 @@ class ModelConfig:
     """Checksum of that file: `train` works it out, and refuses another if it is given. What counts is what it holds."""
     new_head: bool = False
     """With weights: draw the classifier afresh, for other classes than those of the file."""
-    options: ModelOptions = ModelOptions()
+    # The command line makes flags of what the network takes; equal mappings need not be hashed to be told apart.
+    options: Annotated[Mapping[str, Any], tyro.conf.Suppress] = field(default_factory=dict, hash=False)
+    """Departures from the published network: arguments by name, as {"width": 0.5}."""
 
 
 @dataclass(frozen=True)

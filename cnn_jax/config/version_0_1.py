@@ -51,5 +51,6 @@ def _in_its_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
     options = {f"model.options.{name}": None for name in _OPTIONS.split()} | {
         "model.options.ghost_batch": flat["model.ghost_batch"],
         "model.options.frozen_norm": flat["model.frozen_norm"] or None,
+        "model.options.init": flat.get("model.options.kernel_init"),
     }
     return options | dict(flat)
