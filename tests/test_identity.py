@@ -242,8 +242,6 @@ def test_keys_that_were_stored_under_other_names_are_read():
     for options, expected in ((moved, config), (dict.fromkeys(moved), Config(model=ModelConfig("resnet8_cifar")))):
         flat = {key: value for key, value in flatten(config).items() if key.rpartition(".")[2] not in MOVED}
         assert from_stored(flat | {f"model.options.{key}": value for key, value in options.items()}) == expected
-    with pytest.raises(ConfigError, match=r"`model.options.axis_name` is not a configuration key"):
-        from_stored(flatten(config) | {"model.options.axis_name": "data"})
 
 
 def test_every_key_stands_in_the_tables_or_outside_the_identity():
