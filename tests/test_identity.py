@@ -22,9 +22,9 @@ from cnn_jax.config import (
 )
 from cnn_jax.config.identity import canonical_call, counted, from_stored
 from cnn_jax.config.reference import CALLS, MARKS, NAMES, PAPERS, REFERENCE
-from cnn_jax.data.augmentation.augment import OPERATIONS as AUGMENTATIONS
-from cnn_jax.data.augmentation.mix import OPERATIONS as MIXES
-from cnn_jax.data.augmentation.views import OPERATIONS as VIEWS
+from cnn_jax.data.augmentation.chain import AUGMENTATIONS
+from cnn_jax.data.augmentation.mix import MIXES
+from cnn_jax.data.augmentation.views import VIEWS
 from cnn_jax.models import architecture, list_models
 
 DATA = {"train": "aa", "validation": "bb", "test": "cc", "class_names": "dd"}

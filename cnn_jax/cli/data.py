@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -86,16 +87,21 @@ def show(
     debug: Debug = False,
 ) -> int:
     """Draw labelled examples, before and after augmentation."""
-    from cnn_jax.data import draw_examples, draw_gallery, load_dataset, parse_augment
+    from cnn_jax.data import draw_examples, draw_gallery, holds_files, load_dataset, parse_augment
+    from cnn_jax.data.gallery import AS_STORED
 
     check_range("--columns", columns, 1, most=100)
-    try:
-        parse_augment(augment)
-    except ValueError as error:
-        raise ConfigError(f"`--augment`: {error}") from error
-    dataset = load_dataset(name, split, root=root, folder=folder, augment=("resize(128)",), on_error="skip")
+    files = holds_files(name)
+    open_split = partial(load_dataset, name, split, root=root, folder=folder, on_error="skip")
+    dataset = open_split(crop=AS_STORED if files else None)
     if augment:
-        draw_examples(dataset, out, augment=augment, columns=columns)
+        try:
+            chain = parse_augment(augment, files=files)
+            chain.output_shape(chain.batch_shape(dataset.info.image_shape))
+        except ValueError as error:
+            raise ConfigError(f"`--augment`: {error}") from error
+        changed = open_split(crop=chain.host) if files else dataset
+        draw_examples(dataset, changed, chain, out, heading=", ".join(augment), columns=columns)
     else:
         draw_gallery(dataset, out, columns=columns)
     print(f"wrote {out}")

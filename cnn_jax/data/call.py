@@ -1,20 +1,49 @@
-"""Calls written as text, "pad_crop(4)": a name from a registry with literal arguments; and checks of such arguments."""
+"""Calls written as text, "pad_crop(4)": a function of a table with literal arguments; and checks of such arguments."""
 
 import ast
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 
-def parse_call[T](spec: str, registry: Mapping[str, Callable[..., T]], what: str) -> tuple[str, T]:
-    """Call the function that `spec` names.
+@dataclass(frozen=True)
+class Call:
+    """A function and the arguments that were written for it; equal and hashable by both.
+
+    To be called with what it works on, by position, and with what its signature asks for beside, by name.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    def takes(self, parameter: str) -> bool:
+        """Whether the function's signature asks for it."""
+        return parameter in inspect.signature(self.function).parameters
+
+    def __call__(self, *given: Any, **offered: Any) -> Any:
+        """Raises ValueError for arguments that are wrong, or of a wrong type."""
+        try:
+            return self.function(*given, **offered, **dict(self.arguments))
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"{self} cannot be done: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments)})"
+
+
+def parse_call(
+    spec: str, table: Mapping[str, Callable[..., Any]], what: str, *, given: int = 0, offered: Collection[str] = ()
+) -> Call:
+    """The function that `spec` names, with the arguments that stand there; it is not called yet.
 
     Args:
-        registry: the functions that may be named.
+        table: the functions that may be named.
         what: the kind of operation, for the messages.
-
-    Returns:
-        The name, and what the function returned.
+        given: how many parameters, from the first, the caller fills by position.
+        offered: the parameters that the caller fills by name.
 
     Raises:
         ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), or
@@ -28,19 +57,22 @@ def parse_call[T](spec: str, registry: Mapping[str, Callable[..., T]], what: str
         positional = [ast.literal_eval(argument) for argument in call.args]
         named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError) as error:
-        raise ValueError(
-            f'{spec!r} is no {what} operation; write a call such as "{next(iter(registry))}(4)".'
-        ) from error
-    if name not in registry:
-        close = difflib.get_close_matches(name, registry, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(registry)}."
+        raise ValueError(f'{spec!r} is no {what} operation; write a call such as "{next(iter(table))}(4)".') from error
+    if name not in table:
+        close = difflib.get_close_matches(name, table, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(table)}."
         raise ValueError(f"unknown {what} operation {name!r} in {spec!r}; {hint}")
-    function = registry[name]
+    parameters = list(inspect.signature(table[name]).parameters.values())[given:]
+    free = inspect.Signature([parameter for parameter in parameters if parameter.name not in offered])
     try:
-        inspect.signature(function).bind(*positional, **named)
-        return name, function(*positional, **named)
+        arguments = free.bind(*positional, **named).arguments
     except TypeError as error:
-        raise ValueError(f"{spec!r} does not fit `{name}{inspect.signature(function)}`: {error}.") from error
+        raise ValueError(f"{spec!r} does not fit `{name}{free}`: {error}.") from error
+    return Call(name, table[name], tuple((key, _hashable(value)) for key, value in arguments.items()))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def check_fraction(name: str, value: float) -> None:

@@ -1,14 +1,10 @@
 """What every data set looks like to its users, and the one kind that is held in memory."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int, UInt8
-
-from .decoding.images import fit_image
-from .interpolation import Interpolation
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,6 @@ class DatasetInfo:
         included.
         version: of the stored set; the contents never change under one version.
         skipped: the image files that could not be decoded and were left out when the set was prepared.
-        interpolation: how image files are scaled to that shape.
     """
 
     name: str
@@ -34,7 +29,6 @@ class DatasetInfo:
     std: tuple[float, ...]
     version: str
     skipped: tuple[str, ...] = ()
-    interpolation: Interpolation = "bilinear"
 
 
 class Dataset(Protocol):
@@ -46,19 +40,6 @@ class Dataset(Protocol):
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
         """int32, each in 0 .. num_classes − 1."""
-        ...
-
-    @property
-    def num_host_specs(self) -> int:
-        """How many operations at the head of the augmentation list `images` has already carried out."""
-        ...
-
-    def with_augment(self, augment: Sequence[str]) -> "Dataset":
-        """The same examples, for another augmentation list."""
-        ...
-
-    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
-        """An image from elsewhere, brought to the size and channels of `images`."""
         ...
 
     def __len__(self) -> int: ...
@@ -73,8 +54,6 @@ class Dataset(Protocol):
 
 class ArrayDataset:
     """A split whose images are one array, in memory or memory-mapped; indexing is a single gather."""
-
-    num_host_specs = 0
 
     def __init__(
         self,
@@ -102,11 +81,3 @@ class ArrayDataset:
     ) -> UInt8[np.ndarray, "b h w c"]:
         """The images at `indices`; nothing about them is random, so `epoch` and `seed` do not matter."""
         return self._images[indices if self._rows is None else self._rows[indices]]
-
-    def with_augment(self, augment: Sequence[str]) -> "ArrayDataset":
-        """This split itself: all augmentation is left to the device."""
-        return self
-
-    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
-        """The largest centred part of the image that has this set's aspect, scaled, in its channels."""
-        return fit_image(image, self.info.image_shape, self.info.interpolation)

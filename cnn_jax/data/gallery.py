@@ -1,41 +1,52 @@
 """Pictures of a data set: labelled examples, and what augmentation makes of them."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
 from ..paths import local_path
-from .augmentation.augment import apply_augment, parse_augment
+from .augmentation.chain import Chain, apply_augment, parse_augment
 from .augmentation.mix import apply_mix, parse_mix
 from .dataset import Dataset
+from .decoding.host_crop import resize_center_crop
 
 # How image files are shown "as stored".
-_STILL = ("resize_shorter(128)", "center_crop(128)")
+AS_STORED = resize_center_crop(128, 128)
 
 
-def draw_examples(dataset: Dataset, out: str | os.PathLike[str], *, augment: Sequence[str], columns: int = 8) -> Path:
+def draw_examples(
+    dataset: Dataset,
+    changed: Dataset,
+    augment: Chain,
+    out: str | os.PathLike[str],
+    *,
+    heading: str = "",
+    columns: int = 8,
+) -> Path:
     """Draw labelled examples, one a column: as stored, and below after `augment` in three epochs.
 
     Args:
+        changed: the same examples, cropped by the host as `augment` says; `dataset` itself where it crops nothing.
         out: the image file to write; its ending chooses the format.
+        heading: what stands above, after the data set's name.
     """
     images, index, titles = _choose(dataset, columns)
-    changed = dataset.with_augment(augment)
     rows = [("as stored", images)]
     for epoch in range(3):
         drawn = changed.images(index, epoch=np.full(len(index), epoch), seed=0)
-        rows.append((f"epoch {epoch}", _augmented(augment[changed.num_host_specs :], drawn, index, epoch)))
-    return _draw(rows, titles, out, f"{dataset.info.name}: {', '.join(augment)}")
+        rows.append((f"epoch {epoch}", _augmented(augment, drawn, index, epoch)))
+    return _draw(rows, titles, out, f"{dataset.info.name}: {heading}")
 
 
 def draw_gallery(dataset: Dataset, out: str | os.PathLike[str], *, columns: int = 8) -> Path:
     """Draw labelled examples as stored, and below them one row for every operation of the registry."""
     images, index, titles = _choose(dataset, columns)
     rows = [("as stored", images)]
-    rows += [(spec, _augmented([spec], images, index, epoch=0)) for spec in gallery_specs(images.shape[1:])]
+    rows += [
+        (spec, _augmented(parse_augment([spec]), images, index, epoch=0)) for spec in gallery_specs(images.shape[1:])
+    ]
     rows += [(spec, _mixed(spec, images)) for spec in ("mixup(1.0)", "cutmix(1.0)")]
     return _draw(rows, titles, out, f"{dataset.info.name}: every operation alone")
 
@@ -80,17 +91,13 @@ def _choose(dataset: Dataset, columns: int) -> tuple[np.ndarray, np.ndarray, lis
     starts = np.searchsorted(labels[order], labels[order])
     rank[order] = np.arange(len(labels)) - starts
     index = np.lexsort((labels, rank))[:columns].astype(np.int32)
-    return (
-        dataset.with_augment(_STILL).images(index),
-        index,
-        [dataset.info.class_names[label] for label in labels[index]],
-    )
+    return dataset.images(index), index, [dataset.info.class_names[label] for label in labels[index]]
 
 
-def _augmented(specs: Sequence[str], images: np.ndarray, index: np.ndarray, epoch: int) -> np.ndarray:
+def _augmented(augment: Chain, images: np.ndarray, index: np.ndarray, epoch: int) -> np.ndarray:
     epochs = np.full(len(index), epoch, np.int32)
     addresses = {"epoch": jnp.asarray(epochs), "index": jnp.asarray(index)}
-    changed = apply_augment(parse_augment(specs), jnp.asarray(images), seed=0, **addresses)
+    changed = apply_augment(augment, jnp.asarray(images), seed=0, **addresses)
     return np.asarray(np.clip(np.rint(changed), 0, 255), np.uint8)
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .sets.catalogue import ANY_SIZE, KNOWN_SETS
+from .sets.catalogue import ANY_SIZE, DATASETS
 from .store.arrays import read_arrays_info
 from .store.prepare import skipped_files
 from .store.root import data_root, find_prepared
@@ -22,15 +22,15 @@ def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, 
     folder = data_root(root)
     rows = [
         {
-            "name": known.name,
-            "source": known.source,
-            "image_shape": known.image_shape,
-            "num_classes": known.num_classes,
-            "splits": dict(known.splits),
-            "class_names": known.class_names,
-            **_stored(find_prepared(folder, known.name)),
+            "name": spec.name,
+            "source": spec.source,
+            "image_shape": spec.image_shape,
+            "num_classes": spec.num_classes,
+            "splits": dict(spec.splits),
+            "class_names": spec.class_names,
+            **_stored(find_prepared(folder, spec.name)),
         }
-        for known in KNOWN_SETS.values()
+        for spec in DATASETS.values()
     ]
     for place in sorted(info.parent for info in folder.glob("folder/*/*/dataset_info.json")):
         name = str(place.parent.relative_to(folder))

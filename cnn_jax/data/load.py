@@ -3,18 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .dataset import ArrayDataset, Dataset, DatasetInfo
 from .decoding.encoded import EncodedDataset
-from .decoding.host_crop import parse_host_crop
+from .decoding.host_crop import HostCrop
 from .errors import ChoiceError, DataError, UnpreparedError
-from .interpolation import Interpolation
 from .order import hold_out_part
-from .sets.catalogue import FOLDS, KnownSet, folder_set, known_set
+from .sets.catalogue import ANY_SIZE, FOLDS, DatasetSpec, dataset_spec, folder_spec
 from .store.arrays import load_arrays
 from .store.checksums import find_damage
 from .store.fingerprint import Report, kept_fingerprint, stored_fingerprint
@@ -35,8 +33,7 @@ def load_dataset(
     root: str | os.PathLike[str] | None = None,
     validation_fraction: float | None = None,
     folder: str | os.PathLike[str] | None = None,
-    augment: Sequence[str] = (),
-    interpolation: Interpolation = "bilinear",
+    crop: HostCrop | None = None,
     on_error: OnError = "fail",
     num_threads: int | None = None,
 ) -> Dataset:
@@ -53,24 +50,23 @@ def load_dataset(
         root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
         validation_fraction: in [0, 1); 0 trains on everything.
         folder: the images of the set "folder" (see `scan_folder` for its layout).
-        augment: the list that will be applied to this split's images. Image files of any size are brought to one by its
-            first operations while they are decoded; `Dataset.num_host_specs` says how many these were.
-        interpolation: how image files are scaled then, and images from elsewhere by `Dataset.fit`.
+        crop: brings image files of any size to one while they are decoded (`Chain.host`): for a set of such files,
+        and for no other.
         on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
         so.
         num_threads: that decode image files; None takes one for each processor.
 
     Raises:
         UnpreparedError: where the set must be prepared first; the message is the command.
-        ChoiceError: for an unknown name or split, an empty split, or a fraction for a set that needs none.
+        ChoiceError: for an unknown name or split, an empty split, or a fraction or crop for a set that needs none.
     """
     if name == "folder" and folder is None:
         raise ChoiceError("the data set `folder` needs to know which; name it with `data.folder`.")
     if name != "folder" and folder is not None:
         raise ChoiceError(f"a folder has no effect with the data set {name}; name `folder`, or leave {folder} out.")
-    known = known_set(name) if folder is None else folder_set(folder)
-    stored = _stored_split(known, split, validation_fraction)
-    prepared = _find(known, root, on_error)
+    spec = dataset_spec(name) if folder is None else folder_spec(folder)
+    stored = _stored_split(spec, split, validation_fraction)
+    prepared = _find(spec, root, on_error)
     if damaged := find_damage(prepared):
         raise DataError(f"{damaged} is not as it was written; remove {prepared} and prepare the set again.")
     skipped = skipped_files(prepared)
@@ -88,7 +84,7 @@ def load_dataset(
     rows = None
     if stored == "train":
         rows = _fold(prepared, name) if "/fold" in name else None
-        if not known.has_validation:
+        if not spec.has_validation:
             fraction = VALIDATION_FRACTION if validation_fraction is None else validation_fraction
             rows = _share(split, labels, rows, fraction)
     info = DatasetInfo(
@@ -102,15 +98,25 @@ def load_dataset(
         std=about.std,
         version=prepared.name,
         skipped=skipped,
-        interpolation=interpolation,
     )
     if not info.num_examples:
         raise ChoiceError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
     if images is not None:
+        if crop is not None:
+            raise ChoiceError(f"a crop by the host has no effect on {name}, whose images have one size; leave it out.")
         return ArrayDataset(images, labels, info, rows=rows)
-    return EncodedDataset(
-        prepared, stored, labels, info, parse_host_crop(augment, interpolation), rows=rows, num_threads=num_threads
-    ).with_augment(augment)
+    if crop is None:
+        raise ChoiceError(f"the image files of {name} differ in size; say by `crop` how they are brought to one.")
+    return EncodedDataset(prepared, stored, labels, info, crop, rows=rows, num_threads=num_threads)
+
+
+def holds_files(name: str) -> bool:
+    """Whether a data set is one of image files of any size.
+
+    Raises:
+        ChoiceError: for an unknown name.
+    """
+    return name == "folder" or dataset_spec(name).image_shape == ANY_SIZE
 
 
 def fingerprint(
@@ -137,11 +143,11 @@ def fingerprint(
     Raises:
         UnpreparedError, DataError: as `load_dataset`.
     """
-    known = known_set(name) if folder is None else folder_set(folder)
-    prepared = _find(known, root, on_error)
+    spec = dataset_spec(name) if folder is None else folder_spec(folder)
+    prepared = _find(spec, root, on_error)
     stored = stored_fingerprint(prepared, report)
-    validation = {"validation": "validation"} if known.has_validation else {}
-    plays = {"train": "train", **validation, "test": known.test}
+    validation = {"validation": "validation"} if spec.has_validation else {}
+    plays = {"train": "train", **validation, "test": spec.test}
     found = {split: stored.splits[place] for split, place in plays.items() if place in stored.splits}
     if "/fold" in name:
         rows = np.ascontiguousarray(_fold(prepared, name), "<i8")
@@ -158,37 +164,37 @@ def is_fingerprinted(
 ) -> bool:
     """Whether `fingerprint` answers without reading the data set through."""
     try:
-        prepared = _find(known_set(name) if folder is None else folder_set(folder), root, on_error)
+        prepared = _find(dataset_spec(name) if folder is None else folder_spec(folder), root, on_error)
     except UnpreparedError:
         return False
     return kept_fingerprint(prepared) is not None
 
 
-def _find(known: KnownSet, root: str | os.PathLike[str] | None, on_error: OnError) -> Path:
+def _find(spec: DatasetSpec, root: str | os.PathLike[str] | None, on_error: OnError) -> Path:
     folder = data_root(root)
-    prepared = find_prepared(folder, known.name)
-    if prepared is None and known.source == "bundled":
-        return prepare_set(known, None, folder, on_error)
+    prepared = find_prepared(folder, spec.name)
+    if prepared is None and spec.source == "bundled":
+        return prepare_set(spec, None, folder, on_error)
     if prepared is None:
-        raise unprepared(known, root)
+        raise unprepared(spec, root)
     return prepared
 
 
-def _stored_split(known: KnownSet, split: str, validation_fraction: float | None) -> str:
+def _stored_split(spec: DatasetSpec, split: str, validation_fraction: float | None) -> str:
     """Which stored split holds the examples of `split`."""
-    extra = [other for other in known.splits if other not in SPLITS and other != known.test]
+    extra = [other for other in spec.splits if other not in SPLITS and other != spec.test]
     if split not in SPLITS and split not in extra:
-        raise ChoiceError(f"unknown split {split!r}; {known.name} has {', '.join((*SPLITS, *extra))}.")
-    if known.has_validation and validation_fraction is not None:
+        raise ChoiceError(f"unknown split {split!r}; {spec.name} has {', '.join((*SPLITS, *extra))}.")
+    if spec.has_validation and validation_fraction is not None:
         raise ChoiceError(
-            f"{known.name} has a validation split of its own; "
+            f"{spec.name} has a validation split of its own; "
             f"leave `validation_fraction` unset, got {validation_fraction}."
         )
     if validation_fraction is not None and not 0 <= validation_fraction < 1:
         raise ChoiceError(f"`validation_fraction` must be in [0, 1), got {validation_fraction}.")
     if split == "test":
-        return known.test
-    return "train" if split == "validation" and not known.has_validation else split
+        return spec.test
+    return "train" if split == "validation" and not spec.has_validation else split
 
 
 def _fold(prepared: Path, name: str) -> np.ndarray:

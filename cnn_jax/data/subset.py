@@ -23,10 +23,6 @@ class Subset:
         """The base's, with this number of examples; mean and std stay the whole set's."""
         return replace(self._base.info, num_examples=len(self._rows))
 
-    @property
-    def num_host_specs(self) -> int:
-        return self._base.num_host_specs
-
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -35,12 +31,6 @@ class Subset:
     ) -> UInt8[np.ndarray, "b h w c"]:
         """The images at `indices` of this subset."""
         return self._base.images(self._rows[indices], epoch=epoch, seed=seed)
-
-    def with_augment(self, augment: Sequence[str]) -> "Subset":
-        return Subset(self._base.with_augment(augment), self._rows, self.labels)
-
-    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 c2"]:
-        return self._base.fit(image)
 
 
 def take_subset(

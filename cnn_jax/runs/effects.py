@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import scales
 
 
-def check_effects(config: Config, variables: Mapping[str, Any]) -> None:
+def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool) -> None:
     """Refuses what this network, or the operations on its images, have no use for.
 
     Args:
       variables: of the network, or their shapes.
+      scales: whether an operation of training or evaluation scales images.
 
     Raises:
       ConfigError: naming the key and the remedy.
@@ -25,7 +25,7 @@ def check_effects(config: Config, variables: Mapping[str, Any]) -> None:
                 "BatchNorm here; leave it out."
             )
     data = config.data
-    if data.interpolation != "bilinear" and not scales((*data.augment, *data.eval_augment)):
+    if data.interpolation != "bilinear" and not scales:
         raise ConfigError(
             f"`data.interpolation` is {data.interpolation}: nothing in `data.augment` and `data.eval_augment` scales "
             'images, so it has no effect; leave it out, or add e.g. "resize(32)".'

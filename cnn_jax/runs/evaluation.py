@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from cnn_jax.config import ConfigError
-from cnn_jax.data import Dataset, Prefetch, eval_batches
+from cnn_jax.data import Dataset, eval_batches, prefetch
 from cnn_jax.runs.compare import check_data, warn_own_code
 from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.metrics_file import read_test_line
@@ -34,7 +34,8 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     # A run may be evaluated on more devices than it was trained on, which its batch need not divide by.
     batch_size = -(-session.config.data.batch_size // layout.num_devices) * layout.num_devices
     parts: list[EvalMetrics] = []
-    with Prefetch(eval_batches(dataset, batch_size, rows=layout.rows(batch_size)), layout.put) as ready:
+    batches = eval_batches(dataset, batch_size, rows=layout.rows(batch_size))
+    with contextlib.closing(prefetch(batches, layout.put)) as ready:
         for batch in ready:
             parts.append(session.compiled_eval_step(variables, batch))
             if len(parts) > STEPS_AHEAD:

@@ -13,7 +13,8 @@ from cnn_jax.runs.derive import derive
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.run import RunError, open_run, read_run
-from cnn_jax.runs.session import Session, load_or_describe, open_session, precision
+from cnn_jax.runs.session import Session, open_session, precision
+from cnn_jax.runs.splits import load_or_describe, parse_chains
 from cnn_jax.runs.start import with_weights
 from cnn_jax.weights import InputConvention, input_convention, load_weights, save_weights, stated_input, weights_digest
 from cnn_jax.weights.description import check_classes
@@ -75,7 +76,7 @@ def import_weights(
         ),
     )
     with precision(config.model.dtype):
-        info = load_or_describe(config, "train").info
+        info = load_or_describe(config, "train", parse_chains(config)[1])
         derived = derive(config, num_examples=info.num_examples, num_classes=info.num_classes, num_devices=1)
         session = open_session(config, derived)
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])

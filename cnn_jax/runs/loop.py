@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
-from cnn_jax.data import Prefetch, train_batches
+from cnn_jax.data import prefetch, train_batches
 from cnn_jax.parallel import Agreement, is_writer, joined, known_to_all, peak_bytes
 from cnn_jax.paths import local_path
 from cnn_jax.runs.compare import default_directory
@@ -200,7 +200,7 @@ def _steps(
     line_due = False
     with (
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
-        Prefetch(batches, layout.put) as ready,
+        contextlib.closing(prefetch(batches, layout.put)) as ready,
     ):
         window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
         while step < last:

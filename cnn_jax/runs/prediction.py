@@ -54,7 +54,7 @@ def predict(
         faults: list[DataError] = []
         for path in map(str, images):
             try:
-                pixels[path] = session.fit(read_image(path))
+                pixels[path] = session.preprocess(read_image(path))
             except DataError as error:
                 faults.append(error)
         _, variables = load_variables(opened, session, step)

@@ -1,9 +1,7 @@
 """Everything that follows from a configuration before the first step: data, model, optimiser, steps, layout."""
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,18 +12,7 @@ from jaxtyping import Array
 
 from cnn_jax import ops
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import (
-    ChoiceError,
-    Dataset,
-    DatasetInfo,
-    UnpreparedError,
-    describe_dataset,
-    load_dataset,
-    parse_augment,
-    parse_mix,
-    parse_views,
-    take_subset,
-)
+from cnn_jax.data import Chain, Dataset, DatasetInfo, parse_mix, parse_views, preprocess_image
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
@@ -33,7 +20,9 @@ from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
+from cnn_jax.runs.naming import named
 from cnn_jax.runs.settings import precision as precision
+from cnn_jax.runs.splits import load_or_describe, load_split, load_training, parse_chains
 from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, hold_statistics
 from cnn_jax.training.gradients import step_context
@@ -61,23 +50,26 @@ class Session:
     optimizer: optax.GradientTransformation
     layout: Layout
     info: DatasetInfo
+    augment: Chain
+    eval_augment: Chain
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
-    train_shape: tuple[int, int, int]
-    """(H, W, C) as a training batch holds the images."""
-    fit: Callable[[np.ndarray], np.ndarray]
-    """Brings an image from elsewhere to the size and channels of an evaluation batch."""
     train_step: TrainStep
     eval_step: EvalStep
     logits: LogitsOf
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
-        return _load(self.config, split)
+        return load_split(self.config, split, self.eval_augment)
 
     def training_data(self) -> Dataset:
         """The training split, to train on."""
-        return _load_training(self.config)
+        return load_training(self.config, self.augment)
+
+    def preprocess(self, image: np.ndarray) -> np.ndarray:
+        """An image from elsewhere, as a batch of evaluation holds the data set's own: uint8 [H, W, C]."""
+        crop, interpolation = self.eval_augment.host, self.config.data.interpolation
+        return preprocess_image(image, self.info.image_shape, crop=crop, interpolation=interpolation)
 
     @property
     def has_validation(self) -> bool:
@@ -99,7 +91,7 @@ class Session:
         """A training batch of zeros, placed as real ones are."""
         rows = self.layout.rows(self.config.data.batch_size)
         size = rows.stop - rows.start
-        batch = {"image": np.zeros((size, *self.train_shape), np.uint8)}
+        batch = {"image": np.zeros((size, *self.augment.batch_shape(self.info.image_shape)), np.uint8)}
         return self.layout.put(batch | {k: np.zeros(size, np.int32) for k in ("label", "index", "epoch")})
 
     def compile_train_step(self) -> Any:
@@ -137,44 +129,44 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         check(config, layout.num_devices)
     else:
         check_ranges(config.data)
-    split = _load_training(config) if derived is None else load_or_describe(config, "test")
-    split = split.with_augment(config.data.eval_augment)
-    if derived_here and config.data.on_error == "skip" and not split.num_host_specs:
+    augment, eval_augment = parse_chains(config)
+    if derived_here and config.data.on_error == "skip" and eval_augment.host is None:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
-    info = _with_convention(split.info, config)
     if derived is None:
-        sizes = {"num_examples": len(split), "num_classes": info.num_classes}
+        info = load_training(config, eval_augment).info
+        sizes = {"num_examples": info.num_examples, "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
-    interpolation = config.data.interpolation
-    with _named("data.eval_augment"):
-        rest = config.data.eval_augment[split.num_host_specs :]
-        eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
-    with _named("data.augment"):
-        training = split.with_augment(config.data.augment)
-        augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
-    with _named("data.mix"):
+    else:
+        info = load_or_describe(config, "test", eval_augment)
+    info = _with_convention(info, config)
+    with named("data.mix"):
         mix = parse_mix(config.data.mix)
     dtype = jnp.dtype(config.model.dtype)
-    with _named("model.name"):
+    with named("model.name"):
         architecture(config.model.name)
-    with _named("model"):
+    with named("model"):
         options, remat = config.model.options, config.model.remat
         model = create_model(config.model.name, derived.num_classes, dtype, options, remat=remat)
-    with _named("data.eval_views"):
+    with named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
-    image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
+    with named("data.eval_augment"):
+        eval_shape = eval_augment.output_shape(info.image_shape)
+    with named("data.eval_views"):
+        image_shape = _network_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
-        with _named("model"):  # a network that does not take these images is refused before a folder is made
+        with named("model"):  # a network that does not take these images is refused before a folder is made
             seen = abstract_variables(model, image_shape)
-        shape = augment.output_shape(training.info.image_shape)
-        with _named("data.augment"):
+        with named("data.augment"):
+            shape = augment.output_shape(augment.batch_shape(info.image_shape))
             variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
-        with _named("optim.freeze"):
+        with named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
+        with named("data.mix"):
+            mix.check(shape, derived.num_classes)
         _check_statistics(config, model, layout, variables, shape)
-        check_effects(config, seen)
+        check_effects(config, seen, scales=augment.scales or eval_augment.scales)
     schedule = make_schedule(config.optim, derived.learning_rate, derived.steps, derived.warmup_steps)
     optimizer = make_optimizer(config.optim, schedule)
     logits = make_logits(model, eval_augment, views, info, config)
@@ -185,9 +177,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         optimizer=optimizer,
         layout=layout,
         info=info,
+        augment=augment,
+        eval_augment=eval_augment,
         image_shape=image_shape,
-        train_shape=training.info.image_shape,
-        fit=split.fit,
         train_step=make_train_step(model, optimizer, schedule, augment, mix, info, derived.num_classes, layout, config),
         eval_step=make_eval_step(logits, layout, config),
         logits=logits,
@@ -206,7 +198,7 @@ def _check_statistics(
     images = jax.ShapeDtypeStruct((config.data.batch_size // parts, *shape), jnp.float32)
     key, context = jax.random.key(0), step_context(config.model, batch=None)  # of all rows: no axis is bound here
     with (
-        _named("model"),
+        named("model"),
         ops.context(context),
         hold_statistics(config.optim.freeze),
         refuse_partial_batches(layout.batch, parts),
@@ -229,48 +221,6 @@ def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 
-def _load(config: Config, split: str) -> Dataset:
-    data = config.data
-    try:
-        return load_dataset(
-            data.name,
-            split,
-            root=data.root,
-            validation_fraction=data.validation_fraction,
-            folder=data.folder,
-            augment=data.eval_augment,
-            interpolation=data.interpolation,
-            on_error=data.on_error,
-        )
-    except ChoiceError as error:
-        raise ConfigError(f"`data.name` {data.name}: {error}") from error
-
-
-def load_or_describe(config: Config, split: str) -> Dataset:
-    """A split; where its set is not prepared, what is known about it, if the configuration says the rest."""
-    data = config.data
-    try:
-        return _load(config, split)
-    except UnpreparedError:
-        if not (data.mean and data.std):
-            raise
-    return describe_dataset(
-        data.name, split, root=data.root, augment=data.eval_augment, interpolation=data.interpolation
-    )
-
-
-def _load_training(config: Config) -> Dataset:
-    data = config.data
-    whole = _load(config, "train").with_augment(data.augment)
-    return take_subset(
-        whole,
-        seed=config.seed,
-        examples_per_class=data.examples_per_class,
-        class_fractions=data.class_fractions,
-        label_noise=data.label_noise,
-    )
-
-
 def _with_convention(info: DatasetInfo, config: Config) -> DatasetInfo:
     """The data set's description, with the mean and deviation that the configuration gives."""
     for key in ("mean", "std"):
@@ -286,12 +236,3 @@ def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tu
         return image_shape
     _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
     return shape[0], shape[1], shape[2]
-
-
-@contextlib.contextmanager
-def _named(key: str) -> Iterator[None]:
-    """Says which configuration key a mistake is in."""
-    try:
-        yield
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(f"`{key}`: {error}") from error

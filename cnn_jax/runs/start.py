@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import scales
 from cnn_jax.paths import local_path
 from cnn_jax.randomness import random_key
 from cnn_jax.runs.session import Session
@@ -79,7 +78,7 @@ def _note_other_images(session: Session, file: str) -> None:
     data = session.config.data
     theirs: dict[str, Any] = {"mean": stated.mean, "std": stated.std}
     ours: dict[str, Any] = {"mean": session.info.mean, "std": session.info.std}
-    if scales((*data.augment, *data.eval_augment)):
+    if session.augment.scales or session.eval_augment.scales:
         theirs["interpolation"], ours["interpolation"] = stated.interpolation, data.interpolation
     differing = [key for key in theirs if not np.array_equal(theirs[key], ours[key])]
     if differing:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
 from cnn_jax.config import Config
-from cnn_jax.data import Augment, DatasetInfo, Mix, apply_augment, apply_mix, average_views, normalize
+from cnn_jax.data import Chain, DatasetInfo, Mix, apply_augment, apply_mix, average_views, standardize
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.parallel import Layout
 from cnn_jax.training.average import average_into
@@ -32,7 +32,7 @@ def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-    augment: Augment,
+    augment: Chain,
     mix: Mix,
     info: DatasetInfo,
     num_classes: int,
@@ -52,7 +52,7 @@ def make_train_step(
         if mix.ops:  # among the rows of all devices, so that the pairs do not depend on how many there are
             every = layout.gather(images), jax.nn.one_hot(layout.gather(targets), num_classes)
             images, targets = map(layout.own, apply_mix(mix, *every, seed=config.seed, step=state.step))
-        images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
+        images = standardize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
         gradients, forward = gradients_of(state, images, targets)
         gradients, batch_stats = layout.mean(gradients), forward.batch_stats
         if config.model.ghost_batch is not None:
@@ -106,14 +106,14 @@ def no_train_metrics(dtype: DTypeLike) -> TrainMetrics:
     return jax.tree.map(jnp.zeros_like, one)
 
 
-def make_logits(model: nn.Module, augment: Augment, views: Views | None, info: DatasetInfo, config: Config) -> LogitsOf:
+def make_logits(model: nn.Module, augment: Chain, views: Views | None, info: DatasetInfo, config: Config) -> LogitsOf:
     """The function `(variables, images uint8 [b, H, W, C]) -> logits [b, k]` of evaluation and prediction."""
 
     def logits_of(variables: Mapping[str, Any], images: Array) -> Array:
         # Nothing is drawn at evaluation, so the address of the draws does not matter.
         zeros = jnp.zeros(images.shape[0], jnp.int32)
         images = apply_augment(augment, images, seed=0, epoch=zeros, index=zeros)
-        images = normalize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
+        images = standardize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
 
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]

@@ -29,9 +29,10 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from cnn_jax.data import ArrayDataset, DatasetInfo, Prefetch, apply_augment, parse_augment, train_batches
-from cnn_jax.data.decoding.decode import decode_crop, example_uniforms, random_crop
-from cnn_jax.data.decoding.encoded import available_processors, share_out
+from cnn_jax.data import ArrayDataset, DatasetInfo, apply_augment, parse_augment, prefetch, train_batches
+from cnn_jax.data.decoding.decode import decode_crop, example_uniforms
+from cnn_jax.data.decoding.encoded import available_processors, parallel_for
+from cnn_jax.data.decoding.host_crop import random_resized_crop
 
 BATCH, ROUNDS, PADDING = 128, 6, 4
 
@@ -119,7 +120,7 @@ def jpeg() -> None:
     import tensorflow as tf
     from PIL import Image
 
-    crop = random_crop(224, 224, (0.08, 1.0), (3 / 4, 4 / 3))
+    crop = random_resized_crop(224)
     files = []
     for seed in range(256):
         random = np.random.default_rng(seed)
@@ -141,7 +142,7 @@ def jpeg() -> None:
             def decode(place: int, out: np.ndarray = out, first: int = window[0]) -> None:
                 decode_crop(files[first + place], "", crop, example_uniforms(0, 0, first + place), out[place])
 
-            share_out(pool, available_processors(), decode, size)
+            parallel_for(pool, available_processors(), decode, size)
             yield out
 
     def tf_data() -> Iterator[np.ndarray]:
@@ -156,7 +157,7 @@ def jpeg() -> None:
     difference = np.abs(next(ours()).astype(int) - next(tf_data()))
     print(f"JPEG 500×375 to 224×224, {available_processors()} cores; largest difference {difference.max()} of 255")
     # Both prepare the next batch while this one is looked at.
-    compare({"ours": (lambda: Prefetch(ours(), size=1), 12, size), "tf.data": (tf_data, 12, size)})
+    compare({"ours": (lambda: prefetch(ours(), size=1), 12, size), "tf.data": (tf_data, 12, size)})
     pool.shutdown()
 
 

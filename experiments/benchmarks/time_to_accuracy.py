@@ -13,6 +13,7 @@ after 17 epochs, 437.2 s, in PyTorch. For six minutes of our run another program
 """
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -29,7 +30,7 @@ import numpy as np
 
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.config import Config, load_experiment
-from cnn_jax.data import Prefetch, load_dataset, train_batches
+from cnn_jax.data import load_dataset, prefetch, train_batches
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.session import open_session
 
@@ -45,7 +46,8 @@ def ours(config: Config, target: float) -> dict[str, Any]:
     evaluate_split(session, state.eval_variables, session.dataset("validation"))
     jax.block_until_ready(step(session.layout.create(session.make_state), session.batch_like()))
     every, seconds, top1 = round(session.derived.steps_per_epoch), 0.0, list[float]()
-    with Prefetch(train_batches(data, config.data.batch_size, seed=config.seed), session.layout.put) as ready:
+    batches = train_batches(data, config.data.batch_size, seed=config.seed)
+    with contextlib.closing(prefetch(batches, session.layout.put)) as ready:
         for first in range(0, session.derived.steps, every):
             began = time.perf_counter()
             for batch in itertools.islice(ready, min(every, session.derived.steps - first)):

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data import DataError, UnpreparedError, data_root, describe_dataset, load_dataset, prepare
+from cnn_jax.data import (
+    DataError,
+    UnpreparedError,
+    data_root,
+    describe_dataset,
+    load_dataset,
+    parse_augment,
+    prepare,
+    preprocess_image,
+)
+from cnn_jax.data.decoding.host_crop import random_resized_crop
 
 
 def pixels(images):
@@ -65,7 +75,7 @@ def test_idx_set_holds_the_archives_pixels_and_labels(tmp_path, idx_source):
 
 
 @pytest.mark.parametrize("fraction", [None, 0.1, 0.25])
-def test_validation_and_training_share_out_the_official_training_split(tmp_path, idx_source, fraction):
+def test_validation_and_training_divide_the_official_training_split(tmp_path, idx_source, fraction):
     source, content = idx_source
     prepare("fashion_mnist", source=source, root=tmp_path)
     train, validation = (
@@ -82,12 +92,17 @@ def test_an_image_from_elsewhere_is_scaled_as_those_of_the_set(digits_root, inte
     image = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
     filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
     gray, colours = (Image.fromarray(image).convert(mode).resize((8, 8), filtering) for mode in ("L", "RGB"))
-    held = load_dataset("digits", "test", root=digits_root, interpolation=interpolation)
-    np.testing.assert_array_equal(held.fit(image)[..., 0], gray)
-    described = describe_dataset("mnist", "test", interpolation=interpolation).fit(image)
-    np.testing.assert_array_equal(described[..., 0], Image.fromarray(image).convert("L").resize((28, 28), filtering))
-    described = describe_dataset("imagenet2012", "test", augment=["resize(9)"], interpolation=interpolation)
-    np.testing.assert_array_equal(described.with_augment(["resize(8)"]).fit(image), colours)
+    shape = load_dataset("digits", "test", root=digits_root).info.image_shape
+    np.testing.assert_array_equal(preprocess_image(image, shape, interpolation=interpolation)[..., 0], gray)
+    chain = parse_augment(["resize(8)"], files=True, interpolation=interpolation)
+    described = describe_dataset("imagenet2012", "test", crop=chain.host)
+    assert described.image_shape == (8, 8, 3) and described.num_examples == 50_000
+    np.testing.assert_array_equal(preprocess_image(image, described.image_shape, crop=chain.host), colours)
+
+
+def test_a_random_crop_is_no_way_to_look_at_a_new_image():
+    with pytest.raises(DataError, match="take that of evaluation"):
+        preprocess_image(np.zeros((9, 9, 3), np.uint8), (8, 8, 3), crop=random_resized_crop(8))
 
 
 def test_unprepared_set_names_the_command_within_two_seconds(tmp_path):

@@ -1,102 +1,121 @@
-import gc
+import contextlib
 import itertools
 import threading
-import time
 
 import pytest
 
-from cnn_jax.data import Prefetch
+from cnn_jax.data import prefetch
 
-
-def wait_until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return condition()
+LONG = 60  # seconds, for what comes at once: a test that fails is not one that hangs
 
 
 def prefetch_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left():
     yield
-    gc.collect()
-    assert wait_until(lambda: not prefetch_threads())
+    assert not prefetch_threads()
 
 
-@pytest.mark.parametrize("size", [1, 2, 7])
+@pytest.mark.parametrize("size", [0, 1, 2, 7])
 def test_prefetch_gives_every_item_once_and_in_order(size):
-    assert list(Prefetch(range(100), lambda x: x * x, size=size)) == [x * x for x in range(100)]
+    assert list(prefetch(range(100), lambda x: x * x, size=size)) == [x * x for x in range(100)]
 
 
 def test_prefetch_is_ahead_by_its_size_and_no_more():
-    made = []
-    with Prefetch((made.append(i) or i for i in itertools.count()), size=3) as items:
+    made, fifth = [], threading.Event()
+
+    def prepare(item):
+        made.append(item)
+        if len(made) == 5:
+            fifth.set()
+        return item
+
+    with contextlib.closing(prefetch(itertools.count(), prepare, size=3)) as items:
         assert next(items) == 0
-        # three wait, and one is in the thread's hand
-        assert wait_until(lambda: len(made) == 5)
-        time.sleep(0.05)
-        assert len(made) == 5
+        assert fifth.wait(LONG)  # three wait, and one more is made
+    assert made == [0, 1, 2, 3, 4]
 
 
-def test_prefetch_overlaps_with_its_user():
-    def slow():
-        for i in range(10):
-            time.sleep(0.02)
-            yield i
-
-    begin = time.perf_counter()
-    for _ in Prefetch(slow()):
-        time.sleep(0.02)
-    assert time.perf_counter() - begin < 0.36  # one after the other they take 0.40 s
+def test_prefetch_makes_the_next_item_while_this_one_is_used():
+    threads = set()
+    with contextlib.closing(prefetch(range(9), lambda item: threads.add(threading.get_ident()))) as items:
+        list(items)
+    assert len(threads) == 1 and threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize("where", ["source", "prepare"])
-def test_prefetch_raises_where_it_happened(where):
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_prefetch_raises_where_it_happened(where, error):
     def source():
         yield from (1, 2)
         if where == "source":
-            raise KeyError("broken")
+            raise error("broken")
         yield 3
 
     def prepare(item):
         if item == 3:
-            raise KeyError("broken")
+            raise error("broken")
         return item
 
-    items = Prefetch(source(), prepare)
+    items = prefetch(source(), prepare)
     assert [next(items), next(items)] == [1, 2]
-    with pytest.raises(KeyError, match="broken"):
+    with pytest.raises(error, match="broken"):
         next(items)
     assert next(items, None) is None
 
 
+def endless(closed):
+    try:
+        yield from itertools.count()
+    finally:
+        closed.set()
+
+
 def test_prefetch_closed_in_the_midst_closes_its_source():
     closed = threading.Event()
-
-    def source():
-        try:
-            yield from itertools.count()
-        finally:
-            closed.set()
-
-    items = Prefetch(source())
+    items = prefetch(endless(closed))
     assert next(items) == 0
     items.close()
     items.close()
     assert closed.is_set() and list(items) == []
 
 
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_error_of_the_user_ends_the_thread_and_closes_the_source(error):
+    closed = threading.Event()
+    with pytest.raises(error, match="mine"), contextlib.closing(prefetch(endless(closed))) as items:
+        next(items)
+        raise error("mine")
+    assert closed.is_set() and not prefetch_threads()
+
+
+def test_an_interrupt_ends_with_the_item_in_the_making():
+    making, go_on, made = threading.Event(), threading.Event(), []
+
+    def source():
+        for item in itertools.count():
+            if item == 1:
+                making.set()
+                assert go_on.wait(LONG)
+            made.append(item)
+            yield item
+
+    items = prefetch(source())
+    assert next(items) == 0
+    assert making.wait(LONG)
+    timer = threading.Timer(0.01, go_on.set)  # closing waits for the item
+    timer.start()
+    with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
+        items.throw(KeyboardInterrupt("Ctrl-C"))
+    timer.join()
+    assert made == [0, 1]
+
+
 def test_forgotten_prefetch_ends_its_thread():
-    items = Prefetch(itertools.count())
+    items = prefetch(itertools.count())
     next(items)
     del items
-    gc.collect()
-    assert wait_until(lambda: not prefetch_threads())
-
-
-def test_prefetch_refuses_no_room():
-    with pytest.raises(ValueError, match="must be positive, got 0"):
-        Prefetch([], size=0)
+    assert not prefetch_threads()

@@ -13,10 +13,9 @@ import pytest
 
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
-from cnn_jax.data import KNOWN_SETS, ArrayDataset, DatasetInfo
-from cnn_jax.data.decoding.host_crop import parse_host_crop
+from cnn_jax.data import DATASETS, ArrayDataset, DatasetInfo, parse_augment
 from cnn_jax.models import MODELS, abstract_variables, create_model, googlenet
-from cnn_jax.runs import content, session
+from cnn_jax.runs import content, splits
 from cnn_jax.weights import save_weights
 
 FOLDER = Path(__file__).parents[2] / "experiments"
@@ -33,10 +32,10 @@ def smaller(specs):
     return [re.sub(r"\b\d+\b", lambda match: SIDES.get(match.group(), match.group()), spec) for spec in specs]
 
 
-def stand_in(name, split, **_):
-    """Random images of the shape of a data set; sets of image files get 80×72."""
-    height, width, channels = KNOWN_SETS[name].image_shape if name in KNOWN_SETS else (None, None, 3)
-    shape, count = (height or 80, width or 72, channels), {"train": 12, "validation": 5, "test": 5}[split]
+def stand_in(name, split, *, crop=None, **_):
+    """Random images of the shape of a data set, or of what the host crops from files."""
+    shape = crop.image_shape if crop else DATASETS[name].image_shape
+    count, channels = {"train": 12, "validation": 5, "test": 5}[split], shape[-1]
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, *shape), np.uint8)
     labels = np.arange(count, dtype=np.int32) % CLASSES
@@ -82,7 +81,7 @@ LONG |= {"small_images_resnet50", "cifar_wrn"}
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_recipe_trains_two_steps_and_evaluates(path, monkeypatch, tmp_path, capsys):
     config = load_experiment(path)
-    monkeypatch.setattr(session, "load_dataset", stand_in)
+    monkeypatch.setattr(splits, "load_dataset", stand_in)
     monkeypatch.setattr(content, "fingerprint", lambda name, **_: {"train": "stand-in"})
     monkeypatch.setattr(googlenet, "BLOCKS", {name: googlenet.BLOCKS[name] for name in ("3b", "4a", "4d", "4e", "5b")})
     monkeypatch.setitem(MODELS, config.model.name, shallow(MODELS[config.model.name]))
@@ -130,12 +129,12 @@ def test_a_recipe_says_what_it_asks_and_what_came_out(path):
 )
 def test_recipes_for_image_files_begin_as_the_decoder_wants(path):
     data = load_experiment(path).data
-    assert parse_host_crop(data.augment).num_specs
-    assert parse_host_crop(data.eval_augment).num_specs
+    assert parse_augment(data.augment, files=True).host
+    assert parse_augment(data.eval_augment, files=True, allow_random=False).host
 
 
 @recipes
 def test_a_recipe_names_a_known_model_and_data_set(path):
     config = load_experiment(path)
     assert config.model.name in MODELS
-    assert config.data.name in (*KNOWN_SETS, "folder")
+    assert config.data.name in (*DATASETS, "folder")

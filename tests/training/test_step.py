@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
-from cnn_jax.data import eval_batches, normalize, train_batches
+from cnn_jax.data import eval_batches, standardize, train_batches
 from cnn_jax.runs.session import open_session
 
 CONFIG = Config(
@@ -63,7 +63,7 @@ def test_images_held_as_arrays_are_scaled_in_the_steps_as_the_data_section_says(
     filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
     pictures = [Image.fromarray(image[..., 0].astype(np.float32)) for image in batch["image"]]
     scaled = np.stack([np.asarray(p.resize((28, 28), filtering)) for p in pictures]).clip(0, 255)[..., None]
-    images = normalize(jnp.asarray(scaled), session.info.mean, session.info.std)
+    images = standardize(jnp.asarray(scaled), session.info.mean, session.info.std)
     expected = session.model.apply({"params": state.params}, images, train=False)
     np.testing.assert_allclose(session.logits({"params": state.params}, batch["image"]), expected, atol=1e-4)
     _, metrics = jax.jit(session.train_step)(state, batch)

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .image_op import Image, RandomKey, RandomOp, integers, uniform
+from .image_op import Image, RandomKey, integers, uniform
 
 Matrix = Float[Array, "2 3"]
 
@@ -44,21 +44,17 @@ def rotation(radians: Float[Array, ""]) -> Matrix:
     return jnp.stack([jnp.stack([cos, -sin, zero]), jnp.stack([sin, cos, zero])])
 
 
-def rotate(degrees: float, fill: int = 0) -> RandomOp:
+def rotate(image: Image, key: RandomKey, degrees: float, fill: int = 0) -> Image:
     """Turn by an angle from −degrees … degrees about the centre, bilinearly; what comes from outside is `fill`."""
     if not 0 <= degrees <= 180:
         raise ValueError(f"`rotate.degrees` must be in [0, 180], got {degrees}.")
     limit = math.radians(degrees)
-    return RandomOp(lambda key, image: affine(image, rotation(uniform(key, -limit, limit)), bilinear=True, fill=fill))
+    return affine(image, rotation(uniform(key, -limit, limit)), bilinear=True, fill=fill)
 
 
-def rotate90() -> RandomOp:
+def rotate90(image: Image, key: RandomKey) -> Image:
     """Turn by 0, 90, 180 or 270 degrees; square images only."""
-
-    def apply(key: RandomKey, image: Image) -> Image:
-        if image.shape[0] != image.shape[1]:
-            raise ValueError(f"`rotate90` needs square images, got {image.shape[0]}×{image.shape[1]}; crop them first.")
-        turned = jnp.stack([jnp.rot90(image, k) for k in range(4)])
-        return turned[integers(key, 0, 4)]
-
-    return RandomOp(apply)
+    if image.shape[0] != image.shape[1]:
+        raise ValueError(f"`rotate90` needs square images, got {image.shape[0]}×{image.shape[1]}; crop them first.")
+    turned = jnp.stack([jnp.rot90(image, k) for k in range(4)])
+    return turned[integers(key, 0, 4)]

@@ -1,14 +1,12 @@
 """Augmentations that change colours. Images [H, W, C] on the scale 0..255 become float32 on the same scale, clipped to
 it."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..call import check_fraction
-from .image_op import FixedOp, Image, RandomKey, RandomOp, chance, uniform
+from .image_op import Image, RandomKey, chance, uniform
 
 # Rec. 601 luma, as Pillow, OpenCV and torchvision take it.
 LUMA = (0.299, 0.587, 0.114)
@@ -83,63 +81,58 @@ def add_lighting(image: Image, alphas: Float[Array, " 3"]) -> Image:
     return jnp.clip(image.astype(jnp.float32) + 255 * shift, 0, 255)
 
 
-def brightness(strength: float) -> RandomOp:
+def brightness(image: Image, key: RandomKey, strength: float) -> Image:
     """Multiply by a factor from 1 − strength … 1 + strength."""
-    return _jitter("brightness", strength, adjust_brightness)
+    return adjust_brightness(image, _factor("brightness", key, strength))
 
 
-def contrast(strength: float) -> RandomOp:
+def contrast(image: Image, key: RandomKey, strength: float) -> Image:
     """Scale the distance from the mean luma by a factor from 1 − strength … 1 + strength."""
-    return _jitter("contrast", strength, adjust_contrast)
+    return adjust_contrast(image, _factor("contrast", key, strength))
 
 
-def saturation(strength: float) -> RandomOp:
+def saturation(image: Image, key: RandomKey, strength: float) -> Image:
     """Scale the distance from gray by a factor from 1 − strength … 1 + strength."""
-    return _jitter("saturation", strength, adjust_saturation)
+    return adjust_saturation(image, _factor("saturation", key, strength))
 
 
-def hue(strength: float) -> RandomOp:
+def _factor(name: str, key: RandomKey, strength: float) -> Float[Array, ""]:
+    if strength < 0:
+        raise ValueError(f"`{name}.strength` must not be negative, got {strength}.")
+    return uniform(key, max(0.0, 1 - strength), 1 + strength)  # a negative factor would invert the image
+
+
+def hue(image: Image, key: RandomKey, strength: float) -> Image:
     """Turn the hue by −strength … strength turns; 0.5 reaches every hue."""
     if not 0 <= strength <= 0.5:
         raise ValueError(f"`hue.strength` must be in [0, 0.5] turns, got {strength}.")
-    return RandomOp(lambda key, image: shift_hue(image, uniform(key, -strength, strength)))
+    return shift_hue(image, uniform(key, -strength, strength))
 
 
-def grayscale() -> FixedOp:
+def grayscale(image: Image) -> Image:
     """Replace every channel by the luma; the number of channels stays, so the data set's statistics still fit."""
-    return FixedOp(lambda image: jnp.broadcast_to(luma(image), image.shape))
+    return jnp.broadcast_to(luma(image), image.shape)
 
 
-def random_grayscale(probability: float = 0.1) -> RandomOp:
+def random_grayscale(image: Image, key: RandomKey, probability: float = 0.1) -> Image:
     """`grayscale` with this probability. The default is torchvision's."""
     check_fraction("random_grayscale.probability", probability)
-
-    def apply(key: RandomKey, image: Image) -> Image:
-        return jnp.where(chance(key, probability), luma(image), image.astype(jnp.float32))
-
-    return RandomOp(apply)
+    return jnp.where(chance(key, probability), luma(image), image.astype(jnp.float32))
 
 
-def to_rgb() -> FixedOp:
+def to_rgb(image: Image) -> Image:
     """Repeat the one channel of a gray image three times, for networks made for colour; colour images stay."""
-    return FixedOp(lambda image: jnp.repeat(image, 3, axis=2) if image.shape[2] == 1 else image)
+    return jnp.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 
 
-def pca_lighting(deviation: float = 0.1) -> RandomOp:
+def pca_lighting(image: Image, key: RandomKey, deviation: float = 0.1) -> Image:
     """Shift the colour along ImageNet's principal components by normal amounts of this standard deviation.
 
     Source: Krizhevsky et al. 2012, section 4.1 (0.1 there).
     """
     if deviation < 0:
         raise ValueError(f"`pca_lighting.deviation` must not be negative, got {deviation}.")
-    return RandomOp(lambda key, image: add_lighting(image, deviation * jax.random.normal(key, (3,), jnp.float32)))
-
-
-def _jitter(name: str, strength: float, adjust: Callable[[Image, Array], Image]) -> RandomOp:
-    if strength < 0:
-        raise ValueError(f"`{name}.strength` must not be negative, got {strength}.")
-    low = max(0.0, 1 - strength)  # a negative factor would invert the image
-    return RandomOp(lambda key, image: adjust(image, uniform(key, low, 1 + strength)))
+    return add_lighting(image, deviation * jax.random.normal(key, (3,), jnp.float32))
 
 
 def _need_rgb(name: str, image: Image) -> None:

@@ -1,7 +1,4 @@
-"""The shape of an augmentation: a function of one image, with or without a key of its own."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""What augmentations are made of: an image, a key, and numbers drawn from it."""
 
 import jax
 import jax.numpy as jnp
@@ -9,24 +6,6 @@ from jaxtyping import Array, Key, Num
 
 Image = Num[Array, "h w c"]
 RandomKey = Key[Array, ""]
-
-
-@dataclass(frozen=True)
-class RandomOp:
-    """`apply(key, image) -> image`: every example brings its own key. For training only."""
-
-    apply: Callable[[RandomKey, Image], Image]
-
-
-@dataclass(frozen=True)
-class FixedOp:
-    """`apply(image) -> image`: the same for every example and epoch, so it may stand in evaluation too."""
-
-    apply: Callable[[Image], Image]
-
-
-ImageOp = RandomOp | FixedOp
-
 
 # Every draw names its dtype: with 64-bit types allowed JAX would draw other numbers, and float64 runs see other crops.
 

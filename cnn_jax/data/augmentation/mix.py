@@ -5,41 +5,37 @@ drawn per step for the whole batch, as in the authors' code.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Num
 
 from ...randomness import random_key
-from ..call import parse_call
+from ..call import Call, parse_call
 from .erase import inside
 from .image_op import integers
 
 Images = Num[Array, "b h w c"]
 Targets = Float[Array, "b k"]
-MixOp = Callable[[Key[Array, ""], Images, Targets], tuple[Images, Targets]]
+Mixed = tuple[Images, Targets]
 
 
-def mixup(alpha: float = 0.2) -> MixOp:
+def mixup(key: Key[Array, ""], images: Images, targets: Targets, alpha: float = 0.2) -> Mixed:
     """λ · batch + (1 − λ) · permuted batch, images and targets alike, with λ from Beta(α, α); the images become
     float32, or float64 beside float64 targets.
 
     Source: Zhang et al. 2018 (α from 0.1 to 0.4 on ImageNet).
     """
     _check_alpha("mixup", alpha)
-
-    def apply(key: Key[Array, ""], images: Images, targets: Targets) -> tuple[Images, Targets]:
-        draw, pair = jax.random.split(key)
-        share = jax.random.beta(draw, alpha, alpha, dtype=jnp.float32)
-        other = jax.random.permutation(pair, images.shape[0])
-        images = images.astype(_exact(images, targets))
-        return _blend(share, images, images[other]), _blend(share, targets, targets[other])
-
-    return apply
+    draw, pair = jax.random.split(key)
+    share = jax.random.beta(draw, alpha, alpha, dtype=jnp.float32)
+    other = jax.random.permutation(pair, images.shape[0])
+    images = images.astype(_exact(images, targets))
+    return _blend(share, images, images[other]), _blend(share, targets, targets[other])
 
 
-def cutmix(alpha: float = 1.0) -> MixOp:
+def cutmix(key: Key[Array, ""], images: Images, targets: Targets, alpha: float = 1.0) -> Mixed:
     """Paste a rectangle of the permuted batch, the same for all, and weigh the targets by the areas; the images keep
     their dtype.
 
@@ -49,31 +45,34 @@ def cutmix(alpha: float = 1.0) -> MixOp:
     Source: Yun et al. 2019 (α = 1), and the authors' code.
     """
     _check_alpha("cutmix", alpha)
-
-    def apply(key: Key[Array, ""], images: Images, targets: Targets) -> tuple[Images, Targets]:
-        draw, pair, place = jax.random.split(key, 3)
-        side = jnp.sqrt(1 - jax.random.beta(draw, alpha, alpha, dtype=jnp.float32))
-        other = jax.random.permutation(pair, images.shape[0])
-        height, width = images.shape[1:3]
-        size = jnp.array([height, width], jnp.int32)
-        rows_columns = (side * size).astype(jnp.int32)
-        first = integers(place, 0, size, (2,)) - rows_columns // 2
-        pasted = inside(height, width, first[0], first[1], rows_columns[0], rows_columns[1])
-        share = 1 - pasted.mean(dtype=_exact(targets))
-        return jnp.where(pasted, images[other], images), _blend(share, targets, targets[other])
-
-    return apply
+    draw, pair, place = jax.random.split(key, 3)
+    side = jnp.sqrt(1 - jax.random.beta(draw, alpha, alpha, dtype=jnp.float32))
+    other = jax.random.permutation(pair, images.shape[0])
+    height, width = images.shape[1:3]
+    size = jnp.array([height, width], jnp.int32)
+    rows_columns = (side * size).astype(jnp.int32)
+    first = integers(place, 0, size, (2,)) - rows_columns // 2
+    pasted = inside(height, width, first[0], first[1], rows_columns[0], rows_columns[1])
+    share = 1 - pasted.mean(dtype=_exact(targets))
+    return jnp.where(pasted, images[other], images), _blend(share, targets, targets[other])
 
 
-OPERATIONS: dict[str, Callable[..., MixOp]] = {"mixup": mixup, "cutmix": cutmix}
+MIXES: dict[str, Callable[..., Mixed]] = {"mixup": mixup, "cutmix": cutmix}
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Parsed mixing operations; equal and hashable by their text."""
+    """Mixing operations, `(key, images, targets) -> (images, targets)`; equal and hashable, with their arguments."""
 
-    specs: tuple[str, ...]
-    ops: tuple[MixOp, ...] = field(compare=False, repr=False)
+    ops: tuple[Call, ...]
+
+    def check(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        """Refuse arguments that the operations cannot be applied with: raises ValueError."""
+        key = jax.eval_shape(jax.random.key, 0)
+        images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+        targets = jax.ShapeDtypeStruct((2, num_classes), jnp.float32)
+        for op in self.ops:
+            jax.eval_shape(op, key, images, targets)
 
 
 def parse_mix(specs: Sequence[str]) -> Mix:
@@ -82,10 +81,10 @@ def parse_mix(specs: Sequence[str]) -> Mix:
     Raises:
         ValueError: as `parse_augment`.
     """
-    return Mix(tuple(specs), tuple(parse_call(spec, OPERATIONS, "mixing")[1] for spec in specs))
+    return Mix(tuple(parse_call(spec, MIXES, "mixing", given=3) for spec in specs))
 
 
-def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Num[Array, ""]) -> tuple[Images, Targets]:
+def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Num[Array, ""]) -> Mixed:
     """Apply one of the operations, drawn anew in each step where there are several; without any, return the batch as
     it is.
 

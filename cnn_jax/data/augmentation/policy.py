@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from .affine import affine, rotation
 from .colour import luma
-from .image_op import Image, RandomKey, RandomOp, chance, integers
+from .image_op import Image, RandomKey, chance, integers
 from .tables import autocontrast_table, equalize_table, posterize_table, solarize_table
 
-OPERATIONS = (
+POLICY = (
     *("identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),  # affine maps
     *("autocontrast", "equalize", "posterize", "solarize"),  # tables
     *("brightness", "contrast", "saturation", "sharpness"),  # blends
@@ -43,7 +43,7 @@ RAND_AUGMENT = Strengths(30, 0.3, 150 / 331, 0, 4, 0.9)
 TRIVIAL_AUGMENT_WIDE = Strengths(135, 0.99, 0, 32, 6, 0.99)
 
 
-def rand_augment(num_ops: int = 2, magnitude: int = 9) -> RandomOp:
+def rand_augment(image: Image, key: RandomKey, num_ops: int = 2, magnitude: int = 9) -> Image:
     """Apply `num_ops` operations, each drawn uniformly with replacement, at this magnitude (0 … 30) and a random sign.
 
     The images become uint8. Defaults: Cubuk et al. 2020 for ImageNet with ResNet-50.
@@ -52,37 +52,20 @@ def rand_augment(num_ops: int = 2, magnitude: int = 9) -> RandomOp:
         raise ValueError(f"`rand_augment.num_ops` must be positive, got {num_ops}.")
     if not 0 <= magnitude <= MAGNITUDES:
         raise ValueError(f"`rand_augment.magnitude` must be in 0 .. {MAGNITUDES}, got {magnitude}.")
-
-    def apply(key: RandomKey, image: Image) -> Image:
-        for one in jax.random.split(key, num_ops):
-            choose, sign = jax.random.split(one)
-            image = apply_operation(
-                image,
-                integers(choose, 0, len(OPERATIONS)),
-                jnp.float32(magnitude),
-                _sign(sign),
-                RAND_AUGMENT,
-            )
-        return image
-
-    return RandomOp(apply)
+    for one in jax.random.split(key, num_ops):
+        choose, sign = jax.random.split(one)
+        operation = integers(choose, 0, len(POLICY))
+        image = apply_operation(image, operation, jnp.float32(magnitude), _sign(sign), RAND_AUGMENT)
+    return image
 
 
-def trivial_augment() -> RandomOp:
+def trivial_augment(image: Image, key: RandomKey) -> Image:
     """Apply one operation, with both it and its magnitude drawn uniformly ("wide" strengths); the images become
     uint8."""
-
-    def apply(key: RandomKey, image: Image) -> Image:
-        choose, strength, sign = jax.random.split(key, 3)
-        return apply_operation(
-            image,
-            integers(choose, 0, len(OPERATIONS)),
-            integers(strength, 0, MAGNITUDES + 1).astype(jnp.float32),
-            _sign(sign),
-            TRIVIAL_AUGMENT_WIDE,
-        )
-
-    return RandomOp(apply)
+    choose, strength, sign = jax.random.split(key, 3)
+    operation = integers(choose, 0, len(POLICY))
+    magnitude = integers(strength, 0, MAGNITUDES + 1).astype(jnp.float32)
+    return apply_operation(image, operation, magnitude, _sign(sign), TRIVIAL_AUGMENT_WIDE)
 
 
 def _sign(key: RandomKey) -> Float[Array, ""]:
@@ -93,9 +76,9 @@ def _sign(key: RandomKey) -> Float[Array, ""]:
 def apply_operation(
     image: Image, operation: Int[Array, ""], magnitude: Float[Array, ""], sign: Float[Array, ""], strengths: Strengths
 ) -> UInt8[Array, "h w c"]:
-    """Apply one of OPERATIONS (by its number) at `magnitude` in 0 … 30, with sign +1 or −1 where the operation has a
+    """Apply one of POLICY (by its number) at `magnitude` in 0 … 30, with sign +1 or −1 where the operation has a
     direction."""
-    chosen = {name: operation == number for number, name in enumerate(OPERATIONS)}
+    chosen = {name: operation == number for number, name in enumerate(POLICY)}
     part = magnitude / MAGNITUDES
     image = jnp.clip(jnp.round(image), 0, 255).astype(jnp.uint8)
     image = affine(image, _matrix(chosen, sign * part, image.shape, strengths), bilinear=False)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from ..interpolation import Interpolation
+from ..decoding.images import Interpolation
 from .image_op import Image
 
 # JAX's cubic kernel is that of Keys 1981 with a = −1/2, as Pillow's.

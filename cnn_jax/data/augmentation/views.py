@@ -12,35 +12,30 @@ Images = Num[Array, "b h w c"]
 Views = Callable[[Images], Num[Array, "v b h2 w2 c"]]
 
 
-def flip() -> Views:
+def flip(images: Images) -> Num[Array, "2 b h w c"]:
     """Two views: the image and its mirror image."""
-    return lambda images: jnp.stack([images, images[:, :, ::-1]])
+    return jnp.stack([images, images[:, :, ::-1]])
 
 
-def ten_crop(height: int, width: int | None = None) -> Views:
+def ten_crop(images: Images, height: int, width: int | None = None) -> Num[Array, "10 b h2 w2 c"]:
     """Ten views: the four corners and the centre, height × width (a square by default), and their mirror images.
 
     Source: Krizhevsky et al. 2012, section 4.1.
     """
-    columns = height if width is None else width
-    if height < 1 or columns < 1:
-        raise ValueError(f"`ten_crop` needs a positive size, got {height}×{columns}.")
-
-    def views(images: Images) -> Num[Array, "10 b h2 w2 c"]:
-        down, right = images.shape[1] - height, images.shape[2] - columns
-        if down < 0 or right < 0:
-            raise ValueError(
-                f"`ten_crop` cannot cut {height}×{columns} out of {images.shape[1]}×{images.shape[2]}; "
-                "resize to more first."
-            )
-        corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-        crops = jnp.stack([images[:, y : y + height, x : x + columns] for y, x in corners])
-        return jnp.concatenate([crops, crops[:, :, :, ::-1]])
-
-    return views
+    width = height if width is None else width
+    if height < 1 or width < 1:
+        raise ValueError(f"`ten_crop` needs a positive size, got {height}×{width}.")
+    down, right = images.shape[1] - height, images.shape[2] - width
+    if down < 0 or right < 0:
+        raise ValueError(
+            f"`ten_crop` cannot cut {height}×{width} out of {images.shape[1]}×{images.shape[2]}; resize to more first."
+        )
+    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    crops = jnp.stack([images[:, y : y + height, x : x + width] for y, x in corners])
+    return jnp.concatenate([crops, crops[:, :, :, ::-1]])
 
 
-OPERATIONS: dict[str, Callable[..., Views]] = {"flip": flip, "ten_crop": ten_crop}
+VIEWS: dict[str, Callable[..., Num[Array, "v b h2 w2 c"]]] = {"flip": flip, "ten_crop": ten_crop}
 
 
 def parse_views(spec: str) -> Views:
@@ -49,7 +44,7 @@ def parse_views(spec: str) -> Views:
     Raises:
         ValueError: as `parse_augment`.
     """
-    return parse_call(spec, OPERATIONS, "test-time")[1]
+    return parse_call(spec, VIEWS, "test-time", given=1)
 
 
 def average_views(

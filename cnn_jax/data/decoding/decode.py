@@ -1,44 +1,19 @@
 """From an encoded image to the pixels that a batch holds: choose a box, decode what it needs, scale it."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ..augmentation.crop_box import TRIES, crop_box_host
 from ..errors import DataError
-from ..interpolation import Interpolation
 from ..order import DECODE_CROP, random_words
-from .images import check_size, decode_image, scale_picture
+from .host_crop import TRIES, HostCrop
+from .images import Interpolation, check_size, decode_image, fit_image, scale_picture
 from .jpeg import Box, decode_part, jpeg_size
 
 # Pixels. A line of 2 × 3000 would be scaled to 256 × 384,000 for a crop of its middle: beyond this size only what is
 # cut out is made, whose places Pillow then rounds to single precision.
 _MUCH = 8_000_000
-
-
-@dataclass(frozen=True)
-class HostCrop:
-    """What is cut out of each image, whatever its size, and what it is scaled to.
-
-    Attributes:
-        height, width: of the result.
-        box: from (uniform numbers [10, 4], the image's height, its width) to the box.
-        random: whether the numbers matter.
-        num_specs: how many operations of the configuration's list this stands for.
-        interpolation: Pillow's, to the bit; but a random bilinear crop is OpenCV's, of as few pixels as will do.
-        shorter: what the shorter side of the whole image is scaled to, where the crop is the centre of that; else None.
-    """
-
-    height: int
-    width: int
-    box: Callable[[Float[np.ndarray, "10 4"], int, int], Box]
-    random: bool
-    num_specs: int
-    interpolation: Interpolation = "bilinear"
-    shorter: int | None = None
 
 
 def example_uniforms(seed: int, epoch: int, index: int) -> Float[np.ndarray, "10 4"]:
@@ -53,7 +28,7 @@ def decode_crop(
     """Decode an image file, cut the box out and scale it, to RGB [crop.height, crop.width, 3] in `out`.
 
     A crop that is not random is decoded and scaled by Pillow: what torchvision and timm give to a network, to the bit,
-    and what `crop_image` makes of the same file. So is a random bicubic one.
+    and what `preprocess_image` makes of the same picture. So is a random bicubic one.
 
     A random bilinear crop is made for speed. A JPEG is decoded at a half, a quarter or an eighth of its size where even
     then the box has at least as many pixels as the result; so the bilinear scaling that follows (OpenCV's, with
@@ -79,15 +54,28 @@ def decode_crop(
     _resize(part, out)
 
 
-def crop_image(image: UInt8[np.ndarray, "h w c"], crop: HostCrop) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """What `decode_crop` does, of an image that is decoded already, for a crop that is not random.
+def preprocess_image(
+    image: UInt8[np.ndarray, "h w c"],
+    shape: tuple[int, int, int],
+    *,
+    crop: HostCrop | None = None,
+    interpolation: Interpolation = "bilinear",
+) -> UInt8[np.ndarray, "h2 w2 c2"]:
+    """An image from elsewhere, as a batch of evaluation holds the data set's own.
+
+    Args:
+        shape: (height, width, channels) of the data set's images; by `fit_image` the image becomes like them.
+        crop: for a data set of image files: what `decode_crop` does, of an image that is decoded already.
+        interpolation: for `fit_image`.
 
     Raises:
         DataError: for a random crop.
     """
+    if crop is None:
+        return fit_image(image, shape, interpolation)
     if crop.random:
-        raise DataError("a random crop is no way to look at a new image; take the dataset of evaluation.")
-    out = np.empty((crop.height, crop.width, 3), np.uint8)
+        raise DataError("a random crop is no way to look at a new image; take that of evaluation.")
+    out = np.empty(crop.image_shape, np.uint8)
     out[:] = _by_pillow(image, crop, np.zeros((TRIES, 4)))
     return out
 
@@ -137,26 +125,3 @@ def _scaled(box: Box, scale: int, size: tuple[int, int]) -> Box:
     ends = [-(-side // scale) for side in size]
     last = [min(max(round((box[side] + box[side + 2]) / scale), first[side] + 1), ends[side]) for side in (0, 1)]
     return first[0], first[1], last[0] - first[0], last[1] - first[1]
-
-
-def random_crop(height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]) -> HostCrop:
-    """`random_resized_crop` on the host; the same arithmetic as on the device, from other numbers."""
-
-    def box(uniforms: np.ndarray, rows: int, columns: int) -> Box:
-        return crop_box_host(uniforms, rows, columns, scale, ratio)
-
-    return HostCrop(height, width, box, random=True, num_specs=1)
-
-
-def central_crop(shorter: int, height: int, width: int) -> HostCrop:
-    """Scale the shorter side to `shorter`, then cut height × width out of the middle."""
-    return HostCrop(height, width, _everything, random=False, num_specs=2, shorter=shorter)
-
-
-def whole(height: int, width: int) -> HostCrop:
-    """Scale the whole image to height × width, whatever its aspect."""
-    return HostCrop(height, width, _everything, random=False, num_specs=1)
-
-
-def _everything(uniforms: np.ndarray, rows: int, columns: int) -> Box:
-    return 0, 0, rows, columns

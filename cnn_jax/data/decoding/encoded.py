@@ -1,9 +1,8 @@
 """A split of image files: records fetched by random access, decoded and cropped by a pool of threads."""
 
-import copy
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,8 @@ from jaxtyping import Int, UInt8
 from ..dataset import DatasetInfo
 from ..errors import DataError
 from ..store.arrays import readable_records
-from .decode import HostCrop, crop_image, decode_crop, example_uniforms
-from .host_crop import parse_host_crop
+from .decode import decode_crop, example_uniforms
+from .host_crop import HostCrop
 
 
 class EncodedDataset:
@@ -40,6 +39,7 @@ class EncodedDataset:
 
         Args:
             labels: of all stored examples.
+            info: of this split; its `image_shape` becomes that of the crop.
             rows: which stored examples belong to this split, in order; None means all of them.
             num_threads: that decode; None takes one for each processor of this process.
         """
@@ -53,27 +53,10 @@ class EncodedDataset:
         self._num_threads = num_threads or available_processors()
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="decode")
         self.labels = np.ascontiguousarray(labels if rows is None else labels[rows], np.int32)
-        self.info = info
-        self.num_host_specs = crop.num_specs
+        self.info = replace(info, image_shape=crop.image_shape)
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def with_augment(self, augment: Sequence[str]) -> "EncodedDataset":
-        """The same examples, decoded for another augmentation list.
-
-        Raises:
-            DataError, ValueError: as `parse_host_crop`.
-        """
-        other = copy.copy(self)
-        other._crop = parse_host_crop(augment, self.info.interpolation)
-        other.num_host_specs = other._crop.num_specs
-        other.info = replace(self.info, image_shape=(other._crop.height, other._crop.width, 3))
-        return other
-
-    def fit(self, image: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-        """An image from elsewhere, cropped and scaled as this split's; raises as `crop_image`."""
-        return crop_image(image, self._crop)
 
     def images(
         self, indices: Int[np.ndarray, " b"], *, epoch: Int[np.ndarray, " b"] | None = None, seed: int = 0
@@ -87,14 +70,14 @@ class EncodedDataset:
             raise DataError(
                 "a random crop needs the epoch; for evaluation begin with resize_shorter(…), center_crop(…)."
             )
-        out = np.empty((len(indices), self._crop.height, self._crop.width, 3), np.uint8)
+        out = np.empty((len(indices), *self.info.image_shape), np.uint8)
 
         def decode(position: int) -> None:
             index = int(indices[position])
             uniforms = example_uniforms(seed, int(epoch[position]) if epoch is not None else 0, index)
             self._decode(index, uniforms, out[position])
 
-        share_out(self._pool, self._num_threads, decode, len(indices))
+        parallel_for(self._pool, self._num_threads, decode, len(indices))
         return out
 
     def _decode(self, index: int, uniforms: np.ndarray, out: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -113,7 +96,7 @@ def _open_records(folder: Path, split: str) -> Any:
     return builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
 
 
-def share_out(pool: ThreadPoolExecutor, num_threads: int, work: Callable[[int], None], count: int) -> None:
+def parallel_for(pool: ThreadPoolExecutor, num_threads: int, work: Callable[[int], None], count: int) -> None:
     """Call work(0) … work(count − 1) in the threads of a pool, each as soon as a thread is free.
 
     One task a thread, which takes number after number: a task a number would keep Python busy.

@@ -1,59 +1,155 @@
-"""Which leading operations of an augmentation list the host carries out while it decodes image files."""
+"""What is cut out of an image file while it is decoded: the operations that bring images of any size to one.
 
+They are the device's of the same names; their arithmetic is the same, but a random one draws other numbers.
+"""
+
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from ..call import check_range, parse_call
+import numpy as np
+from jaxtyping import Num
+
+from ..call import Call, check_range, parse_call
 from ..errors import DataError
-from ..interpolation import Interpolation
-from .decode import HostCrop, central_crop, random_crop, whole
+from .images import Interpolation
+from .jpeg import Box
+
+TRIES = 10
 
 
-def _random_resized_crop(
+@dataclass(frozen=True)
+class HostCrop:
+    """What is cut out of each image, whatever its size, and what it is scaled to.
+
+    Attributes:
+        height, width: of the result.
+        shorter: what the shorter side of the whole image is scaled to, where the crop is the centre of that; else None.
+        scale, ratio: the bounds of a random box, as for `random_resized_crop`; None where nothing is drawn.
+        interpolation: Pillow's, to the bit; but a random bilinear crop is OpenCV's, of as few pixels as will do.
+    """
+
+    height: int
+    width: int
+    shorter: int | None = None
+    scale: tuple[float, float] | None = None
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    interpolation: Interpolation = "bilinear"
+
+    @property
+    def random(self) -> bool:
+        """Whether each example and epoch has a crop of its own."""
+        return self.scale is not None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the result."""
+        return self.height, self.width, 3
+
+    def box(self, uniforms: Num[np.ndarray, "tries 4"], rows: int, columns: int) -> Box:
+        """The part of an image of rows × columns that is scaled: the whole, but for a random crop."""
+        if self.scale is None:
+            return 0, 0, rows, columns
+        return random_box(uniforms, rows, columns, self.scale, self.ratio)
+
+
+def random_resized_crop(
     height: int,
     width: int | None = None,
     scale: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    interpolation: Interpolation = "bilinear",
 ) -> HostCrop:
+    """Cut a random part out and scale it to height × width (a square by default)."""
     check_range("random_resized_crop.scale", scale, 0, 1)
     check_range("random_resized_crop.ratio", ratio, 0)
-    return random_crop(height, height if width is None else width, scale, ratio)
+    columns = _width("random_resized_crop", height, width)
+    return HostCrop(height, columns, scale=scale, ratio=ratio, interpolation=interpolation)
 
 
-def _resize(height: int, width: int | None = None) -> HostCrop:
-    return whole(height, height if width is None else width)
+def resize(height: int, width: int | None = None, interpolation: Interpolation = "bilinear") -> HostCrop:
+    """Scale the whole image to height × width (a square by default), whatever its aspect."""
+    return HostCrop(height, _width("resize", height, width), interpolation=interpolation)
 
 
-_FIRST: dict[str, Callable[..., HostCrop]] = {"random_resized_crop": _random_resized_crop, "resize": _resize}
+def resize_center_crop(
+    shorter: int, height: int, width: int | None = None, interpolation: Interpolation = "bilinear"
+) -> HostCrop:
+    """Scale the shorter side to `shorter`, then cut height × width (a square by default) out of the middle."""
+    columns = _width("center_crop", height, width)
+    if max(height, columns) > shorter:
+        raise ValueError(
+            f"center_crop({height}, {columns}) cannot be cut out of what resize_shorter({shorter}) leaves; "
+            "resize to at least its size."
+        )
+    return HostCrop(height, columns, shorter=shorter, interpolation=interpolation)
 
 
-def parse_host_crop(specs: Sequence[str], interpolation: Interpolation = "bilinear") -> HostCrop:
-    """Turn the beginning of an augmentation list into what the host does with each image file.
+def split_host_crop[T](specs: Sequence[T], interpolation: Interpolation) -> tuple[HostCrop, Sequence[T]]:
+    """What the host does with each image file, by the beginning of an augmentation list; and the rest of the list.
 
     It must bring images of any size to one: "random_resized_crop(S)", or "resize_shorter(R)" with "center_crop(S)", or
-    "resize(S)". What follows is left to the device (`HostCrop.num_specs` says from where).
+    "resize(S)". What else stands in the list, texts or functions, is not looked at.
 
     Raises:
         DataError: where the list begins otherwise.
         ValueError: for wrong arguments.
     """
-    names = [spec.strip().split("(")[0] for spec in specs[:2]]
-    if names[:1] == ["resize_shorter"] and names[1:] == ["center_crop"]:
-        _, shorter = parse_call(specs[0], {"resize_shorter": lambda size: int(size)}, "augmentation")
-        _, size = parse_call(
-            specs[1], {"center_crop": lambda height, width=None: (height, width or height)}, "augmentation"
-        )
-        if not 1 <= max(size) <= shorter:
-            raise ValueError(
-                f"{specs[1]!r} cannot be cut out of what {specs[0]!r} leaves; resize to at least its size."
+
+    def parse(spec: Any, function: Callable[..., Any]) -> Call:
+        return parse_call(spec, {_name(spec): function}, "augmentation", offered=("interpolation",))
+
+    match [_name(spec) for spec in specs[:2]]:
+        case ["resize_shorter", "center_crop"]:
+            shorter = parse(specs[0], lambda size: size)()
+            crop, length = parse(specs[1], partial(resize_center_crop, shorter)), 2
+        case ["random_resized_crop", *_]:
+            crop, length = parse(specs[0], random_resized_crop), 1
+        case ["resize", *_]:
+            crop, length = parse(specs[0], resize), 1
+        case _:
+            raise DataError(
+                "image files differ in size, so their augmentation must begin with random_resized_crop(S), or with "
+                f"resize_shorter(R) and center_crop(S), or with resize(S); it is {list(specs)}."
             )
-        return replace(central_crop(shorter, *size), interpolation=interpolation)
-    if names[:1] and names[0] in _FIRST:
-        crop = parse_call(specs[0], _FIRST, "augmentation")[1]
-        if min(crop.height, crop.width) < 1:
-            raise ValueError(f"{specs[0]!r} needs a positive size.")
-        return replace(crop, interpolation=interpolation)
-    raise DataError(
-        "image files differ in size, so their augmentation must begin with random_resized_crop(S), or with "
-        f"resize_shorter(R) and center_crop(S), or with resize(S); it is {list(specs)}."
-    )
+    return crop(interpolation=interpolation), specs[length:]
+
+
+def random_box(
+    uniforms: Num[np.ndarray, "tries 4"],
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Box:
+    """`crop_box` of the device for one image on the host: plain numbers, and no try after the first that fits, take a
+    tenth of the time."""
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    for size, shape, down, right in uniforms.tolist():
+        area = height * width * (scale[0] + size * (scale[1] - scale[0]))
+        aspect = math.exp(low + shape * (high - low))
+        rows, columns = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        if 1 <= rows <= height and 1 <= columns <= width:
+            return int(down * (height - rows + 1)), int(right * (width - columns + 1)), rows, columns
+    return central_box(height, width, ratio)
+
+
+def central_box(height: int, width: int, ratio: tuple[float, float]) -> Box:
+    """The largest centred box whose aspect, width / height, is within `ratio`."""
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    sides = (height, width / aspect), (width, height * aspect)
+    rows, columns = (max(1, min(side, round(ideal))) for side, ideal in sides)
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+def _name(spec: Any) -> str:
+    return spec.strip().split("(")[0] if isinstance(spec, str) else ""
+
+
+def _width(name: str, height: int, width: int | None) -> int:
+    width = height if width is None else width
+    if min(height, width) < 1:
+        raise ValueError(f"`{name}` needs a positive size, got {height}×{width}.")
+    return width

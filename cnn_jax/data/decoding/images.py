@@ -2,19 +2,22 @@
 
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from ...paths import local_path
 from ..errors import DataError
-from ..interpolation import Interpolation
 from .depth import eight_bit
 from .jpeg import ends_early
 
 if TYPE_CHECKING:
     from PIL import Image
+
+# How images are scaled. A network does best on images scaled as in its training: that is bilinear for torchvision's
+# first weights, and often bicubic for timm's.
+Interpolation = Literal["bilinear", "bicubic"]
 
 # A 100-megapixel image takes 300 MB unpacked. A few kilobytes of PNG can ask for far more, so the header is read first.
 MAX_PIXELS = 100_000_000

@@ -25,7 +25,7 @@ FOLDS = "folds.json"  # which training examples make up NAME/fold0, NAME/fold1, 
 
 
 @dataclass(frozen=True)
-class KnownSet:
+class DatasetSpec:
     """One data set.
 
     Attributes:
@@ -78,22 +78,24 @@ class KnownSet:
         return "validation" in self.splits and self.test != "validation"
 
 
-def _emnist(split_name: str, classes: tuple[str, ...], train: int, test: int) -> KnownSet:
+def _emnist(split_name: str, classes: tuple[str, ...], train: int, test: int) -> DatasetSpec:
     splits = {"train": train, "test": test}
-    return KnownSet(f"emnist/{split_name}", emnist(split_name), (28, 28, 1), classes, splits, ("gzip.zip",))
+    return DatasetSpec(f"emnist/{split_name}", emnist(split_name), (28, 28, 1), classes, splits, ("gzip.zip",))
 
 
-def _mnist(name: str, classes: tuple[str, ...]) -> KnownSet:
+def _mnist(name: str, classes: tuple[str, ...]) -> DatasetSpec:
     archives = tuple(official_archives(name))
-    return KnownSet(name, mnist_like(name), (28, 28, 1), classes, {"train": 60_000, "test": 10_000}, archives)
+    return DatasetSpec(name, mnist_like(name), (28, 28, 1), classes, {"train": 60_000, "test": 10_000}, archives)
 
 
-_CIFAR_SPLITS = {"train": 50_000, "test": 10_000}
+def _cifar(name: str, read: Callable[[Path | None], Splits], classes: tuple[str, ...], archive: str) -> DatasetSpec:
+    return DatasetSpec(name, read, (32, 32, 3), classes, {"train": 50_000, "test": 10_000}, (archive,))
 
-KNOWN_SETS: dict[str, KnownSet] = {
-    known.name: known
-    for known in (
-        KnownSet(
+
+DATASETS: dict[str, DatasetSpec] = {
+    spec.name: spec
+    for spec in (
+        DatasetSpec(
             "digits",
             lambda source: read_digits(),
             (8, 8, 1),
@@ -110,9 +112,9 @@ KNOWN_SETS: dict[str, KnownSet] = {
         _emnist("letters", names.LETTERS, 124_800, 20_800),
         _emnist("digits", names.DIGITS, 240_000, 40_000),
         _emnist("mnist", names.DIGITS, 60_000, 10_000),
-        KnownSet("cifar10", read_cifar10, (32, 32, 3), names.CIFAR10, _CIFAR_SPLITS, ("cifar-10-binary.tar.gz",)),
-        KnownSet("cifar100", read_cifar100, (32, 32, 3), names.CIFAR100, _CIFAR_SPLITS, ("cifar-100-binary.tar.gz",)),
-        KnownSet(
+        _cifar("cifar10", read_cifar10, names.CIFAR10, "cifar-10-binary.tar.gz"),
+        _cifar("cifar100", read_cifar100, names.CIFAR100, "cifar-100-binary.tar.gz"),
+        DatasetSpec(
             "imagenet2012",
             read_imagenet,
             ANY_SIZE,
@@ -121,7 +123,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
             test="validation",
         ),
         *(
-            KnownSet(
+            DatasetSpec(
                 name,
                 imagenette(stem),
                 ANY_SIZE,
@@ -136,7 +138,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
                 ("imagenette/160px", "imagenette2-160"),
             )
         ),
-        KnownSet(
+        DatasetSpec(
             "stl10",
             read_stl10,
             (96, 96, 3),
@@ -149,10 +151,10 @@ KNOWN_SETS: dict[str, KnownSet] = {
 }
 
 
-def folder_set(folder: str | os.PathLike[str]) -> KnownSet:
+def folder_spec(folder: str | os.PathLike[str]) -> DatasetSpec:
     """An entry for the images in `folder`, under a name that changes with them."""
     index = scan_folder(folder)
-    return KnownSet(
+    return DatasetSpec(
         index.store_name,
         lambda source: index.read(),
         ANY_SIZE,
@@ -165,16 +167,16 @@ def folder_set(folder: str | os.PathLike[str]) -> KnownSet:
     )
 
 
-def known_set(name: str) -> KnownSet:
+def dataset_spec(name: str) -> DatasetSpec:
     """The entry called `name`; a fold such as "stl10/fold3" has its set's.
 
     Raises:
         ChoiceError: for an unknown name, with the names that come close.
     """
-    known = KNOWN_SETS.get(name.split("/fold")[0])
-    if known is not None:
-        return known
-    close = [other for other in KNOWN_SETS if other.split("/")[0] == name]  # the ways to split EMNIST
-    close = close or difflib.get_close_matches(name, KNOWN_SETS, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(KNOWN_SETS)}."
+    spec = DATASETS.get(name.split("/fold")[0])
+    if spec is not None:
+        return spec
+    close = [other for other in DATASETS if other.split("/")[0] == name]  # the ways to split EMNIST
+    close = close or difflib.get_close_matches(name, DATASETS, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(DATASETS)}."
     raise ChoiceError(f"unknown data set {name!r}; {hint}")

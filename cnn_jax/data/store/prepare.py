@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...paths import local_path
 from ..errors import ChoiceError, DataError, UnpreparedError
-from ..sets.catalogue import ANY_SIZE, KnownSet, folder_set, known_set
+from ..sets.catalogue import ANY_SIZE, DatasetSpec, dataset_spec, folder_spec
 from ..sets.fetch import fetch_archives
 from ..sets.image_folder import note_passed_over
 from ..sets.raw import EncodedExample, EncodedSplit, Splits
@@ -54,27 +54,27 @@ def prepare(
     if name == "folder":
         if source is None:
             raise ChoiceError("name the folder of images: `cnn-jax data prepare folder --source DIR`.")
-        known, archives = folder_set(source), None
+        spec, archives = folder_spec(source), None
     else:
-        known, archives = known_set(name), local_path(source, "--source") if source else None
-        if known.source == "bundled" and archives is not None:
+        spec, archives = dataset_spec(name), local_path(source, "--source") if source else None
+        if spec.source == "bundled" and archives is not None:
             raise ChoiceError(f"--source has no effect: {name} comes with a package; leave it out.")
-        if known.image_shape != ANY_SIZE and on_error == "skip":
+        if spec.image_shape != ANY_SIZE and on_error == "skip":
             raise ChoiceError(f"--on-error skip has no effect on {name}, which holds no image files; leave it out.")
-    return prepare_set(known, archives, data_root(root), on_error, report)
+    return prepare_set(spec, archives, data_root(root), on_error, report)
 
 
 def prepare_set(
-    known: KnownSet, archives: Path | None, root: Path, on_error: OnError, report: Report | None = None
+    spec: DatasetSpec, archives: Path | None, root: Path, on_error: OnError, report: Report | None = None
 ) -> Path:
     """`prepare`, of an entry of the catalogue."""
-    prepared = find_prepared(root, known.name)
-    if prepared is None and archives is None and known.archives:
-        fetched = fetch_archives(known.family, known.archives, root / f".archives-{known.family}", report)
-        prepared = _write(known, fetched, root, on_error, report)
+    prepared = find_prepared(root, spec.name)
+    if prepared is None and archives is None and spec.archives:
+        fetched = fetch_archives(spec.family, spec.archives, root / f".archives-{spec.family}", report)
+        prepared = _write(spec, fetched, root, on_error, report)
         shutil.rmtree(fetched)
     elif prepared is None:
-        prepared = _write(known, archives, root, on_error, report)
+        prepared = _write(spec, archives, root, on_error, report)
     load_arrays(prepared, "train")  # made now, the arrays need not be made at the first start of a training
     stored_fingerprint(prepared, report)
     return prepared
@@ -97,15 +97,15 @@ def _files(path: Path) -> tuple[str, ...]:
         raise DataError(f"{path} cannot be read ({error}); remove {path.parent} and prepare the set again.") from error
 
 
-def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError, report: Report | None) -> Path:
-    skipped = _rows(known.faults)
+def _write(spec: DatasetSpec, archives: Path | None, root: Path, on_error: OnError, report: Report | None) -> Path:
+    skipped = _rows(spec.faults)
     if skipped and on_error == "fail":
         raise DataError(f"{skipped[0]['reason']} Remove it, or skip such with on_error=skip.")
-    splits: Splits = known.read(archives)
-    if known.source == "archives":
-        _note_counts(known, splits, archives)
+    splits: Splits = spec.read(archives)
+    if spec.source == "archives":
+        _note_counts(spec, splits, archives)
     classes: dict[str, set[int]] = {split: set() for split in splits}
-    if known.image_shape == ANY_SIZE:
+    if spec.image_shape == ANY_SIZE:
         splits = {
             split: EncodedSplit(
                 _noting(verified(examples, on_error, skipped), classes[split]),  # type: ignore[arg-type]
@@ -115,25 +115,25 @@ def _write(known: KnownSet, archives: Path | None, root: Path, on_error: OnError
         }
 
     def extras() -> dict[str, str]:
-        if known.image_shape == ANY_SIZE:
-            _note_untrained(known, classes)
-        passed_over = _rows(note_passed_over(known.passed_over, PASSED_OVER))
+        if spec.image_shape == ANY_SIZE:
+            _note_untrained(spec, classes)
+        passed_over = _rows(note_passed_over(spec.passed_over, PASSED_OVER))
         texts = {SKIPPED: json.dumps(skipped, ensure_ascii=False)}
         if passed_over:
             texts[PASSED_OVER] = json.dumps(passed_over, ensure_ascii=False)
-        return {**known.extras(archives), **texts}
+        return {**spec.extras(archives), **texts}
 
     return write_set(
-        root, known.name, known.version, splits, known.image_shape, known.class_names, extras=extras, report=report
+        root, spec.name, spec.version, splits, spec.image_shape, spec.class_names, extras=extras, report=report
     )
 
 
-def _note_counts(known: KnownSet, splits: Splits, archives: Path | None) -> None:
+def _note_counts(spec: DatasetSpec, splits: Splits, archives: Path | None) -> None:
     """Say where a set is a part of the published one, such as half an unpacked archive.
 
     What is left out later counts here: a file is found before it turns out to be bad.
     """
-    for split, published in known.splits.items():
+    for split, published in spec.splits.items():
         found = len(splits[split]) if split in splits else 0
         if found != published:
             logger.warning(
@@ -142,7 +142,7 @@ def _note_counts(known: KnownSet, splits: Splits, archives: Path | None) -> None
                 archives,
                 f"{found:,}",
                 split,
-                known.name,
+                spec.name,
                 f"{published:,}",
             )
 
@@ -157,12 +157,12 @@ def _noting(examples: Iterable[EncodedExample], labels: set[int]) -> Iterator[En
         yield example
 
 
-def _note_untrained(known: KnownSet, classes: Mapping[str, set[int]]) -> None:
+def _note_untrained(spec: DatasetSpec, classes: Mapping[str, set[int]]) -> None:
     """Say in the log which classes are tested and never trained on, since their training images were left out."""
     for split, labels in classes.items():
         untrained = sorted(labels - classes["train"])
         if untrained:
-            names = ", ".join(known.class_names[label] for label in untrained)
+            names = ", ".join(spec.class_names[label] for label in untrained)
             logger.warning("note: %s holds images of %s, of which train holds none that can be used", split, names)
 
 
@@ -172,8 +172,8 @@ def prepare_command(name: str, root: str | os.PathLike[str] | None = None) -> st
     return f"cnn-jax data prepare {name} --source DIR{where}"
 
 
-def unprepared(known: KnownSet, root: str | os.PathLike[str] | None) -> UnpreparedError:
+def unprepared(spec: DatasetSpec, root: str | os.PathLike[str] | None) -> UnpreparedError:
     """What to raise where a set must be prepared first: its message is the command that does it."""
-    download = " (without --source the archives are downloaded)" if known.archives else ""
-    command = prepare_command(known.name, root)
-    return UnpreparedError(f"{known.name} is not prepared below {data_root(root)}; run `{command}`{download}.")
+    download = " (without --source the archives are downloaded)" if spec.archives else ""
+    command = prepare_command(spec.name, root)
+    return UnpreparedError(f"{spec.name} is not prepared below {data_root(root)}; run `{command}`{download}.")

@@ -1,10 +1,14 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.data import apply_augment, normalize, parse_augment
+from cnn_jax.data import apply_augment, parse_augment, standardize
+from cnn_jax.data.decoding import host_crop
 from cnn_jax.data.gallery import gallery_specs
+from cnn_jax.randomness import random_key
 
 # Random numbers compile in a tenth of the time at a lower level of optimisation.
 FAST = {"xla_backend_optimization_level": 1}
@@ -119,15 +123,27 @@ def test_draws_of_an_operation_do_not_depend_on_its_neighbours(images):
         ("jax.pad_crop(4)", "write a call"),
         ("pad_crop()", r"does not fit `pad_crop\(padding: int, fill: int = 0\)"),
         ("pad_crop(4, size=3)", "does not fit"),
-        ("pad_crop(-1)", "must not be negative, got -1"),
-        ("horizontal_flip(1.5)", r"must be in \[0, 1\], got 1.5"),
-        ("resize(0)", "needs a positive size"),
         ("resize(8, interpolation='bicubic')", r"does not fit `resize\(height: int, width: int \| None = None\)"),
     ],
 )
 def test_wrong_specs_say_what_is_wrong(spec, message):
     with pytest.raises(ValueError, match=message):
         parse_augment([spec])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pad_crop(-1)", "must not be negative, got -1"),
+        ("pad_crop('a')", r"pad_crop\(padding='a'\) cannot be done"),
+        ("cutout(2, fill=300)", r"cutout\(size=2, fill=300\) cannot be done: Python integer 300 out of bounds"),
+        ("horizontal_flip(1.5)", r"must be in \[0, 1\], got 1.5"),
+        ("resize(0)", "needs a positive size"),
+    ],
+)
+def test_wrong_values_are_refused_with_the_shape_of_the_images(spec, message):
+    with pytest.raises(ValueError, match=message):
+        parse_augment([spec]).output_shape((8, 8, 3))
 
 
 def test_random_operations_are_refused_in_evaluation():
@@ -148,21 +164,21 @@ def test_parsed_specs_are_equal_and_hashable():
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_normalize_equals_numpy(images, dtype):
+def test_standardize_equals_numpy(images, dtype):
     mean, std = (0.5, 0.25, 0.1), (0.2, 0.3, 0.4)
-    ours = normalize(images, mean, std, dtype)
+    ours = standardize(images, mean, std, dtype)
     assert ours.dtype == dtype
     tolerance = 1e-5 if dtype == jnp.float32 else 2**-7
     np.testing.assert_allclose(np.float64(ours), (images / 255 - mean) / std, rtol=tolerance, atol=1e-5)
 
 
-def test_normalize_takes_one_value_for_all_channels(images):
-    np.testing.assert_array_equal(normalize(images, (0.5,), (0.2,)), normalize(images, (0.5,) * 3, (0.2,) * 3))
+def test_standardize_takes_one_value_for_all_channels(images):
+    np.testing.assert_array_equal(standardize(images, (0.5,), (0.2,)), standardize(images, (0.5,) * 3, (0.2,) * 3))
 
 
-def test_normalize_refuses_a_wrong_number_of_channels(images):
-    with pytest.raises(ValueError, match=r"`normalize\.mean` has 2 values, but the images have 3 channels"):
-        normalize(images, (0.5, 0.5), (0.2,))
+def test_standardize_refuses_a_wrong_number_of_channels(images):
+    with pytest.raises(ValueError, match=r"`standardize\.mean` has 2 values, but the images have 3 channels"):
+        standardize(images, (0.5, 0.5), (0.2,))
 
 
 @pytest.mark.parametrize("spec", [*gallery_specs((6, 8, 3)), "to_rgb()", "rotate90()"])
@@ -174,3 +190,48 @@ def test_operation_draws_the_same_with_64_bit_types_allowed(spec):
         program = jax.make_jaxpr(lambda x: apply_augment(augment, x, seed=0, epoch=index, index=index))(images)
     assert "bit_width=64" not in str(program)
     assert program.out_avals[0].dtype in (np.uint8, np.float32)
+
+
+def invert(image, key, probability=0.1):
+    return jnp.where(jax.random.bernoulli(key, probability), 255 - image, image)
+
+
+def stretch(x, interpolation):
+    return jnp.repeat(x, 2, axis=0) if interpolation == "bicubic" else x
+
+
+def test_a_function_of_one_s_own_is_an_augmentation(images):
+    own, images = partial(invert, probability=0.5), images[:8]
+    changed = run([own, "horizontal_flip()", own, stretch], images, seed=3, epoch=1, interpolation="bicubic")
+    expected = np.repeat(run(["horizontal_flip()"], images, seed=3, epoch=1), 2, axis=1)
+    for i in range(8):
+        first, second = (jax.random.bernoulli(random_key(3, f"augment/invert/{n}", 1, i), 0.5) for n in (0, 1))
+        np.testing.assert_array_equal(changed[i], 255 - expected[i] if first != second else expected[i])
+
+
+def test_one_s_own_augmentation_is_random_where_it_asks_for_a_key():
+    assert parse_augment([stretch], allow_random=False).output_shape((8, 8, 3)) == (8, 8, 3)
+    with pytest.raises(ValueError, match=r"invert.* is random"):
+        parse_augment([invert], allow_random=False)
+
+
+def test_an_operation_must_return_an_image():
+    with pytest.raises(ValueError, match=r"<lambda>\(\) must return an image \[H, W, C\]"):
+        parse_augment([lambda image: image.mean()]).output_shape((8, 8, 3))
+
+
+def test_a_list_for_image_files_is_divided_between_host_and_device():
+    chain = parse_augment(["random_resized_crop(28)", "horizontal_flip()", "random_resized_crop(24)"], files=True)
+    assert chain.host == host_crop.random_resized_crop(28)
+    assert [purpose for _, purpose in chain.with_purposes()] == [
+        "augment/horizontal_flip/0",
+        "augment/random_resized_crop/0",
+    ]
+    assert chain.batch_shape((0, 0, 3)) == (28, 28, 3) and chain.output_shape((28, 28, 3)) == (24, 24, 3)
+    everything = parse_augment(["random_resized_crop(28)"])
+    assert everything.host is None and len(everything.device) == 1
+
+
+def test_a_random_crop_of_the_host_is_refused_in_evaluation():
+    with pytest.raises(ValueError, match=r"'random_resized_crop\(28\)' is random, and evaluation must not be"):
+        parse_augment(["random_resized_crop(28)"], files=True, allow_random=False)

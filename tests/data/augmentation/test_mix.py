@@ -132,7 +132,7 @@ def test_no_mix_changes_nothing(batch):
 )
 def test_wrong_mix_is_refused(spec, message):
     with pytest.raises(ValueError, match=message):
-        parse_mix([spec])
+        parse_mix([spec]).check((8, 8, 3), 10)
 
 
 def test_mix_draws_the_same_with_64_bit_types_allowed(batch):

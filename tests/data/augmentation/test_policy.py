@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from cnn_jax.data import parse_augment
-from cnn_jax.data.augmentation.affine import affine, rotation
-from cnn_jax.data.augmentation.policy import OPERATIONS, RAND_AUGMENT, TRIVIAL_AUGMENT_WIDE, apply_operation
+from cnn_jax.data.augmentation.affine import affine, rotate90, rotation
+from cnn_jax.data.augmentation.policy import POLICY, RAND_AUGMENT, TRIVIAL_AUGMENT_WIDE, apply_operation
 
 SIDE = 32
 
@@ -51,12 +51,11 @@ def test_rotation_turns_counter_clockwise_as_pillow(image):
 
 
 def test_rotate90_gives_the_four_turns_equally_often(image):
-    op = parse_augment(["rotate90()"]).ops[0]
-    results = np.asarray(jax.vmap(lambda key: op.apply(key, image))(jax.random.split(jax.random.key(0), 400)))
+    results = np.asarray(jax.vmap(lambda key: rotate90(image, key))(jax.random.split(jax.random.key(0), 400)))
     counts = [sum((result == np.rot90(image, k)).all() for result in results) for k in range(4)]
     assert sum(counts) == 400 and min(counts) > 65
     with pytest.raises(ValueError, match="needs square images, got 32×30"):
-        op.apply(jax.random.key(0), image[:, :30])
+        rotate90(image[:, :30], jax.random.key(0))
 
 
 # What each operation does at magnitude 15 of 30 with sign ±1, by Pillow; strengths as torchvision's RandAugment.
@@ -107,9 +106,9 @@ def compiled():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", POLICY)
 def test_operation_equals_pillow(image, compiled, name, sign):
-    ours = np.asarray(compiled(image, OPERATIONS.index(name), jnp.float32(sign)))
+    ours = np.asarray(compiled(image, POLICY.index(name), jnp.float32(sign)))
     assert ours.dtype == np.uint8
     theirs = np.asarray(reference(name, image, sign)).astype(int)
     off = np.abs(ours - theirs).max(axis=-1)
@@ -125,13 +124,13 @@ def test_tables_equal_pillow_on_awkward_images(compiled, kind):
     image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     image = {"random": image, "two values": image // 128 * 3 + 7, "flat": np.full_like(image, 9)}[kind]
     for name in ("autocontrast", "equalize", "posterize", "solarize"):
-        ours = np.asarray(compiled(image, OPERATIONS.index(name), jnp.float32(1))).astype(int)
+        ours = np.asarray(compiled(image, POLICY.index(name), jnp.float32(1))).astype(int)
         assert np.abs(ours - np.asarray(reference(name, image, 1))).max() <= (1 if name == "autocontrast" else 0), name
 
 
 def test_wide_strengths_reach_further(image):
     narrow, wide = (
-        apply_operation(jnp.asarray(image), OPERATIONS.index("posterize"), jnp.float32(30), jnp.float32(1), strengths)
+        apply_operation(jnp.asarray(image), POLICY.index("posterize"), jnp.float32(30), jnp.float32(1), strengths)
         for strengths in (RAND_AUGMENT, TRIVIAL_AUGMENT_WIDE)
     )
     np.testing.assert_array_equal(narrow, image & 0b11110000)
@@ -140,8 +139,8 @@ def test_wide_strengths_reach_further(image):
 
 @pytest.mark.parametrize("spec", ["rand_augment(1, 15)", "trivial_augment()"])
 def test_every_operation_is_drawn(image, spec):
-    op = parse_augment([spec]).ops[0]
-    results = np.asarray(jax.vmap(lambda key: op.apply(key, image))(jax.random.split(jax.random.key(0), 300)))
+    (op,) = parse_augment([spec]).device
+    results = np.asarray(jax.vmap(lambda key: op(image, key=key))(jax.random.split(jax.random.key(0), 300)))
     if spec.startswith("trivial"):
         assert len({result.tobytes() for result in results}) > 100
         return
@@ -149,7 +148,7 @@ def test_every_operation_is_drawn(image, spec):
         np.asarray(
             apply_operation(jnp.asarray(image), number, jnp.float32(15), jnp.float32(sign), RAND_AUGMENT)
         ).tobytes()
-        for number in range(len(OPERATIONS))
+        for number in range(len(POLICY))
         for sign in (1, -1)
     }
     assert {result.tobytes() for result in results} == outcomes
@@ -165,4 +164,4 @@ def test_every_operation_is_drawn(image, spec):
 )
 def test_impossible_strengths_are_refused(spec, message):
     with pytest.raises(ValueError, match=message):
-        parse_augment([spec])
+        parse_augment([spec]).output_shape((32, 32, 3))

@@ -11,6 +11,7 @@ from PIL import Image
 from test_images import bomb, floats, moving_gif, truncated_jpeg
 
 from cnn_jax.data import DataError, eval_batches, load_dataset, train_batches
+from cnn_jax.data.decoding.host_crop import random_resized_crop, resize
 from cnn_jax.data.decoding.jpeg import jpeg_size
 
 BAD = {
@@ -61,8 +62,8 @@ def add(folder, name):
 
 
 def load(root, pictures, split, **options):
-    augment = ["random_resized_crop(16)"] if split == "train" else ["resize(16)"]
-    return load_dataset("folder", split, root=root, folder=pictures, augment=augment, **options)
+    crop = random_resized_crop(16) if split == "train" else resize(16)
+    return load_dataset("folder", split, root=root, folder=pictures, crop=crop, **options)
 
 
 def test_bad_files_are_as_bad_as_they_say():

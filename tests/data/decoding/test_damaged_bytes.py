@@ -17,14 +17,14 @@ import io, random, sys, numpy as np
 from PIL import Image
 from cnn_jax.data import DataError
 from cnn_jax.data.decoding.decode import decode_crop, example_uniforms
-from cnn_jax.data.decoding.host_crop import parse_host_crop
+from cnn_jax.data.decoding.host_crop import random_resized_crop, resize
 from cnn_jax.data.decoding.images import decode_whole
 
 random.seed(int(sys.argv[2]))
 picture = Image.fromarray(np.random.default_rng(0).integers(60, 255, (40, 40, 3), np.uint8))
 buffer = io.BytesIO()
 picture.save(buffer, sys.argv[1])
-good, crops = buffer.getvalue(), [parse_host_crop([spec]) for spec in ("random_resized_crop(16)", "resize(16)")]
+good, crops = buffer.getvalue(), [random_resized_crop(16), resize(16)]
 counts = {"decoded": 0, "refused": 0}
 for _ in range(150):
     data = bytearray(good)

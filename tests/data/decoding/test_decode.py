@@ -5,10 +5,10 @@ import pytest
 from archive_writers import jpeg
 from PIL import Image
 
-from cnn_jax.data import DataError
-from cnn_jax.data.decoding.decode import HostCrop, crop_image, example_uniforms, random_crop, whole
+from cnn_jax.data import DataError, parse_augment, preprocess_image
 from cnn_jax.data.decoding.decode import decode_crop as decode_into
-from cnn_jax.data.decoding.host_crop import parse_host_crop
+from cnn_jax.data.decoding.decode import example_uniforms
+from cnn_jax.data.decoding.host_crop import random_resized_crop, resize, resize_center_crop, split_host_crop
 from cnn_jax.data.order import DECODE_CROP, random_words
 
 NUMBERS = np.full((10, 4), 0.5)
@@ -40,7 +40,7 @@ def bilinear(image, height, width):
 @pytest.mark.parametrize("size", [(24, 24), (50, 40)])
 def test_random_crop_equals_the_box_of_the_whole_image(seed, size):
     content = jpeg(seed, 60, 80)
-    crop = random_crop(*size, (0.2, 0.5), (3 / 4, 4 / 3))
+    crop = random_resized_crop(*size, (0.2, 0.5))
     uniforms = example_uniforms(0, 3, seed)
     top, left, rows, columns = crop.box(uniforms, 60, 80)
     full = np.asarray(Image.open(io.BytesIO(content)))
@@ -58,7 +58,9 @@ def test_jpeg_is_decoded_smaller_only_where_the_box_is_twice_the_result(monkeypa
     real = decode.decode_part
     monkeypatch.setattr(decode, "decode_part", lambda *a: seen.append(a[-1]) or real(*a))
     content = jpeg(0, side, side + 5)
-    everything = HostCrop(32, 32, lambda uniforms, rows, columns: (0, 0, rows, columns), random=True, num_specs=1)
+    aspect = (side + 5) / side
+    everything = random_resized_crop(32, 32, (1, 1), (aspect, aspect))
+    assert everything.box(NUMBERS, side, side + 5) == (0, 0, side, side + 5)
     ours = decode_crop(content, "a.jpg", everything, NUMBERS)
     assert seen == [scale]
     picture = Image.open(io.BytesIO(content))
@@ -78,20 +80,21 @@ def test_jpeg_is_decoded_smaller_only_where_the_box_is_twice_the_result(monkeypa
     ids=str,
 )
 def test_thin_image_is_cropped_as_any_other(sides, specs):
-    buffer, crop = io.BytesIO(), parse_host_crop(specs)
+    buffer, crop = io.BytesIO(), parse_augment(specs, files=True).host
     Image.fromarray(np.full((*sides, 3), 99, np.uint8)).save(buffer, "JPEG", quality=95)
     for index in range(3):
         out = decode_crop(buffer.getvalue(), "thin.jpg", crop, example_uniforms(0, 0, index))
         assert np.abs(out.astype(int) - 99).max() <= 4  # JPEG's loss, and the fast transform
 
 
-def test_crop_of_a_picture_scaled_to_very_much_is_that_of_the_whole():
+def test_crop_of_a_picture_scaled_to_very_much_is_that_of_the_resize():
     image = np.random.default_rng(0).integers(0, 256, (12, 9000, 3), np.uint8)
-    crop = parse_host_crop(["resize_shorter(140)", "center_crop(32)"])
+    crop = resize_center_crop(140, 32)
     scaled = Image.fromarray(image).resize((105_000, 140), Image.Resampling.BILINEAR)
     left = round((105_000 - 32) / 2)
     expected = np.asarray(scaled.crop((left, 54, left + 32, 86))).astype(int)
-    assert np.abs(crop_image(image, crop) - expected).max() <= 2  # places in single precision
+    ours = preprocess_image(image, crop.image_shape, crop=crop)
+    assert np.abs(ours - expected).max() <= 2  # places in single precision
 
 
 def picture_of(content, mode="RGB"):
@@ -105,7 +108,7 @@ def picture_of(content, mode="RGB"):
 def test_centre_equals_torchvisions_to_the_bit(height, width, shorter, size, mode, interpolation):
     buffer = io.BytesIO()
     picture_of(jpeg(1, height, width), mode).save(buffer, "JPEG")
-    crop = parse_host_crop([f"resize_shorter({shorter})", f"center_crop({size})"], interpolation)
+    crop = resize_center_crop(shorter, size, interpolation=interpolation)
     # Resize(shorter, interpolation) and CenterCrop(size) of torchvision's transforms, on Pillow's images
     longer = int(shorter * max(height, width) / min(height, width))
     scaled = (longer, shorter) if width > height else (shorter, longer)
@@ -113,18 +116,19 @@ def test_centre_equals_torchvisions_to_the_bit(height, width, shorter, size, mod
     whole_image = picture_of(buffer.getvalue()).resize(scaled, Image.Resampling[interpolation.upper()])
     expected = np.asarray(whole_image.crop((left, top, left + size, top + size)))
     np.testing.assert_array_equal(decode_crop(buffer.getvalue(), "a.jpg", crop, NUMBERS), expected)
-    np.testing.assert_array_equal(crop_image(np.asarray(picture_of(buffer.getvalue())), crop), expected)
+    again = preprocess_image(np.asarray(picture_of(buffer.getvalue())), crop.image_shape, crop=crop)
+    np.testing.assert_array_equal(again, expected)
 
 
 @pytest.mark.parametrize("side", [9, 24, 50])
 def test_bicubic_parts_equal_pillows_to_the_bit(side):
     content, uniforms = jpeg(2, 60, 80), example_uniforms(0, 1, 5)
-    crop = parse_host_crop([f"random_resized_crop({side})"], "bicubic")
-    top, left, rows, columns = parse_host_crop([f"random_resized_crop({side})"]).box(uniforms, 60, 80)
+    crop = random_resized_crop(side, interpolation="bicubic")
+    top, left, rows, columns = random_resized_crop(side).box(uniforms, 60, 80)
     part = picture_of(content).crop((left, top, left + columns, top + rows))
     expected = np.asarray(part.resize((side, side), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(decode_crop(content, "a.jpg", crop, uniforms), expected)
-    everything = parse_host_crop([f"resize({side}, 30)"], "bicubic")
+    everything = resize(side, 30, "bicubic")
     expected = np.asarray(picture_of(content).resize((30, side), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(decode_crop(content, "a.jpg", everything, NUMBERS), expected)
 
@@ -134,7 +138,7 @@ def test_line_of_any_length_is_scaled_to_its_middle(height, width):
     line = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(line).save(buffer, "PNG")
-    crop = parse_host_crop(["resize_shorter(256)", "center_crop(224)"])
+    crop = resize_center_crop(256, 224)
     ours = decode_crop(buffer.getvalue(), "thin.png", crop, NUMBERS)
     # 224 of 256 places a pixel lie between the two pixels in the middle.
     two = line.reshape(-1, 3)[max(height, width) // 2 - 1 :][:2].astype(int)
@@ -153,14 +157,14 @@ def test_every_kind_of_image_becomes_three_channels(mode):
     else:
         picture.convert(mode).save(buffer, "JPEG", quality=95)
     expected = np.asarray(picture if mode in ("PNG", "CMYK") else picture.convert("L").convert("RGB")).astype(int)
-    ours = decode_crop(buffer.getvalue(), "a.jpg", whole(40, 56), NUMBERS)
+    ours = decode_crop(buffer.getvalue(), "a.jpg", resize(40, 56), NUMBERS)
     assert np.abs(ours - expected).mean() < 2.5
 
 
 def test_trifle_in_a_jpeg_is_forgiven():
     content = jpeg(3)
     odd = content[:-2] + b"\0\0" + content[-2:]  # "extraneous bytes before marker", as in some files of ImageNet
-    whole_image = whole(40, 56)
+    whole_image = resize(40, 56)
     difference = decode_crop(odd, "a.jpg", whole_image, NUMBERS).astype(int) - decode_crop(
         content, "a.jpg", whole_image, NUMBERS
     )
@@ -172,7 +176,7 @@ def test_trifle_in_a_jpeg_is_forgiven():
 )
 def test_damaged_file_is_named(damage):
     with pytest.raises(DataError, match=r"고양이\.jpg"):
-        decode_crop(damage(jpeg(0)), "고양이.jpg", whole(8, 8), NUMBERS)
+        decode_crop(damage(jpeg(0)), "고양이.jpg", resize(8, 8), NUMBERS)
 
 
 def test_uniforms_are_a_window_of_one_stream():
@@ -199,4 +203,4 @@ def test_uniforms_are_a_window_of_one_stream():
 )
 def test_wrong_beginning_says_what_is_needed(specs, error, message):
     with pytest.raises(error, match=message):
-        parse_host_crop(specs)
+        split_host_crop(specs, "bilinear")

@@ -8,11 +8,12 @@ from archive_writers import jpeg, write_imagenet, write_tar
 from PIL import Image
 
 from cnn_jax.data import DataError, eval_batches, load_dataset, prepare, train_batches
+from cnn_jax.data.decoding.host_crop import random_resized_crop, resize
 from cnn_jax.data.sets.class_names import IMAGENETTE, imagenet_validation_ids, imagenet_wordnet_ids
 from cnn_jax.data.store.root import find_prepared
 
-WHOLE = ["resize(20, 28)"]
-CROP = ["random_resized_crop(16)"]
+WHOLE = resize(20, 28)
+CROP = random_resized_crop(16)
 
 
 def assert_pixels(ours, contents):
@@ -35,8 +36,8 @@ def pictures(tmp_path):
     return root
 
 
-def load(root, pictures, split="train", augment=WHOLE, **options):
-    return load_dataset("folder", split, root=root, folder=pictures, augment=augment, **options)
+def load(root, pictures, split="train", crop=WHOLE, **options):
+    return load_dataset("folder", split, root=root, folder=pictures, crop=crop, **options)
 
 
 def test_folder_holds_the_files_pixels_and_labels(tmp_path, pictures):
@@ -69,10 +70,10 @@ def test_imagenet_holds_the_archives_pixels_and_labels(tmp_path):
     wordnet_ids = [imagenet_wordnet_ids()[label] for label in (0, 7, 999)]
     content = write_imagenet(source, wordnet_ids)
     prepare("imagenet2012", source=source, root=tmp_path)
-    train = load_dataset("imagenet2012", "train", root=tmp_path, validation_fraction=0, augment=WHOLE)
+    train = load_dataset("imagenet2012", "train", root=tmp_path, validation_fraction=0, crop=WHOLE)
     assert train.labels.tolist() == [0] * 3 + [7] * 3 + [999] * 3
     assert_pixels(train.images(np.arange(9)), [image for image, _ in content["train"]])
-    test = load_dataset("imagenet2012", "test", root=tmp_path, augment=WHOLE)
+    test = load_dataset("imagenet2012", "test", root=tmp_path, crop=WHOLE)
     assert [imagenet_wordnet_ids()[label] for label in test.labels] == list(imagenet_validation_ids()[:6])
     assert_pixels(test.images(np.arange(6)), [image for image, _ in content["validation"]])
     assert test.info.num_classes == 1000
@@ -95,7 +96,7 @@ def test_imagenette_is_read_packed_or_unpacked(tmp_path, packed):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes(content)
     prepare("imagenette/160px", source=source, root=tmp_path)
-    test = load_dataset("imagenette/160px", "test", root=tmp_path, augment=WHOLE)
+    test = load_dataset("imagenette/160px", "test", root=tmp_path, crop=WHOLE)
     assert test.labels.tolist() == [label for label in range(10) for _ in range(2)]
     assert test.info.class_names[3] == "chain saw"
     assert_pixels(test.images(np.arange(20)), [content for name, content in files.items() if "/val/" in name])
@@ -114,7 +115,7 @@ def test_half_downloaded_tar_of_tars_is_named(tmp_path):
 def test_stream_is_the_same_for_any_number_of_threads(tmp_path, pictures):
     def stream(threads):
         return list(
-            itertools.islice(train_batches(load(tmp_path, pictures, augment=CROP, num_threads=threads), 10, seed=3), 8)
+            itertools.islice(train_batches(load(tmp_path, pictures, crop=CROP, num_threads=threads), 10, seed=3), 8)
         )
 
     one, *others = (stream(threads) for threads in (1, 2, 4))
@@ -126,9 +127,9 @@ def test_stream_is_the_same_for_any_number_of_threads(tmp_path, pictures):
 
 @pytest.mark.parametrize("shards", [1, 2, 8])
 def test_stream_is_the_same_for_any_number_of_shards_and_after_resume_at_any_step(tmp_path, pictures, shards):
-    data = load(tmp_path, pictures, augment=CROP, num_threads=4)
+    data = load(tmp_path, pictures, crop=CROP, num_threads=4)
     steps = 10  # more than two epochs
-    one_thread = load(tmp_path, pictures, augment=CROP, num_threads=1)
+    one_thread = load(tmp_path, pictures, crop=CROP, num_threads=1)
     whole = list(itertools.islice(train_batches(one_thread, 8, seed=1), steps + 2))
     for start in range(steps):
         parts = [
@@ -145,7 +146,7 @@ def test_stream_is_the_same_for_any_number_of_shards_and_after_resume_at_any_ste
 
 
 def test_crops_differ_between_epochs_and_seeds_and_repeat_otherwise(tmp_path, pictures):
-    data = load(tmp_path, pictures, augment=CROP)
+    data = load(tmp_path, pictures, crop=CROP)
     index, zeros = np.arange(10), np.zeros(10, int)
     first = data.images(index, epoch=zeros, seed=0)
     np.testing.assert_array_equal(first, data.images(index, epoch=zeros, seed=0))
@@ -155,7 +156,7 @@ def test_crops_differ_between_epochs_and_seeds_and_repeat_otherwise(tmp_path, pi
 
 def test_random_crop_is_refused_in_evaluation(tmp_path, pictures):
     with pytest.raises(DataError, match="a random crop needs the epoch"):
-        next(eval_batches(load(tmp_path, pictures, augment=CROP), 4))
+        next(eval_batches(load(tmp_path, pictures, crop=CROP), 4))
 
 
 @pytest.fixture
@@ -232,6 +233,13 @@ def test_unreadable_folder_and_file_are_named(tmp_path, pictures, monkeypatch):
         load(tmp_path, pictures)
     skipped = load(tmp_path, pictures, on_error="skip").info.skipped
     assert len(skipped) == 3 and all(name.endswith("사진 03.jpg") for name in skipped)  # one a class
+
+
+def test_image_files_need_a_crop_and_others_take_none(tmp_path, pictures):
+    with pytest.raises(DataError, match="the image files of folder differ in size; say by `crop`"):
+        load(tmp_path, pictures, crop=None)
+    with pytest.raises(DataError, match="a crop by the host has no effect on digits"):
+        load_dataset("digits", "test", root=tmp_path, crop=WHOLE)
 
 
 def test_folder_without_a_name_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from archive_writers import write_cifar10, write_cifar100, write_emnist, write_idx, write_stl10, write_tar
 
-from cnn_jax.data import KNOWN_SETS, DataError, load_dataset, prepare
+from cnn_jax.data import DATASETS, DataError, load_dataset, prepare
 from cnn_jax.data.sets import archive
 from cnn_jax.data.sets.archive import check_official
 from cnn_jax.data.sets.checksums import Archive, official_archives
@@ -59,11 +59,11 @@ def test_stl10_holds_the_archives_pixels_labels_and_folds(tmp_path, source):
 
 @pytest.mark.parametrize("name", ["byclass", "bymerge", "balanced", "letters", "digits", "mnist"])
 def test_emnist_is_upright_with_labels_from_zero(tmp_path, source, name):
-    known = KNOWN_SETS[f"emnist/{name}"]
-    content = write_emnist(source, name, known.num_classes)
-    prepare(known.name, source=source, root=tmp_path)
+    spec = DATASETS[f"emnist/{name}"]
+    content = write_emnist(source, name, spec.num_classes)
+    prepare(spec.name, source=source, root=tmp_path)
     assert_stored(
-        tmp_path, known.name, {split: (images[..., None], labels) for split, (images, labels) in content.items()}
+        tmp_path, spec.name, {split: (images[..., None], labels) for split, (images, labels) in content.items()}
     )
 
 
@@ -150,16 +150,16 @@ def test_fashion_mnist_of_debian_has_the_official_content(tmp_path, caplog):
     debian = Path("/usr/share/datasets/fashion-mnist")
     if not debian.is_dir():
         pytest.skip("Debian's dataset-fashion-mnist is not installed")
-    splits = KNOWN_SETS["fashion_mnist"].read(debian)
+    splits = DATASETS["fashion_mnist"].read(debian)
     assert len(splits["train"]) == 60_000 and len(splits["test"]) == 10_000
     assert caplog.text.count("with the official content") == 4
 
 
 def test_every_archive_has_a_published_checksum():
-    for known in KNOWN_SETS.values():
-        if known.source == "archives":
-            table = official_archives(known.family)
-            assert set(known.archives) <= set(table)
+    for spec in DATASETS.values():
+        if spec.source == "archives":
+            table = official_archives(spec.family)
+            assert set(spec.archives) <= set(table)
             assert all(len(archive.sha256) == 64 and archive.num_bytes > 0 for archive in table.values())
     # Written down once, from the table that MNIST's mirror publishes.
     assert official_archives("mnist")["t10k-labels-idx1-ubyte.gz"].sha256.startswith("f7ae60f92e00ec6debd23a6088c31dbd")

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from archive_writers import jpeg, write_cifar10, write_tar
 
-from cnn_jax.data import KNOWN_SETS, DataError, load_dataset, prepare
+from cnn_jax.data import DATASETS, DataError, load_dataset, prepare
+from cnn_jax.data.decoding.host_crop import resize
 from cnn_jax.data.sets.class_names import imagenet_validation_ids, imagenet_wordnet_ids
 
 IDS = imagenet_wordnet_ids()
 
 
 def publish(monkeypatch, name, **splits):
-    monkeypatch.setitem(KNOWN_SETS, name, dataclasses.replace(KNOWN_SETS[name], splits=splits))
+    monkeypatch.setitem(DATASETS, name, dataclasses.replace(DATASETS[name], splits=splits))
 
 
 def write_imagenet(source, *, extra=(), damaged=()):
@@ -72,7 +73,7 @@ def test_folders_and_hidden_files_in_a_tar_are_no_images(tmp_path, monkeypatch):
     write_imagenet(tmp_path / "in", extra=("._x.JPEG", ".DS_Store"))
     publish(monkeypatch, "imagenet2012", train=6, validation=1)
     prepare("imagenet2012", source=tmp_path / "in", root=tmp_path)
-    train = load_dataset("imagenet2012", "train", root=tmp_path, validation_fraction=0, augment=["resize(8)"])
+    train = load_dataset("imagenet2012", "train", root=tmp_path, validation_fraction=0, crop=resize(8))
     assert np.unique(train.labels, return_counts=True)[1].tolist() == [2, 2, 2]
 
 
@@ -83,5 +84,5 @@ def test_files_that_are_left_out_are_no_missing_ones_and_untrained_classes_are_s
     publish(monkeypatch, "imagenet2012", train=6, validation=1)
     prepare("imagenet2012", source=tmp_path / "in", root=tmp_path, on_error="skip")
     assert "was published with" not in caplog.text
-    name = KNOWN_SETS["imagenet2012"].class_names[IDS.index(tested)]
+    name = DATASETS["imagenet2012"].class_names[IDS.index(tested)]
     assert f"validation holds images of {name}, of which train holds none that can be used" in caplog.text

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted, load_dataset, prepare
+from cnn_jax.data.decoding.host_crop import resize
 from cnn_jax.data.sets.raw import RawSplit
 from cnn_jax.data.store import fingerprint as made
 from cnn_jax.data.store.fingerprint import KEPT, stored_fingerprint
@@ -241,7 +242,7 @@ def test_it_says_how_far_it_is_after_a_while_only(digits, capsys, monkeypatch):
 
 def test_the_training_set_with_a_held_out_part_counts_whole(tmp_path, folder):
     found = fingerprint("folder", folder=folder, root=tmp_path)
-    load_dataset("folder", "train", folder=folder, root=tmp_path, validation_fraction=0, augment=("resize(8)",))
+    load_dataset("folder", "train", folder=folder, root=tmp_path, validation_fraction=0, crop=resize(8))
     assert fingerprint("folder", folder=folder, root=tmp_path) == found
 
 

@@ -1,0 +1,15 @@
+"""Mistakes in a configuration are said with the key that they are in."""
+
+import contextlib
+from collections.abc import Iterator
+
+from cnn_jax.config import ConfigError
+
+
+@contextlib.contextmanager
+def named(key: str) -> Iterator[None]:
+    """Says which configuration key a mistake is in."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"`{key}`: {error}") from error
