@@ -23,7 +23,7 @@ def config() -> Config:
         model=ModelConfig("resnet20_cifar"),
         data=DataConfig("cifar10", batch_size=128, augment=("pad_crop(4)", "horizontal_flip()")),
         optim=OptimConfig(
-            "sgd", learning_rate=0.2, weight_decay=1e-4, nesterov=False, schedule="step", step_fractions=(0.5, 0.75)
+            "sgd", {"nesterov": False}, learning_rate=0.2, weight_decay=1e-4, schedule="step(fractions=(0.5, 0.75))"
         ),
         train=TrainConfig(steps=64_000),
     )

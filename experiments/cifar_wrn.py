@@ -26,9 +26,7 @@ def config() -> Config:
             "sgd",
             learning_rate=0.2,
             weight_decay=5e-4,
-            schedule="step",
-            step_fractions=(0.3, 0.6, 0.8),
-            step_factor=0.2,
+            schedule="step(fractions=(0.3, 0.6, 0.8), factor=0.2)",
         ),
         train=TrainConfig(epochs=200),
     )

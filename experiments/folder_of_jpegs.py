@@ -6,7 +6,7 @@
 The first line writes 1,797 files below runs/digits_jpeg, as train/CLASS/NUMBER.jpg, validation/… and test/…. For a
 folder of your own, leave it out and say `--data.folder DIR`.
 
-Result: test top-1 98.89 % (seed 0, n = 1) after 786 steps, on two cores of an AMD EPYC (Zen 4, AVX-512),
+Result: test top-1 99.16 % (seed 0, n = 1) after 786 steps, on two cores of an AMD EPYC (Zen 3, AVX2),
 jax 0.12.0.1. More seeds: not yet run.
 """
 

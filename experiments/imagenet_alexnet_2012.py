@@ -38,9 +38,8 @@ def config() -> Config:
             "sgd",
             learning_rate=0.02,
             weight_decay=5e-4,
-            nesterov=False,
-            schedule="step",
-            step_fractions=(1 / 3, 2 / 3, 5 / 6),
+            arguments={"nesterov": False},
+            schedule=f"step(fractions={(1 / 3, 2 / 3, 5 / 6)})",
         ),
         train=TrainConfig(epochs=90),
     )

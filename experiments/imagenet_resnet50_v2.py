@@ -37,7 +37,7 @@ def config() -> Config:
             "sgd",
             learning_rate=0.125,
             weight_decay=2e-5,
-            nesterov=False,
+            arguments={"nesterov": False},
             schedule="cosine",
             warmup_fraction=5 / 600,
             label_smoothing=0.1,

@@ -35,9 +35,8 @@ def config() -> Config:
             "sgd",
             learning_rate=0.1,
             weight_decay=1e-4,
-            nesterov=False,
-            schedule="step",
-            step_fractions=(1 / 3, 2 / 3),
+            arguments={"nesterov": False},
+            schedule=f"step(fractions={(1 / 3, 2 / 3)})",
         ),
         train=TrainConfig(epochs=90),
     )

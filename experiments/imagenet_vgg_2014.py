@@ -37,9 +37,8 @@ def config() -> Config:
             "sgd",
             learning_rate=0.01,
             weight_decay=5e-4,
-            nesterov=False,
-            schedule="step",
-            step_fractions=(0.4, 0.7, 0.9),
+            arguments={"nesterov": False},
+            schedule="step(fractions=(0.4, 0.7, 0.9))",
         ),
         train=TrainConfig(epochs=74),
     )

@@ -128,3 +128,9 @@ def test_own_code_is_no_key(tmp_path):
     assert config == Config(seed=1)
     with pytest.raises(ConfigError, match=r"`code` is not a configuration key"):
         from_flat({"code": None})
+
+
+def test_a_folder_is_told_from_a_file(tmp_path):
+    file = write(tmp_path, "lenet.py")
+    with pytest.raises(ConfigError, match=f"is a folder; an experiment is a Python file, such as `{file}`"):
+        load_experiment(tmp_path)

@@ -171,7 +171,8 @@ def test_dotted_overrides_take_hyphens_and_underscores(experiment, capsys, tmp_p
         (["--train.steps", "many"], "many"),
         (["--model.name", "lenet6"], "lenet5"),
         (["--data.augment", "pad_corp(4)"], "pad_crop"),
-        (["--optim.beta1", "0.9"], "optim.beta1"),
+        (["--optim.arguments.beta1", "0.9"], "optim.arguments.beta1"),
+        (["--optim.name", "sdg"], "Did you mean `sgd`?"),
         (["--data.eval_augment", "horizontal_flip()"], "eval_augment"),
     ],
 )

@@ -61,7 +61,6 @@ GOOGLENET = COMMON | {
     "optim.freeze": "(?!inception4a)",
 }
 ADAMW = {"optim.name": "adamw", "optim.learning_rate": 0.1}
-STEP = {"optim.schedule": "step", "optim.step_fractions": [0.125, 0.75]}
 FOLDER = RESNET | {"data.name": "folder", "data.augment": ["resize(8)"], "data.eval_augment": ["resize(8)"]}
 WEIGHTS = LENET | {"model.weights": "{files}/one.safetensors"}
 FLOAT64 = RESNET | {"model.dtype": "float64"}
@@ -130,26 +129,35 @@ ROWS: dict[str, list[Any]] = {
     "optim.name": [Changes(LENET, ("sgd", "adamw", "lamb"))],
     "optim.learning_rate": [Changes(LENET, (3.2, 1.6))],
     "optim.weight_decay": [Changes(LENET, (1e-4, 0.1)), Changes(LENET | ADAMW, (1e-4, 0.5))],
-    "optim.momentum": [Changes(LENET, (None, 0.5))],
-    "optim.nesterov": [Changes(LENET, (None, False))],
-    "optim.beta1": [
-        Changes(LENET | ADAMW, (None, 0.5)),
-        Changes(LENET | ADAMW | {"optim.name": "lamb"}, (None, 0.5)),
+    "optim.arguments.momentum": [Changes(LENET, (0.9, 0.5))],
+    "optim.arguments.nesterov": [Changes(LENET, (True, False))],
+    "optim.arguments.eps": [Changes(LENET | ADAMW, (1e-8, 1.0))],
+    "optim.arguments.eps_root": [Changes(LENET | ADAMW, (0.0, 0.1))],
+    "optim.arguments.mu_dtype": [Changes(LENET | ADAMW, (None, "bfloat16"))],
+    "optim.arguments.b1": [
+        Changes(LENET | ADAMW, (0.9, 0.5)),
+        Changes(LENET | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
     ],
-    "optim.beta2": [
-        Changes(LENET | ADAMW, (None, 0.5)),
-        Changes(LENET | ADAMW | {"optim.name": "lamb"}, (None, 0.5)),
+    "optim.arguments.b2": [
+        Changes(LENET | ADAMW, (0.9, 0.5)),
+        Changes(LENET | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
     ],
-    "optim.schedule": [Changes(LENET, ("constant", "cosine", {"optim.schedule": "step"} | STEP))],
+    "optim.lr_scaling": [Changes(LENET, ("linear", "sqrt", "none"))],
+    "optim.decay": [Changes(LENET | {"optim.weight_decay": 0.1}, ("kernels", "all", "c1"))],
+    "optim.schedule": [
+        Changes(
+            LENET, ("constant", "cosine", "step(fractions=(0.125, 0.75))", "step(fractions=(0.125, 0.75), factor=0.5)")
+        )
+    ],
     "optim.warmup_fraction": [Changes(LENET, (0.0, 0.5))],
-    "optim.step_fractions": [Changes(LENET | STEP, ([0.125, 0.75], [0.5, 0.75]))],
-    "optim.step_factor": [Changes(LENET | STEP, (0.1, 0.5))],
+    "optim.gradient": [Changes(LENET, ("plain", "sam", "sam(rho=0.5)"))],
     "optim.clip_norm": [Changes(LENET, (None, 1e-2))],
     "optim.label_smoothing": [Changes(LENET, (0.0, 0.3), parameters, evaluation)],
     "optim.ema_decay": [Changes(LENET, (None, 0.9, 0.05), average)],
     "optim.freeze": [Changes(LENET, (None, "c1"))],
     "train.epochs": [Changes(LENET | {"train.steps": None}, (0.2, 0.1))],
     "train.steps": [Changes(LENET, (8, 4))],
+    "train.loss": [Changes(LENET, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],
     "train.log_every": [Same(RUN, (1, 3), run_but_training_lines)],
     "train.eval_every": [Same(RUN, (2, 4))],
     "train.checkpoint_every": [Same(RUN, (4, 3))],

@@ -4,11 +4,12 @@ Nothing heavy is imported before the command that needs it, so that `--help` ans
 """
 
 import contextlib
+import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         argv = shield(argv)
     try:
         commands = COMMANDS | ({"train": bind(train, argv[1:])} if argv[:1] == ["train"] else {})
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _notes_shown():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=argv)
     except SystemExit as stop:
@@ -97,6 +98,22 @@ def entry_point() -> None:
 def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # standard error may be closed, or full
         print(f"cnn-jax: {text}", file=sys.stderr)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Shows what the package notes, in the words of the command line."""
+        _say(record.getMessage())
+
+
+@contextlib.contextmanager
+def _notes_shown() -> Iterator[None]:
+    notes, logger = _Notes(logging.WARNING), logging.getLogger("cnn_jax")
+    logger.addHandler(notes)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

@@ -1,6 +1,7 @@
 """The experiment file of a training command, wherever it stands: its values are the defaults of the command's flags."""
 
 import contextlib
+import dataclasses
 import functools
 import io
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import tyro
 
 from cnn_jax.cli.options import every_option, with_options, with_options_of
-from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment
+from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours
 
 
 def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
@@ -28,8 +29,43 @@ def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
     config = load_experiment(experiment)
     if config.train.steps is not None and config.train.epochs != TrainConfig().epochs:
         raise ConfigError(f"`{experiment}` sets `train.epochs` and `train.steps`, which replaces it; leave one out.")
+    config = _with_arguments(config, words)
     command, options = with_options_of(train, config, words)
     return functools.partial(command, config=config, options=options, words=tuple(words))
+
+
+def _with_arguments(config: Config, words: Sequence[str]) -> Config:
+    """The configuration with all that its optimiser takes, so that it has flags; another optimiser begins anew."""
+    name = _value_of("--optim.name", words)
+    if name not in (None, config.optim.name):
+        config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, name=name, arguments={}))
+    arguments = {key: value for key, value in _defaults(config).items() if value is not None}
+    optim = dataclasses.replace(config.optim, arguments=arguments | config.optim.arguments)  # type: ignore[operator]
+    return dataclasses.replace(config, optim=optim)
+
+
+def without_defaults(config: Config) -> Config:
+    """The configuration without arguments of the optimiser that say what it takes by default."""
+    defaults = _defaults(config)
+    arguments = {k: v for k, v in config.optim.arguments.items() if k not in defaults or v != defaults[k]}
+    return dataclasses.replace(config, optim=dataclasses.replace(config.optim, arguments=arguments))
+
+
+def _defaults(config: Config) -> dict[str, Any]:
+    from cnn_jax.runs.parts import default_arguments
+
+    with neighbours(None if config.code is None else config.code.folder):
+        return default_arguments(config)
+
+
+def _value_of(flag: str, words: Sequence[str]) -> str | None:
+    """The last value given to a flag; None where there is none."""
+    value = None
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        name, equals, rest = word.partition("=")
+        if name.replace("_", "-") == flag.replace("_", "-"):
+            value = rest if equals else following
+    return value
 
 
 def given(words: Sequence[str]) -> set[str]:
@@ -46,12 +82,22 @@ def _experiment(train: Callable[..., int], words: Sequence[str]) -> Path | None:
         return 0
 
     command = with_options(note, every_option())
-
-    asked = [word for word in words if word not in ("-h", "--help")]
+    asked = _without_arguments([word for word in words if word not in ("-h", "--help")])
     unheard = io.StringIO()
     with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard), contextlib.suppress(SystemExit):
         tyro.cli(command, args=asked)
     return found[0] if found else None
+
+
+def _without_arguments(words: Sequence[str]) -> list[str]:
+    """The words without the optimiser's arguments and their values: which there are is known with the experiment."""
+    kept, skipping = [], False
+    for word in words:
+        if word.startswith("--") or word.endswith(".py"):
+            skipping = word.startswith("--optim.arguments.")
+        if not skipping:
+            kept.append(word)
+    return kept
 
 
 def check_length(config: Config, words: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import arg
 
-from cnn_jax.cli.binding import check_length
+from cnn_jax.cli.binding import check_length, without_defaults
 from cnn_jax.cli.flags import Debug, Flag, Json, ReturnMemory, RunFolder, Step, check_range, print_figures
 from cnn_jax.cli.jobs import check_job, send
 from cnn_jax.cli.output import console
@@ -52,7 +52,7 @@ def train(
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
 
-    result = train(config, workdir, profile=profile)
+    result = train(without_defaults(config), workdir, profile=profile)
     if not is_writer():
         return 0
     test = {"split": "test", "step": result.step, **result.test}

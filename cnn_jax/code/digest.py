@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -42,11 +42,23 @@ class OwnFile:
 class OwnCode:
     """One's own code in an experiment."""
 
-    folder: Path
-    """Of the experiment file: modules beside it are imported from there."""
+    folder: Path | None
+    """Of the experiment file: modules beside it are imported from there. None without such a file."""
     digest: str | None
     """SHA-256 of what counts of all files; None where nothing does."""
     files: tuple[OwnFile, ...]
+    path: Path
+    """Of the experiment file."""
+    content: bytes = field(repr=False)
+    loaded: tuple[str, ...] = ()
+    """The modules of one's own that it loaded."""
+    module: str | None = None
+    """What it is called among the loaded modules."""
+
+    def naming(self, parts: Iterable[str]) -> "OwnCode":
+        """The same experiment's code, where its configuration names these functions."""
+        found = own_code(self.path, self.content, folder=self.folder, parts=parts, loaded=self.loaded)
+        return replace(found, module=self.module)
 
     def record(self) -> dict[str, object] | None:
         """As `config.json` keeps it."""
@@ -54,14 +66,15 @@ class OwnCode:
 
 
 def own_code(
-    path: Path, content: bytes, *, folder: Path, parts: Iterable[str] = (), loaded: Iterable[str] = ()
+    path: Path, content: bytes, *, folder: Path | None, parts: Iterable[str] = (), loaded: Iterable[str] = ()
 ) -> OwnCode:
     """What counts of an experiment file and of the modules that it imports, as they stand on `sys.path` now.
 
     Args:
       content: of the file.
       folder: where the modules beside it stand.
-      parts: names at its top that count although no statement uses them: parts that a configuration names by text.
+      parts: what counts although no statement uses it: functions that a configuration names, as `:name` at the top of
+        the file, or as `package.module:name`; those that are not one's own count nothing.
       loaded: modules of one's own that it really loaded: they count whole, where it imports by computed names.
 
     Raises:
@@ -74,7 +87,8 @@ def own_code(
         reach.run(parts)
         files = tuple(reach.files())
     digest = hashlib.sha256(json.dumps(sorted((name, f.digest) for name, f in files)).encode()).hexdigest()
-    return OwnCode(folder, digest if files else None, tuple(f for _, f in files))
+    counted = tuple(f for _, f in files)
+    return OwnCode(folder, digest if files else None, counted, path, content, tuple(loaded))
 
 
 class _Reach:
@@ -95,8 +109,12 @@ class _Reach:
     def run(self, parts: Iterable[str]) -> None:
         """Reaches all that counts: what is done at the tops of the files, by `config()` as a patch, and named parts."""
         self._execute(self.experiment)
-        for part in parts:
-            self.name(self.experiment, (part,))
+        for place, _, attribute in (part.rpartition(":") for part in parts):
+            if place:
+                self._load(place)
+                self._attribute(place, tuple(attribute.split(".")))
+            else:
+                self.name(self.experiment, tuple(attribute.split(".")))
         for index in range(len(self.experiment.statements)):
             if self._is_setting(self.experiment, index) and self._setting_patches(index):
                 self._count(self.experiment, index)
@@ -183,13 +201,18 @@ class _Reach:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{module.base(node)}.{alias.name}" for alias in node.names]
-        for parts in (name.split(".") for name in names):
-            for count in range(1, len(parts) + 1):
-                name = ".".join(parts[:count])
-                if name not in self._run:
-                    self._run.add(name)
-                    if found := self._find(name):
-                        self._work.append(partial(self._execute, found))
+        for name in names:
+            self._load(name)
+
+    def _load(self, whole: str) -> None:
+        """A module, and the packages above it, are run."""
+        parts = whole.split(".")
+        for count in range(1, len(parts) + 1):
+            name = ".".join(parts[:count])
+            if name not in self._run:
+                self._run.add(name)
+                if found := self._find(name):
+                    self._work.append(partial(self._execute, found))
 
     def _count(self, module: CodeModule, index: int) -> None:
         counted = self._statements.setdefault(module, set())

@@ -10,10 +10,10 @@ from cnn_jax.config.flat import check_types as check_types
 from cnn_jax.config.flat import difference as difference
 from cnn_jax.config.flat import flatten as flatten
 from cnn_jax.config.flat import from_flat as from_flat
-from cnn_jax.config.flat import nearest as nearest
 from cnn_jax.config.identity import from_stored as from_stored
 from cnn_jax.config.identity import identity as identity
 from cnn_jax.config.identity import key_differences as key_differences
+from cnn_jax.config.parts import named_parts as named_parts
 from cnn_jax.config.sections import Config as Config
 from cnn_jax.config.sections import DataConfig as DataConfig
 from cnn_jax.config.sections import ModelConfig as ModelConfig
@@ -21,3 +21,4 @@ from cnn_jax.config.sections import OptimConfig as OptimConfig
 from cnn_jax.config.sections import ParallelConfig as ParallelConfig
 from cnn_jax.config.sections import TrainConfig as TrainConfig
 from cnn_jax.config.version_0_1 import identity_0_1 as identity_0_1
+from cnn_jax.names import nearest as nearest

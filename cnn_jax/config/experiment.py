@@ -14,8 +14,11 @@ from typing import Any
 
 from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_modules import find_own
-from cnn_jax.config.flat import ConfigError, check_types, nearest
+from cnn_jax.config.flat import ConfigError, check_types
+from cnn_jax.config.parts import named_parts
+from cnn_jax.config.reference import STORED
 from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.names import EXPERIMENT, nearest
 from cnn_jax.paths import local_path
 
 # The modules beside an experiment file that were imported from there, by its folder.
@@ -42,7 +45,7 @@ def load_experiment(path: Path | str) -> Config:
     folder = path.resolve().parent  # a link's target's folder, as Python takes it
     _NEIGHBOURS.pop(folder, None)  # they may have changed since
     # A real module, as dataclasses need, under a name that no other file has.
-    name = f"cnn_jax_experiment_{hashlib.sha256(bytes(path.absolute()) + content).hexdigest()[:16]}"
+    name = f"{EXPERIMENT}{hashlib.sha256(bytes(path.absolute()) + content).hexdigest()[:16]}"
     module = types.ModuleType(name)
     module.__file__ = str(path.absolute())
     sys.modules[name] = module
@@ -55,19 +58,21 @@ def load_experiment(path: Path | str) -> Config:
             raise
         except Exception as error:
             raise ConfigError(f"`{path}`: {_place(error, path)}.{_remedy(error)}") from error
+        if not callable(getattr(module, "config", None)):
+            raise ConfigError(
+                f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
+            )
+        if not isinstance(config, Config):
+            raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
+        config = check_types(config, path.name)
         loaded = _LOADED.setdefault(path.resolve(), set())
         loaded |= {name for name in sys.modules if name not in before and find_own(name)}
         try:
-            code = own_code(path, content, folder=folder, loaded=sorted(loaded))
+            parts = [part for part in named_parts(config).values() if ":" in part]
+            code = own_code(path, content, folder=folder, parts=parts, loaded=sorted(loaded))
         except RecursionError as error:
             raise ConfigError(f"`{path}`: {error}. Write it in shorter parts.") from error
-    if not callable(getattr(module, "config", None)):
-        raise ConfigError(
-            f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
-        )
-    if not isinstance(config, Config):
-        raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
-    return check_types(dataclasses.replace(config, code=code))
+    return dataclasses.replace(config, code=dataclasses.replace(code, module=name))
 
 
 @contextlib.contextmanager
@@ -108,6 +113,9 @@ def _stands_at(module: types.ModuleType | None, place: str) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    if path.is_dir():
+        first = next(iter(sorted(path.glob("*.py"))), path / "FILE.py")
+        raise ConfigError(f"`{path}` is a folder; an experiment is a Python file, such as `{first}`.")
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         there = [p.name for p in folder.glob("*.py")]
@@ -141,4 +149,7 @@ def _remedy(error: Exception) -> str:
     mistake = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if mistake is None or mistake[1] not in parts:
         return ""
+    today = STORED.get(f"optim.{mistake[2]}") if mistake[1] == "OptimConfig" else None
+    if today is not None:
+        return f' Write it as `arguments={{"{today.rpartition(".")[2]}": …}}`.'
     return nearest(mistake[2], [f.name for f in dataclasses.fields(parts[mistake[1]])])

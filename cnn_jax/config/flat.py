@@ -1,13 +1,14 @@
 """A configuration as dotted keys: its differences, and the way back with every type checked."""
 
 import dataclasses
-import difflib
 import math
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from cnn_jax.config.parts import PART, check_arguments, part_name
 from cnn_jax.config.sections import Config
+from cnn_jax.names import join, nearest
 from cnn_jax.typed import typed
 
 
@@ -58,12 +59,21 @@ def from_flat(flat: dict[str, Any]) -> Config:
     return _build(Config, nested, "")
 
 
-def check_types(config: Config) -> Config:
-    """The same configuration with every value checked against its field's type (experiment files are plain Python)."""
-    return _build(Config, config, "")
+def check_types(config: Config, experiment: str | None = None) -> Config:
+    """The same configuration with every value checked against its field's type, and functions as their names.
+
+    Args:
+      experiment: the name of the experiment file; None takes that of `config.code`.
+
+    Raises:
+      ConfigError: on a value of the wrong type, or a function that no name stands for.
+    """
+    if experiment is None and isinstance(config, Config) and config.code is not None:
+        experiment = config.code.path.name
+    return _build(Config, config, "", experiment)
 
 
-def _build(cls: type, value: Any, path: str) -> Any:
+def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> Any:
     keys = [f.name for f in _keys(cls)]
     given = value if isinstance(value, dict) else {key: getattr(value, key) for key in keys}
     hints = typing.get_type_hints(cls)
@@ -71,15 +81,26 @@ def _build(cls: type, value: Any, path: str) -> Any:
         if key not in keys:
             raise ConfigError(f"`{path}{key}` is not a configuration key.{nearest(key, keys, path)}")
     built: dict[str, Any] = {"code": value.code} if isinstance(value, Config) else {}
+    arguments_of = {f.name: f.metadata["arguments"] for f in _keys(cls) if "arguments" in f.metadata}
+    bound: dict[str, dict[str, Any]] = {}
     for key, v in given.items():
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(v, (dict, hint)):  # type: ignore[arg-type]
                 raise ConfigError(f"`{path}{key}` must be a {hint.__name__}, got {v!r}.")  # type: ignore[union-attr]
-            built[key] = _build(hint, v, f"{path}{key}.")  # type: ignore[arg-type]
+            built[key] = _build(hint, v, f"{path}{key}.", experiment)  # type: ignore[arg-type]
             continue
-        if typing.get_origin(hint) is Mapping:
-            built[key] = _literals(v, f"{path}{key}")
+        if hint == PART or typing.get_origin(hint) is Mapping:
+            try:
+                name, arguments = part_name(v, experiment) if hint == PART else ("", check_arguments(v))
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"`{path}{key}`: {error}") from error
+            if section := arguments_of.get(key):
+                if arguments and isinstance(v, str):
+                    raise ConfigError(f"`{path}{key}` is {v!r}: its arguments stand under `{path}{section}`.")
+                bound[section], built[key] = arguments, name
+            else:
+                built[key] = join(name, arguments) if name else arguments
             continue
         try:
             built[key] = typed(v, hint)
@@ -88,35 +109,11 @@ def _build(cls: type, value: Any, path: str) -> Any:
             alone = wanted.startswith("tuple") and not isinstance(v, (tuple, list))
             comma = f" One item is written with a comma: ({v!r},)." if alone else ""
             raise ConfigError(f"`{path}{key}` must be {wanted}, got {v!r}.{comma}") from None
-        _check_finite(built[key], f"{path}{key}")
+        numbers = built[key] if isinstance(built[key], tuple) else (built[key],)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise ConfigError(f"`{path}{key}` is {v!r}: give a finite number.")
+    for section, arguments in bound.items():
+        for key in arguments.keys() & built.get(section, {}).keys():
+            raise ConfigError(f"`{path}{section}.{key}` is given twice: bound by `partial`, too; leave one out.")
+        built[section] = arguments | built.get(section, {})
     return cls(**built)
-
-
-def _literals(arguments: Any, path: str) -> dict[str, Any]:
-    """Arguments by name, whose values are literals."""
-    if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
-        raise ConfigError(f'`{path}` must hold arguments by name, as {{"width": 0.5}}, got {arguments!r}.')
-    built = {}
-    for name, value in arguments.items():
-        try:
-            built[name] = typed(value, _Literals)
-        except TypeError:
-            wanted = "a number, a text, True, False or None"
-            raise ConfigError(f"`{path}.{name}` must be {wanted}, got {value!r}.") from None
-        _check_finite(built[name], f"{path}.{name}")
-    return built
-
-
-_Literal = bool | int | float | str | None
-_Literals = _Literal | tuple[_Literal, ...]
-
-
-def _check_finite(value: Any, key: str) -> None:
-    if any(isinstance(v, float) and not math.isfinite(v) for v in (value if isinstance(value, tuple) else (value,))):
-        raise ConfigError(f"`{key}` is {value!r}: give a finite number.")
-
-
-def nearest(name: str, valid: list[str], path: str = "") -> str:
-    """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
-    close = difflib.get_close_matches(name, valid, n=1)
-    return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."

@@ -19,14 +19,15 @@ from cnn_jax.config.reference import (
     NAMES,
     OPTIMIZERS,
     PAPERS,
+    PARTS,
     REFERENCE,
     REQUIRED,
-    SCHEDULES,
     STORED,
     UNSET,
     Same,
 )
 from cnn_jax.config.sections import Config
+from cnn_jax.names import join, split
 
 VERSION = 2
 
@@ -68,11 +69,17 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     Raises:
       ConfigError: as `from_flat`.
     """
-    today = {lasting: name for name, lasting in NAMES.items()}
-    before = {today.get(key, key): value for key, value in REFERENCE.items() if key not in UNSET}
+    before = {key: value for key, value in REFERENCE.items() if key not in UNSET}
+    before |= {key: before[key][0] for key in PARTS}
     # There was a key for every option of any network, None for the published value.
-    unset = {key for key in flat if key.startswith("model.options.")} if "model.options.remat" in flat else STORED
+    unset = {key for key in flat if key.startswith("model.options.")} if "model.options.remat" in flat else set()
+    unset |= STORED.keys()
     stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in unset or value is not None}
+    drops = {n: stored.pop(f"optim.step_{n}") for n in ("fractions", "factor") if f"optim.step_{n}" in stored}
+    if stored.get("optim.schedule") == "step":
+        usual = PARTS["optim.schedule"]["step"]
+        drops = {name: tuple(v) if isinstance(v, list) else v for name, v in drops.items()}
+        stored["optim.schedule"] = join("step", {name: v for name, v in drops.items() if v != usual[name]})
     missing = {key for key in flatten(Config()) if key not in stored}
     return from_flat({key: before[key] for key in before if key in missing} | stored)
 
@@ -94,10 +101,11 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     flat = flatten(config, identity_only=True)
     values = {NAMES.get(key, key): value for key, value in flat.items()}
     options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
-    arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(config.optim.name, {}).items()}
-    drops = {"fractions": values.pop("optim.step_fractions"), "factor": values.pop("optim.step_factor")}
-    schedule = values["optim.schedule"]
-    values["optim.schedule"] = _part(schedule, drops if schedule == "step" else {}, SCHEDULES.get(schedule, {}))
+    arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(str(config.optim.name), {}).items()}
+    values = arguments | values
+    for key, ours in PARTS.items():
+        name, given = split(values[key])
+        values[key] = _part(name, given, ours.get(name, {}))
     for key in ("data.augment", "data.mix", "data.eval_augment"):
         values[key] = [canonical_call(call) for call in values[key]]
     if values["data.eval_views"] is not None:
@@ -105,8 +113,7 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     if values["train.steps"] is not None:
         del values["train.epochs"]  # not used
     reference = REFERENCE | options | arguments
-    stand_in = {*UNSET, *arguments}
-    values = options | values | {key: reference[key] for key in stand_in if values.get(key, 0) is None}
+    values = options | values | {key: reference[key] for key in UNSET if values.get(key, 0) is None}
     return {k: _plain(v) for k, v in values.items()}, {k: _plain(v) for k, v in reference.items()}
 
 

@@ -9,13 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 # The names under which keys count, where today's are others.
-NAMES = {
-    "model.options.kernel_init": "model.options.init",
-    "optim.momentum": "optim.arguments.momentum",
-    "optim.nesterov": "optim.arguments.nesterov",
-    "optim.beta1": "optim.arguments.b1",
-    "optim.beta2": "optim.arguments.b2",
-}
+NAMES = {"model.options.kernel_init": "model.options.init"}
 
 # The names under which keys were stored with runs, where today's are others. None: a key that never had a value.
 STORED: dict[str, str | None] = {
@@ -25,6 +19,10 @@ STORED: dict[str, str | None] = {
     "model.options.remat": "model.remat",
     "model.options.init": "model.options.kernel_init",
     "model.options.axis_name": None,
+    "optim.momentum": "optim.arguments.momentum",
+    "optim.nesterov": "optim.arguments.nesterov",
+    "optim.beta1": "optim.arguments.b1",
+    "optim.beta2": "optim.arguments.b2",
 }
 
 REFERENCE: dict[str, Any] = {
@@ -53,8 +51,11 @@ REFERENCE: dict[str, Any] = {
     "data.eval_views": None,
     "optim.name": "sgd",
     "optim.learning_rate": 0.1,
+    "optim.lr_scaling": "linear",
     "optim.weight_decay": 1e-4,
+    "optim.decay": "kernels",
     "optim.schedule": ("cosine", {}),
+    "optim.gradient": ("plain", {}),
     "optim.warmup_fraction": 0.0,
     "optim.clip_norm": None,
     "optim.label_smoothing": 0.0,
@@ -62,6 +63,7 @@ REFERENCE: dict[str, Any] = {
     "optim.freeze": None,
     "train.epochs": 10.0,
     "train.steps": None,
+    "train.loss": ("softmax_cross_entropy", {}),
     "parallel.accumulate": 1,
 }
 
@@ -90,16 +92,20 @@ MARKS: dict[str, tuple[int, Callable[[Mapping[str, Any]], bool]]] = {
     ),
 }
 
-# Arguments of our optimisers and schedules: what None, or no word about them, means.
+# Arguments of our optimisers, and of our other functions by the key that names them: what no word about them means.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True},
-    "adamw": {"b1": 0.9, "b2": 0.999},
-    "lamb": {"b1": 0.9, "b2": 0.999},
+    "adamw": {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "eps_root": 0.0, "mu_dtype": None, "nesterov": False},
+    "lamb": {"b1": 0.9, "b2": 0.999, "eps": 1e-6, "eps_root": 0.0},
 }
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "cosine": {},
-    "constant": {},
-    "step": {"fractions": (0.5, 0.75), "factor": 0.1},
+PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    "optim.schedule": {
+        "cosine": {"alpha": 0.0, "exponent": 1.0},
+        "constant": {},
+        "step": {"fractions": (0.5, 0.75), "factor": 0.1},
+    },
+    "optim.gradient": {"plain": {}, "sam": {"rho": 0.05}},
+    "train.loss": {"softmax_cross_entropy": {}, "sigmoid_cross_entropy": {}},
 }
 
 # Parameters of the operations in `data.augment`, `mix`, `eval_augment` and `eval_views`, in their order, with what is

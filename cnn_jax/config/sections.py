@@ -4,13 +4,17 @@ Only primaries stand here (the learning rate at batch 256, the number of epochs)
 out after all overrides, in `cnn_jax.runs.derive`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from cnn_jax.code.digest import OwnCode
+
+Part = Annotated[str | Callable[..., Any], tyro.conf.arg(constructor=str, metavar="NAME")]
+"""A function by its name (see `cnn_jax.names`). An experiment file may hold the function itself, or `functools.partial`
+of it with literal arguments: loading turns it into its name."""
 
 
 def outside_identity[T](default: T) -> T:
@@ -94,26 +98,28 @@ class DataConfig:
 class OptimConfig:
     """How the parameters move."""
 
-    name: Literal["sgd", "adamw", "lamb"] = "sgd"
+    name: Part = field(default="sgd", metadata={"arguments": "arguments"})
+    """sgd, adamw, lamb; any of Optax's as optax:lion or optax.contrib:muon; or one's own, as FILE.py:NAME."""
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of the optimiser: momentum and nesterov of sgd, b1 and b2 of adamw, …; numbers, texts, tuples."""
     learning_rate: float = 0.1
-    """At batch 256; scaled linearly with the batch (Goyal et al. 2017, section 2.1)."""
+    """At batch 256, for other batches scaled."""
+    lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
+    """How the rate follows the batch: in proportion (Goyal et al. 2017, section 2.1), as its square root (Krizhevsky
+    2014, section 5), or not."""
     weight_decay: float = 1e-4
-    """On kernels only, not on biases or normalisation. sgd adds it to the gradient; adamw and lamb decouple it."""
-    momentum: float | None = None
-    """sgd only; None is 0.9 (Krizhevsky et al. 2012, section 5)."""
-    nesterov: bool | None = None
-    """sgd only; None is True."""
-    beta1: float | None = None
-    """adamw and lamb; None is 0.9 (Kingma and Ba 2015)."""
-    beta2: float | None = None
-    """adamw and lamb; None is 0.999 (Kingma and Ba 2015)."""
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """sgd adds it to the gradient; adamw and lamb decouple it."""
+    decay: str = "kernels"
+    """What decays: kernels, not biases or normalisation (He et al. 2018, section 3.1); all; or a regular expression for
+    the beginning of parameters' names, e.g. "head|stage3"."""
+    schedule: Part = "cosine"
+    """cosine, constant or step, e.g. "step(fractions=(0.5, 0.75), factor=0.1)"; any of Optax's, as
+    optax:exponential_decay(decay_rate=0.9); or one's own function of `fraction`, of the run, or of `step`."""
     warmup_fraction: float = 0.0
     """The part of the run in which the rate rises linearly from zero, 0 to 1."""
-    step_fractions: tuple[float, ...] = (0.5, 0.75)
-    """schedule=step: where in the run the rate drops (He et al. 2015, section 4.2: 32k and 48k of 64k steps)."""
-    step_factor: float = 0.1
-    """schedule=step: what the rate is multiplied by at each drop (He et al. 2015, section 4.2)."""
+    gradient: Part = "plain"
+    """Where the gradient is taken: plain, at the parameters; sam, uphill from them (Foret et al. 2021), e.g.
+    "sam(rho=0.05)"; or one's own."""
     clip_norm: float | None = None
     """The largest global norm of the gradient; None does not clip."""
     label_smoothing: float = 0.0
@@ -134,6 +140,8 @@ class TrainConfig:
     """None is 10, where steps are not given either."""
     steps: int | None = None
     """When given, replaces epochs."""
+    loss: Part = "softmax_cross_entropy"
+    """softmax_cross_entropy, sigmoid_cross_entropy, or one's own of logits and targets, one number a row."""
     log_every: int | None = outside_identity(None)
     """Steps between training metrics; None is a hundred times a run."""
     eval_every: int | None = outside_identity(None)

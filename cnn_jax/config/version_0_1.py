@@ -5,6 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cnn_jax.config.reference import PARTS, STORED
+from cnn_jax.names import split
+
 # Every key that counted, whether it differed from its default or not.
 _MODEL = "name num_classes dtype conv weights_sha256 new_head"
 _OPTIONS = (
@@ -48,9 +51,19 @@ def identity_0_1(flat: Mapping[str, Any]) -> str:
 
 def _in_its_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Today's keys as version 0.1 had them."""
-    options = {f"model.options.{name}": None for name in _OPTIONS.split()} | {
-        "model.options.ghost_batch": flat["model.ghost_batch"],
-        "model.options.frozen_norm": flat["model.frozen_norm"] or None,
-        "model.options.init": flat.get("model.options.kernel_init"),
-    }
-    return options | dict(flat)
+    schedule, arguments = split(flat["optim.schedule"])
+    drops = {f"optim.step_{k}": arguments.get(k, v) for k, v in PARTS["optim.schedule"]["step"].items()}
+    moved = {before: today for before, today in STORED.items() if today is not None and before.startswith("optim.")}
+    optim = {before: flat.get(today) for before, today in moved.items()}
+    return (
+        {f"model.options.{name}": None for name in _OPTIONS.split()}
+        | {
+            "model.options.ghost_batch": flat["model.ghost_batch"],
+            "model.options.frozen_norm": flat["model.frozen_norm"] or None,
+            "model.options.init": flat.get("model.options.kernel_init"),
+        }
+        | dict(flat)
+        | optim
+        | {key: list(value) if isinstance(value, tuple) else value for key, value in drops.items()}
+        | {"optim.schedule": schedule}
+    )

@@ -165,7 +165,8 @@ def list_models() -> list[str]:
 def architecture(name: str) -> Architecture:
     """The entry of the registry called `name`; raises ValueError with close matches for an unknown name."""
     if name not in MODELS:
-        close = difflib.get_close_matches(name, MODELS, n=3)
+        longer = [known for known in MODELS if known.startswith(name)]  # resnet20, of which there are two
+        close = list(dict.fromkeys(longer + difflib.get_close_matches(name, MODELS, n=3)))[:3]
         hint = f"did you mean {', '.join(close)}?" if close else "`cnn-jax models` lists them."
         raise ValueError(f"unknown model {name!r}; {hint}")
     return MODELS[name]

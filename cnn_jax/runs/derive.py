@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnn_jax.config import Config, ConfigError, flatten
+from cnn_jax.config.reference import OPTIMIZERS
 from cnn_jax.runs.data_ranges import check_ranges
 
-# Goyal et al. 2017, section 2.1: rates are given for this batch and scaled linearly with the real one.
+# Rates are given for this batch, as in Goyal et al. 2017, section 2.1.
 REFERENCE_BATCH = 256
 
 # Where neither epochs nor steps are given. Untuned.
@@ -19,8 +20,6 @@ SHORTEST_INTERVAL = 100
 
 # Steps are counted, and the rows of a batch numbered, in 32 bits.
 MOST_STEPS = MOST_ROWS = 2**31 - 1
-
-_BETAS = ("beta1", "beta2")
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,21 @@ def derive(config: Config, *, num_examples: int, num_classes: int, num_devices: 
         num_classes=classes,
         steps=steps,
         steps_per_epoch=steps_per_epoch,
-        learning_rate=config.optim.learning_rate * batch / REFERENCE_BATCH,
+        learning_rate=_scaled(config.optim.learning_rate, batch, config.optim.lr_scaling),
         warmup_steps=round(config.optim.warmup_fraction * steps),
         log_every=config.train.log_every or max(1, steps // 100),
         eval_every=config.train.eval_every or often,
         checkpoint_every=config.train.checkpoint_every or often,
     )
+
+
+def _scaled(rate: float, batch: int, how: str) -> float:
+    match how:
+        case "linear":
+            return rate * batch / REFERENCE_BATCH
+        case "sqrt":
+            return rate * math.sqrt(batch / REFERENCE_BATCH)
+    return rate
 
 
 def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
@@ -111,12 +119,11 @@ def check(config: Config, num_devices: int) -> None:
       ConfigError: naming the key and the remedy.
     """
     optim, data, values = config.optim, config.data, flatten(config)
-    batch, drops = config.data.batch_size, list(optim.step_fractions)
+    batch, arguments = config.data.batch_size, optim.arguments if optim.name in OPTIMIZERS else {}
     parts = num_devices * max(1, config.parallel.accumulate)
     fitting = max(1, round(batch / parts)) * parts
     # The rows that BatchNorm sees at once; under pmap a device's own.
     rows = batch // (parts if config.parallel.strategy == "pmap" else max(1, config.parallel.accumulate))
-    unused = _BETAS if optim.name == "sgd" else ("momentum", "nesterov")
 
     def unset_or_positive(key: str) -> bool:
         return values[key] is None or 0 < values[key] < math.inf
@@ -185,39 +192,28 @@ def check(config: Config, num_devices: int) -> None:
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
         ("optim.learning_rate", optim.learning_rate >= 0, "it must not be negative"),
         ("optim.weight_decay", optim.weight_decay >= 0, "it must not be negative"),
+        (
+            "optim.decay",
+            used_if(optim.weight_decay > 0, "optim.decay", "kernels"),
+            "it has no effect where `optim.weight_decay` is 0; leave it out",
+        ),
         ("optim.warmup_fraction", 0 <= optim.warmup_fraction < 1, "it is a part of the run, from 0 to below 1"),
         ("optim.label_smoothing", 0 <= optim.label_smoothing < 1, "it must lie from 0 to below 1"),
         ("optim.clip_norm", unset_or_positive("optim.clip_norm"), "it must be positive, or None not to clip"),
         ("optim.ema_decay", 0 < (optim.ema_decay or 0.5) < 1, "it must lie between 0 and 1, or be None"),
-        (
-            "optim.step_fractions",
-            drops == sorted(set(drops)) and all(0 < f < 1 for f in drops),
-            "they must rise, each between 0 and 1",
-        ),
         *(
             (
-                key,
-                used_if(optim.schedule == "step", key, unset),
-                f"it has no effect on the {optim.schedule} schedule; leave it at {unset}, or set `optim.schedule` "
-                "to step",
+                f"optim.arguments.{k}",
+                isinstance(arguments.get(k, 0), (int, float)) and 0 <= arguments.get(k, 0) < 1,
+                "it must lie from 0 to below 1",
             )
-            for key, unset in (("optim.step_fractions", [0.5, 0.75]), ("optim.step_factor", 0.1))
-        ),
-        ("optim.step_fractions", optim.schedule != "step" or bool(drops), "without any drop the rate is constant"),
-        ("optim.step_factor", optim.step_factor > 0, "the rate is multiplied by it, so it must be positive"),
-        ("optim.step_factor", optim.step_factor != 1, "the rate is multiplied by it, so 1 has no effect"),
-        (
-            "optim.momentum",
-            0 <= (optim.momentum or 0) < 1,
-            "it must lie from 0, for none, to below 1",
+            for k in ("momentum", "b1", "b2")
         ),
         (
-            "optim.nesterov",
-            not (optim.nesterov and optim.momentum == 0),
-            "it has no effect where `optim.momentum` is 0; set it to None",
+            "optim.arguments.nesterov",
+            not (arguments.get("nesterov") and arguments.get("momentum") == 0),
+            "it has no effect where `optim.arguments.momentum` is 0; leave it out",
         ),
-        *((f"optim.{k}", 0 <= (getattr(optim, k) or 0) < 1, "it must lie from 0 to below 1") for k in _BETAS),
-        *((f"optim.{k}", getattr(optim, k) is None, f"{optim.name} has no use for it; set it to None") for k in unused),
     ]
     for key, holds, remedy in rules:
         if not holds:

@@ -56,6 +56,7 @@ def import_weights(
     out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
+    content = Content(weights=weights_digest(file))  # reads the file: what is wrong with it comes first
     entry, convention = architecture(model), input_convention(model, file)
     if eval_augment is None:
         eval_augment = convention.eval_augment
@@ -83,7 +84,6 @@ def import_weights(
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
         tree = with_weights(session.fresh_tree(), variables)
-        content = Content(weights=weights_digest(file))
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:

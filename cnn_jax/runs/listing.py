@@ -1,8 +1,5 @@
 """Runs side by side: what tells them apart, how far they are, what came out; from their small files, without JAX."""
 
-import contextlib
-import fcntl
-import json
 import operator
 import os
 from collections.abc import Iterator
@@ -10,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax import config as configuration
+from cnn_jax.runs.folder.lock import is_locked
+from cnn_jax.runs.folder.metrics_file import read_metrics
 from cnn_jax.runs.folder.stored import Run, RunError, read_run
 
 _FILES = ("config.json", "metrics.jsonl", "checkpoints")  # a folder that holds one of them is a run's, or was
@@ -68,7 +67,7 @@ def _find(place: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 def _describe(directory: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"run": str(directory), "state": "unreadable", **dict.fromkeys(_UNKNOWN), "differs": {}}
     try:
-        run, lines = read_run(directory), _read_lines(directory / "metrics.jsonl")
+        run, lines = read_run(directory), read_metrics(directory)
         tests = [line for line in lines if line["split"] == "test"]
         validations = [line for line in lines if line["split"] == "validation"]
         noted = [operator.index(entry["last_step"]) for entry in run.record]
@@ -99,49 +98,12 @@ def _describe(directory: Path) -> dict[str, Any]:
 
 
 def _state(run: Run, tested: bool) -> str:
-    if _is_locked(run.directory):
+    if is_locked(run.directory):
         return "running"
     ended = run.record[-1]["ended"] if run.record else None
     if tested or ended == "finished":
         return "finished"
     return "diverged" if ended == "diverged" else "stopped"
-
-
-def _is_locked(directory: Path) -> bool:
-    """Whether a process of this host writes to a run: it holds a lock on the folder, or on the file in it."""
-    return _is_held(directory) or _is_held(directory / ".lock")
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given up at once, by closing
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics; a last one cut short, by a kill or because it is being written, is left out."""
-    lines = []
-    with contextlib.suppress(FileNotFoundError):
-        for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
-            try:
-                line = json.loads(text)
-                numbers = isinstance(line.get("top1"), (int, float, type(None)))
-                if type(line["step"]) is not int or type(line["split"]) is not str or not numbers:
-                    raise ValueError
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise RunError(f"`{path}` is damaged: line {number} is no line of metrics.") from None
-            lines.append(line)
-    return lines
 
 
 def _keep_differences(settings: list[dict[str, Any]]) -> None:

@@ -22,12 +22,13 @@ from cnn_jax.runs.content import content_of
 from cnn_jax.runs.derive import settle_batch_norm, settle_classes
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.folder.checkpoint import Checkpoints
-from cnn_jax.runs.folder.lock import only_training
+from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import Run, RunWriter, open_run
 from cnn_jax.runs.log_window import MetricWindow
+from cnn_jax.runs.parts import settle_parts
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.start import first_tree, settle_weights
 from cnn_jax.runs.together import by_process_0
@@ -75,8 +76,10 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
     with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
-        config = settle_weights(settle_batch_norm(config, num_devices=jax.device_count()))
+        config = settle_weights(settle_batch_norm(settle_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
+        if workdir is not None and not parallel.distributed:
+            check_free(workdir)
         session = open_session(config)
         old_name = identity_0_1(flatten(config))
         config = settle_classes(config, session.info.num_classes)

@@ -17,17 +17,17 @@ from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import Network, abstract_variables, architecture, create_model
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
+from cnn_jax.runs.build import step_context, training_step
 from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
 from cnn_jax.runs.naming import named
+from cnn_jax.runs.parts import check_loss, learning_rate, loss, optimizer
 from cnn_jax.runs.settings import precision as precision
 from cnn_jax.runs.splits import load_or_describe, load_split, load_training, parse_chains
 from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import check_freeze, hold_statistics
-from cnn_jax.training.gradients import step_context
+from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
 from cnn_jax.training.metrics import TrainMetrics
-from cnn_jax.training.optimizer import make_optimizer, make_schedule
 from cnn_jax.training.state import TrainState, create_state
 from cnn_jax.training.step import (
     EvalStep,
@@ -35,7 +35,6 @@ from cnn_jax.training.step import (
     TrainStep,
     make_eval_step,
     make_logits,
-    make_train_step,
     no_train_metrics,
 )
 
@@ -47,7 +46,7 @@ class Session:
     config: Config
     derived: Derived
     model: Network
-    optimizer: optax.GradientTransformation
+    optimizer: optax.GradientTransformationExtraArgs
     layout: Layout
     info: DatasetInfo
     augment: Chain
@@ -162,26 +161,33 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     if config.optim.freeze is not None:
         with named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
+    if derived_here and config.optim.decay not in ("kernels", "all"):
+        with named("optim.decay"):
+            check_pattern(config.optim.decay, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
         with named("data.mix"):
             mix.check(shape, derived.num_classes)
         _check_statistics(config, model, layout, variables, shape)
         check_effects(config, seen, scales=augment.scales or eval_augment.scales)
-    schedule = make_schedule(config.optim, derived.learning_rate, derived.steps, derived.warmup_steps)
-    optimizer = make_optimizer(config.optim, schedule)
-    logits = make_logits(model, eval_augment, views, info, config)
+    rate = learning_rate(config, peak=derived.learning_rate, steps=derived.steps, warmup_steps=derived.warmup_steps)
+    chosen, row_loss = optimizer(config, rate), loss(config, derived.num_classes)
+    if derived_here:
+        check_loss(config, row_loss, derived.num_classes)
+    logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
     return Session(
         config=config,
         derived=derived,
         model=model,
-        optimizer=optimizer,
+        optimizer=chosen,
         layout=layout,
         info=info,
         augment=augment,
         eval_augment=eval_augment,
         image_shape=image_shape,
-        train_step=make_train_step(model, optimizer, schedule, augment, mix, info, derived.num_classes, layout, config),
-        eval_step=make_eval_step(logits, layout, config),
+        train_step=training_step(
+            config, model, chosen, rate, row_loss, augment, mix, info, derived.num_classes, layout
+        ),
+        eval_step=make_eval_step(logits, row_loss, layout),
         logits=logits,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.config import Config, ConfigError
@@ -67,7 +68,16 @@ def first_tree(session: Session) -> dict[str, Any]:
         remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"
         check_classes(config.model.weights, session.info.class_names, remedy)
     _note_other_images(session, config.model.weights)
-    return with_weights(tree, variables)
+    return _with_optimizer_begun(session, with_weights(tree, variables))
+
+
+def _with_optimizer_begun(session: Session, tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree with the optimiser's state as of these parameters, which some optimisers keep."""
+    state = tree["state"]
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state.opt_state)
+    # Of copies: all are donated to the step, and one buffer cannot be donated twice.
+    begin = jax.jit(lambda params: session.optimizer.init(jax.tree.map(jnp.copy, params)), out_shardings=shardings)
+    return tree | {"state": dataclasses.replace(state, opt_state=begin(state.params))}
 
 
 def _note_other_images(session: Session, file: str) -> None:

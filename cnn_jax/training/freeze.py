@@ -40,23 +40,31 @@ def check_freeze(freeze: str, params: Any) -> None:
     Raises:
       ValueError: when it is no regular expression, or matches none or all of the parameters.
     """
-    try:
-        re.compile(freeze)
-    except re.error as error:
-        raise ValueError(f"{freeze!r} is no regular expression: {error}.") from error
-    held = jax.tree.leaves(_frozen(freeze, params))
-    layers = ", ".join(params)
-    if not any(held):
-        raise ValueError(f"{freeze!r} matches no parameter. The network's layers: {layers}.")
-    if all(held):
+    check_pattern(freeze, params)
+    if all(jax.tree.leaves(matching(freeze, params))):
+        layers = ", ".join(params)
         raise ValueError(f"{freeze!r} matches every parameter, so nothing would be trained. The layers: {layers}.")
+
+
+def check_pattern(pattern: str, params: Any) -> None:
+    """Refuses what is no regular expression, or matches the beginning of no parameter's name.
+
+    Raises:
+      ValueError: saying which of the two.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}.") from error
+    if not any(jax.tree.leaves(matching(pattern, params))):
+        raise ValueError(f"{pattern!r} matches no parameter. The network's layers: {', '.join(params)}.")
 
 
 def hold(freeze: str | None, params: Any) -> Any:
     """The parameters, the frozen ones as constants: their gradient is zero, and is not computed."""
     if freeze is None:
         return params
-    return jax.tree.map(lambda p, held: jax.lax.stop_gradient(p) if held else p, params, _frozen(freeze, params))
+    return jax.tree.map(lambda p, held: jax.lax.stop_gradient(p) if held else p, params, matching(freeze, params))
 
 
 def hold_statistics(freeze: str | None) -> contextlib.AbstractContextManager[Any]:
@@ -83,9 +91,9 @@ def only_the_rest(optimizer: optax.GradientTransformation, freeze: str | None) -
     if freeze is None:
         return optimizer
     # Not optax.masked, which passes the gradients of the others through as updates.
-    return optax.partition({False: optimizer, True: optax.set_to_zero()}, lambda params: _frozen(freeze, params))
+    return optax.partition({False: optimizer, True: optax.set_to_zero()}, lambda params: matching(freeze, params))
 
 
-def _frozen(freeze: str, params: Any) -> Any:
-    """A tree of booleans."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: is_frozen(freeze, "/".join(k.key for k in path)), params)
+def matching(pattern: str, params: Any) -> Any:
+    """A tree of booleans: whether a regular expression matches the beginning of a parameter's name."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: is_frozen(pattern, "/".join(k.key for k in path)), params)

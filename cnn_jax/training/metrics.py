@@ -5,7 +5,6 @@ from typing import Any
 import flax
 import jax
 import jax.numpy as jnp
-import optax
 from clu import metrics
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
@@ -89,21 +88,6 @@ class PerClass(metrics.Metric):
     def compute(self) -> Float[Array, "k"]:
         """Fractions, 0 to 1."""
         return self.correct / self.count
-
-
-def losses(
-    logits: Float[Array, "b k"], labels: Int[Array, "b"] | Float[Array, "b k"], label_smoothing: float
-) -> Float[Array, "b"]:
-    """Cross entropy with smoothed targets, per example; the plain negative log likelihood where smoothing is 0.
-
-    Args:
-      labels: the true classes, or targets that sum to 1 over the classes, as mixing makes them.
-    """
-    if labels.ndim == 1:
-        if not label_smoothing:
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        labels = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
-    return optax.softmax_cross_entropy(logits, optax.smooth_labels(labels.astype(logits.dtype), label_smoothing))
 
 
 @flax.struct.dataclass

@@ -1,35 +1,36 @@
-"""The optimiser and its learning-rate schedule, composed from Optax."""
+"""The optimiser, composed from Optax: clipping, weight decay, the one that was named, and what is frozen."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import optax
+import optax.contrib
 
-from cnn_jax.config import OptimConfig
-from cnn_jax.training.freeze import only_the_rest
+from cnn_jax.names import call, literal, parameters
+from cnn_jax.training.freeze import matching, only_the_rest
+from cnn_jax.training.schedules import LearningRate
 
 
-def make_schedule(optim: OptimConfig, peak: float, steps: int, warmup: int) -> optax.Schedule:
-    """The learning rate as a function of the step: a linear warm-up from zero, then constant, drops or a half cosine.
+def sgd(
+    learning_rate: optax.ScalarOrSchedule, momentum: float = 0.9, nesterov: bool = True
+) -> optax.GradientTransformation:
+    """Stochastic gradient descent (0.9: Krizhevsky et al. 2012, section 5); without momentum it keeps no state."""
+    return optax.sgd(learning_rate, momentum or None, nesterov)
 
-    `peak` is the rate after the warm-up; `steps` counts the whole run, of which the first `warmup` warm up.
 
-    The cosine (Loshchilov and Hutter 2017, equation 5, one period) reaches zero at the end of the run.
-    """
-    match optim.schedule:
-        case "constant":
-            after = optax.constant_schedule(peak)
-        case "cosine":
-            after = optax.cosine_decay_schedule(peak, max(1, steps - warmup))
-        case "step":
-            # join_schedules counts from the end of the warm-up; the fractions are of the whole run.
-            # In a short run several may fall on one step, where their factors multiply.
-            drops: dict[int, float] = {}
-            for fraction in optim.step_fractions:
-                step = round(fraction * steps) - warmup
-                drops[step] = drops.get(step, 1.0) * optim.step_factor
-            after = optax.piecewise_constant_schedule(peak, drops)
-    if not warmup:
-        return after
-    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+# SGD's decay comes before the momentum, as in Krizhevsky et al. 2012 (section 5) and PyTorch; AdamW takes it apart from
+# the gradient (Loshchilov and Hutter 2019), times the rate. LAMB (You et al. 2020, algorithm 2) is AdamW with every
+# array's step scaled to that array's norm: for large batches.
+OPTIMIZERS: dict[str, Callable[..., Any]] = {"sgd": sgd, "adamw": optax.adamw, "lamb": optax.lamb}
+
+_MASKS = ("mask", "weight_decay_mask")
+_RATES = ("learning_rate", "max_learning_rate")
+# What the trainer gives to an optimiser that asks for it.
+_OFFERED = {*_RATES, *_MASKS, "weight_decay", "warmup_steps", "muon_weight_dimension_numbers", "key"}
 
 
 def is_kernel(params: optax.Params) -> optax.Params:
@@ -37,27 +38,98 @@ def is_kernel(params: optax.Params) -> optax.Params:
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
-def make_optimizer(optim: OptimConfig, rate: optax.Schedule) -> optax.GradientTransformation:
-    """Gradient clipping, then SGD with momentum, AdamW or LAMB, at this rate, for what is not frozen.
+def decayed(which: str) -> Callable[[optax.Params], optax.Params]:
+    """The mask of what decays: "kernels", "all", or a regular expression for the beginning of parameters' names."""
+    if which == "kernels":
+        return is_kernel
+    return functools.partial(matching, "" if which == "all" else which)
 
-    SGD adds the decay to the gradient before the momentum, as Krizhevsky et al. 2012 (section 5) and PyTorch do;
-    AdamW takes it apart from the gradient (Loshchilov and Hutter 2019), times the learning rate. LAMB (You et al. 2020,
-    algorithm 2) is AdamW with every array's step scaled to that array's norm: for large batches.
+
+def make_optimizer(
+    part: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    what: str,
+    *,
+    rate: LearningRate,
+    weight_decay: float,
+    decays: Callable[[optax.Params], optax.Params] = is_kernel,
+    clip_norm: float | None = None,
+    freeze: str | None = None,
+    seed: int = 0,
+) -> optax.GradientTransformationExtraArgs:
+    """Gradient clipping, then weight decay, then the optimiser at this rate, for what is not frozen.
+
+    Where the optimiser takes a weight decay and a mask for it, it decays by its own rule; else the decay is added to
+    the gradient before it.
+
+    Args:
+      part: a constructor, as `cnn_jax.names` describes it.
+      arguments: of its own.
+      what: its name, for the messages.
+      decays: gives the mask of what decays.
+      clip_norm: the largest global norm of the gradient.
+      freeze: a regular expression for parameters that stay; see `cnn_jax.training.freeze`.
+      seed: of the noise of optimisers that add some.
+
+    Raises:
+      ValueError: when the arguments do not fit, when it takes no learning rate, or a constant one and gets another.
     """
-    parts = [optax.clip_by_global_norm(optim.clip_norm)] if optim.clip_norm is not None else []
-    beta1 = 0.9 if optim.beta1 is None else optim.beta1
-    beta2 = 0.999 if optim.beta2 is None else optim.beta2
-    decay = {"weight_decay": optim.weight_decay, "mask": is_kernel}
-    match optim.name:
-        case "sgd":
-            momentum = 0.9 if optim.momentum is None else optim.momentum
-            nesterov = True if optim.nesterov is None else optim.nesterov
-            parts += [
-                optax.add_decayed_weights(optim.weight_decay, is_kernel),
-                optax.sgd(rate, momentum or None, nesterov),
-            ]
-        case "adamw":
-            parts.append(optax.adamw(rate, beta1, beta2, **decay))
-        case "lamb":
-            parts.append(optax.lamb(rate, beta1, beta2, **decay))
-    return only_the_rest(optax.chain(*parts), optim.freeze)
+    if part is optax.contrib.dpsgd:
+        raise ValueError(f"{what} needs gradients, one for each example, and is given their mean; it cannot be used.")
+    takes = parameters(part)
+    parts = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
+    inside = "weight_decay" in takes and any(mask in takes for mask in _MASKS)
+    if not inside:
+        parts.append(optax.add_decayed_weights(weight_decay, decays))
+    optimizer = call(
+        part,
+        arguments,
+        what,
+        **_learning_rate(part, what, rate),
+        weight_decay=weight_decay if inside else 0.0,
+        **dict.fromkeys(_MASKS, decays),
+        warmup_steps=rate.warmup_steps or None,
+        muon_weight_dimension_numbers=kernel_as_matrix,
+        key=seed,
+    )
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise ValueError(f"{what} must return an optax.GradientTransformation, got {optimizer!r}.")
+    return optax.with_extra_args_support(only_the_rest(optax.chain(*parts, optimizer), freeze))
+
+
+def own_arguments(part: Callable[..., Any]) -> dict[str, Any]:
+    """What an optimiser takes beside what the trainer gives it, by name, with the values that it has by default."""
+    found = {}
+    for name, parameter in parameters(part).items():
+        with contextlib.suppress(TypeError):  # what is no literal can be no argument
+            if name not in _OFFERED and parameter.default is not parameter.empty:
+                found[name] = literal(parameter.default)
+    return found
+
+
+def _learning_rate(part: Callable[..., Any], what: str, rate: LearningRate) -> dict[str, Any]:
+    """The rate under the name and of the kind that the constructor takes."""
+    takes = parameters(part)
+    name = next((name for name in _RATES if name in takes), None)
+    if name is None:
+        raise ValueError(f"{what} takes no `learning_rate`; name a constructor that does.")
+    kind = takes[name].annotation
+    if kind in (inspect.Parameter.empty, Any) or any(word in str(kind) for word in ("Callable", "Schedule")):
+        return {name: rate.at}
+    if not rate.constant or (rate.warmup_steps and "warmup_steps" not in takes):
+        raise ValueError(
+            f"{what} takes one learning rate for the whole run, so that another schedule, or a warm-up, would have no "
+            "effect: set `optim.schedule` to constant, and `optim.warmup_fraction` to 0."
+        )
+    return {name: rate.peak}
+
+
+def kernel_as_matrix(params: optax.Params) -> Any:
+    """For Muon: kernels as matrices from all inputs of an output to the outputs, nothing else (Jordan et al. 2024)."""
+
+    def dimensions(path: Any, leaf: jax.Array) -> Any:
+        if path[-1].key != "kernel":
+            return None
+        return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+
+    return jax.tree_util.tree_map_with_path(dimensions, params)

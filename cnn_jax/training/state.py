@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from cnn_jax.randomness import random_key
 from cnn_jax.training.loss_scale import LossScale
+from cnn_jax.training.schedule_free import evaluated_params
 
 # Parts that only some runs have. Elsewhere they are no part of the tree, not even as None: Orbax writes that down as
 # well, and the checkpoints of all other runs would depend on them.
@@ -41,7 +42,7 @@ class TrainState:
     @property
     def eval_variables(self) -> dict[str, Any]:
         """What evaluation uses: the averaged parameters with their statistics, where there are any."""
-        params = self.params if self.ema is None else self.ema
+        params = evaluated_params(self.opt_state, self.params) if self.ema is None else self.ema
         batch_stats = self.batch_stats if self.ema_batch_stats is None else self.ema_batch_stats
         return {"params": params, "batch_stats": batch_stats}
 

@@ -1,7 +1,6 @@
 """One step of training and one of evaluation, as pure functions."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,61 +11,39 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
-from cnn_jax.config import Config
-from cnn_jax.data import Chain, DatasetInfo, Mix, apply_augment, apply_mix, average_views, standardize
+from cnn_jax.data import Chain, apply_augment, average_views, standardize
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.parallel import Layout
-from cnn_jax.training.average import average_into
-from cnn_jax.training.gradients import make_gradients
-from cnn_jax.training.loss_scale import all_finite, keep_unless
-from cnn_jax.training.metrics import EvalMetrics, TrainMetrics, in_top_k, losses
+from cnn_jax.training.gradient import Gradient, objective
+from cnn_jax.training.inputs import Batch, Inputs
+from cnn_jax.training.losses import Loss, softmax_cross_entropy
+from cnn_jax.training.metrics import EvalMetrics, TrainMetrics, in_top_k
+from cnn_jax.training.rules import Rule
 from cnn_jax.training.state import TrainState
+from cnn_jax.training.update import Update
 
-Batch = Mapping[str, Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, TrainMetrics]]
 LogitsOf = Callable[[Mapping[str, Any], Array], Array]
 EvalStep = Callable[[Mapping[str, Any], Batch], EvalMetrics]
 
 
 def make_train_step(
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    augment: Chain,
-    mix: Mix,
-    info: DatasetInfo,
-    num_classes: int,
-    layout: Layout,
-    config: Config,
+    inputs: Inputs, gradient: Gradient, rule: Rule, update: Update, schedule: optax.Schedule, layout: Layout
 ) -> TrainStep:
     """The function `(state, batch) -> (state, metrics)`, to be compiled by the layout.
 
-    The batch holds `image` (uint8 [b, H, W, C]), `label`, `index` and `epoch` (int32 [b]).  Augmentation is drawn per
-    example from (seed, epoch, index), mixing and dropout per step from (seed, step), so the step has no other input.
+    Everything drawn is drawn from the state's step and the batch's epochs and indices, so it has no other input.
     """
-    gradients_of = make_gradients(model, layout, config)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, TrainMetrics]:
-        images = apply_augment(augment, batch["image"], seed=config.seed, epoch=batch["epoch"], index=batch["index"])
-        targets = batch["label"]
-        if mix.ops:  # among the rows of all devices, so that the pairs do not depend on how many there are
-            every = layout.gather(images), jax.nn.one_hot(layout.gather(targets), num_classes)
-            images, targets = map(layout.own, apply_mix(mix, *every, seed=config.seed, step=state.step))
-        images = standardize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
-        gradients, forward = gradients_of(state, images, targets)
-        gradients, batch_stats = layout.mean(gradients), forward.batch_stats
-        if config.model.ghost_batch is not None:
-            batch_stats = layout.mean(batch_stats)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        new = TrainState(state.step + 1, params, batch_stats, opt_state, ema=None)
-        if config.optim.ema_decay is not None:
-            new = average_into(new, state, decay=config.optim.ema_decay)
-        taken: ArrayLike = True
-        if state.loss_scale is not None:
-            taken = all_finite(gradients)
-            new = keep_unless(taken, new, dataclasses.replace(state, step=new.step, loss_scale=None))
-            new = dataclasses.replace(new, loss_scale=state.loss_scale.adjust(taken))
+        images, targets = inputs(batch, state.step)
+
+        def at(params: Any) -> tuple[Any, Any]:
+            return gradient(state, params, images, targets)
+
+        gradients, forward = rule(at, state, batch)
+        mean_loss = layout.mean(forward.loss.mean())
+        new, taken = update(state, gradients, forward.batch_stats, mean_loss, objective(at, layout))
         loss, logits, labels = (layout.gather(rows) for rows in (forward.loss, forward.logits, batch["label"]))
         norm, rate = optax.tree.norm(gradients), schedule(state.step)
         return new, train_metrics(loss, logits, labels, grad_norm=norm, learning_rate=rate, taken=taken)
@@ -106,25 +83,34 @@ def no_train_metrics(dtype: DTypeLike) -> TrainMetrics:
     return jax.tree.map(jnp.zeros_like, one)
 
 
-def make_logits(model: nn.Module, augment: Chain, views: Views | None, info: DatasetInfo, config: Config) -> LogitsOf:
+def make_logits(
+    model: nn.Module,
+    augment: Chain,
+    views: Views | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    dtype: DTypeLike,
+    conv: str = "auto",
+) -> LogitsOf:
     """The function `(variables, images uint8 [b, H, W, C]) -> logits [b, k]` of evaluation and prediction."""
 
     def logits_of(variables: Mapping[str, Any], images: Array) -> Array:
         # Nothing is drawn at evaluation, so the address of the draws does not matter.
         zeros = jnp.zeros(images.shape[0], jnp.int32)
         images = apply_augment(augment, images, seed=0, epoch=zeros, index=zeros)
-        images = standardize(images, info.mean, info.std, jnp.dtype(config.model.dtype))
+        images = standardize(images, mean, std, dtype)
 
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]
 
-        with ops.context(conv=config.model.conv):
+        with ops.context(conv=conv):
             return predict(images) if views is None else average_views(predict, views, images)
 
     return logits_of
 
 
-def make_eval_step(logits_of: LogitsOf, layout: Layout, config: Config) -> EvalStep:
+def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout) -> EvalStep:
     """The function `(variables, batch) -> metrics`, to be compiled by the layout.
 
     `batch["mask"]` says which rows are real examples.
@@ -134,8 +120,8 @@ def make_eval_step(logits_of: LogitsOf, layout: Layout, config: Config) -> EvalS
         rows = (logits_of(variables, batch["image"]), batch["label"], batch["mask"])
         logits, labels, mask = (layout.gather(r) for r in rows)
         return EvalMetrics.single_from_model_output(
-            loss=losses(logits, labels, config.optim.label_smoothing),
-            nll=losses(logits, labels, 0.0),
+            loss=loss(logits, labels),
+            nll=softmax_cross_entropy(logits, labels),
             top1=in_top_k(logits, labels, 1),
             top5=in_top_k(logits, labels, 5),
             logits=logits,

@@ -64,27 +64,31 @@ def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
     import jax.numpy as jnp
     import optax
 
-    from cnn_jax.config import Config, DataConfig, ModelConfig, ParallelConfig
-    from cnn_jax.data import DatasetInfo, parse_augment, parse_mix
+    from cnn_jax import ops
+    from cnn_jax.data import parse_augment, parse_mix
     from cnn_jax.models import create_model
     from cnn_jax.parallel import create_layout
+    from cnn_jax.training.gradient import loss_gradient, over_batch
+    from cnn_jax.training.inputs import make_inputs
+    from cnn_jax.training.losses import softmax_cross_entropy
+    from cnn_jax.training.rules import plain
     from cnn_jax.training.state import create_state
     from cnn_jax.training.step import make_train_step
+    from cnn_jax.training.update import make_update
 
     batch_size = per_device * jax.device_count()
-    config = Config(
-        model=ModelConfig("resnet50"),
-        data=DataConfig(batch_size=batch_size),
-        parallel=ParallelConfig(strategy=strategy),  # type: ignore[arg-type]
-    )
     layout = create_layout(strategy)
     model, optimizer = create_model("resnet50"), optax.sgd(0.1, 0.9)
     shape = (size, size, 3)
-    info = DatasetInfo(
-        "imagenet", "train", 1_281_167, 1000, shape, (), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), ""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    inputs = make_inputs(
+        parse_augment(()), parse_mix(()), mean, std, num_classes=1000, dtype=jnp.float32, seed=0, layout=layout
     )
-    rate, augment, mix = optax.constant_schedule(0.1), parse_augment(()), parse_mix(())
-    step = make_train_step(model, optimizer, rate, augment, mix, info, 1000, layout, config)
+    gradient = loss_gradient(
+        model, softmax_cross_entropy, context=ops.Context(batch=layout.batch), seed=0, batch_size=batch_size
+    )
+    update, rate = make_update(optax.with_extra_args_support(optimizer)), optax.constant_schedule(0.1)
+    step = make_train_step(inputs, over_batch(gradient, layout), plain, update, rate, layout)
     state = jax.eval_shape(lambda: create_state(model, optimizer, shape, seed=0, ema=False))
     state = jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), state, layout.shardings(state)

@@ -1,5 +1,6 @@
 """Outputs that are closed, full or narrow in what they can show, and names that look like markup."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -88,3 +89,14 @@ def test_closed_outputs_neither_stop_a_warning_nor_figures(monkeypatch):
     cli_room._show_warning(UserWarning("unheard"))
     assert print_figures({"a": 1}, True, lambda: None) == 0
     assert print_figures({}, False, lambda: print("unseen")) == 0
+
+
+def test_what_the_package_notes_is_said_in_the_command_lines_words(monkeypatch, capsys):
+    def noting() -> int:
+        """A command that notes something."""
+        logging.getLogger("cnn_jax.data.sets.image_folder").warning("note: %d files are passed over", 3)
+        return 0
+
+    monkeypatch.setitem(cli_room.COMMANDS, "models", noting)
+    assert cli_room.main(["models"]) == 0
+    assert capsys.readouterr().err.count("cnn-jax: note: 3 files are passed over") == 1

@@ -53,6 +53,11 @@ def test_what_tells_networks_apart_and_what_is_given_otherwise_are_no_options():
         create_model("lenet5", remat=True)
 
 
+def test_a_name_cut_short_is_completed():
+    with pytest.raises(ValueError, match="unknown model 'resnet20'; did you mean resnet20_cifar, resnet20_v2_cifar"):
+        create_model("resnet20")
+
+
 def test_model_refuses_integers_and_other_ranks():
     model = create_model("resnet20_cifar")
     key = jax.random.key(0)

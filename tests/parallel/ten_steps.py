@@ -37,8 +37,8 @@ CONFIG = {
     "data.augment": AUGMENT,
     "optim.learning_rate": float(rate) * 256 / BATCH,
     "optim.schedule": "constant",
-    "optim.momentum": 0.9,
-    "optim.nesterov": False,
+    "optim.arguments.momentum": 0.9,
+    "optim.arguments.nesterov": False,
     "optim.weight_decay": 0.0,
     "train.steps": STEPS,
 } | {key: json.loads(value) for key, value in (change.split("=") for change in changes)}

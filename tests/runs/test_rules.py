@@ -13,7 +13,7 @@ NAN, INF = float("nan"), float("inf")
 
 def test_the_default_and_what_uses_every_key_pass():
     check(Config(), 1)
-    optim = OptimConfig("sgd", schedule="step", step_fractions=(0.3,), step_factor=0.2, momentum=0.0, nesterov=False)
+    optim = OptimConfig("sgd", {"momentum": 0.0}, schedule="step(fractions=(0.3,), factor=0.2)")
     check(Config(optim=optim, data=DataConfig(batch_size=2, mix=("mixup(0.2)",), validation_fraction=0.0)), 1)
 
 
@@ -25,13 +25,10 @@ def test_the_default_and_what_uses_every_key_pass():
         ("data.folder", Config(data=DataConfig("digits", folder="images"))),
         ("data.mix", Config(data=DataConfig(batch_size=1, mix=("mixup(0.2)",)))),
         ("train.eval_every", Config(data=DataConfig(validation_fraction=0.0), train=TrainConfig(eval_every=5))),
-        ("optim.step_fractions", Config(optim=OptimConfig(step_fractions=(0.5,)))),
-        ("optim.step_fractions", Config(optim=OptimConfig(schedule="step", step_fractions=()))),
-        ("optim.step_factor", Config(optim=OptimConfig(schedule="constant", step_factor=0.2))),
-        ("optim.step_factor", Config(optim=OptimConfig(schedule="step", step_factor=1.0))),
-        ("optim.nesterov", Config(optim=OptimConfig(momentum=0.0, nesterov=True))),
-        ("optim.beta1", Config(optim=OptimConfig("sgd", beta1=0.9))),
-        ("optim.momentum", Config(optim=OptimConfig("adamw", momentum=0.9))),
+        (
+            "optim.arguments.nesterov",
+            Config(optim=OptimConfig(arguments={"momentum": 0.0, "nesterov": True})),
+        ),
     ],
 )
 def test_a_key_without_effect_is_refused(key, config):
@@ -50,8 +47,8 @@ def test_a_key_without_effect_is_refused(key, config):
         ("data.label_noise", Config(data=DataConfig(label_noise=-0.1))),
         ("data.class_fractions", Config(data=DataConfig(class_fractions=(0.5, 1.5)))),
         ("data.std", Config(data=DataConfig(std=(0.0,)))),
-        ("optim.momentum", Config(optim=OptimConfig(momentum=1.0))),
-        ("optim.beta2", Config(optim=OptimConfig("adamw", beta2=1.0))),
+        ("optim.arguments.momentum", Config(optim=OptimConfig(arguments={"momentum": 1.0}))),
+        ("optim.arguments.b2", Config(optim=OptimConfig("adamw", {"b2": 1.0}))),
         ("train.steps", Config(train=TrainConfig(steps=2**31))),
     ],
 )

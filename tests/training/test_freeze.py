@@ -46,7 +46,7 @@ def test_frozen_parameters_and_statistics_stay_and_the_others_move():
 
 
 def test_the_head_on_frozen_features_is_logistic_regression():
-    session = session_of(freeze="(?!head)", momentum=0.0, nesterov=False)
+    session = session_of(freeze="(?!head)", arguments={"momentum": 0.0})
     state, batch = session.make_state(), first_batch(session)
     after, metrics = jax.jit(session.train_step)(state, batch)
     images = (batch["image"] / np.float32(255) - np.float32(session.info.mean)) / np.float32(session.info.std)

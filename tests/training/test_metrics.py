@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.training.metrics import EvalMetrics, in_top_k, losses
+from cnn_jax.training.losses import softmax_cross_entropy
+from cnn_jax.training.metrics import EvalMetrics, in_top_k
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def sample():
 
 def metrics_of(logits, labels, mask):
     return EvalMetrics.single_from_model_output(
-        loss=losses(logits, labels, 0.1),
-        nll=losses(logits, labels, 0.0),
+        loss=softmax_cross_entropy(logits, labels, 0.1),
+        nll=softmax_cross_entropy(logits, labels),
         top1=in_top_k(logits, labels, 1),
         top5=in_top_k(logits, labels, 5),
         logits=logits,

@@ -17,7 +17,7 @@ from cnn_jax.runs.session import open_session
 CONFIG = Config(
     model=ModelConfig("lenet5"),
     data=DataConfig("digits", batch_size=32, augment=("resize(28)",), eval_augment=("resize(28)",)),
-    optim=OptimConfig("sgd", learning_rate=0.8, schedule="constant", weight_decay=0.01, momentum=0.0, nesterov=False),
+    optim=OptimConfig("sgd", {"momentum": 0.0}, learning_rate=0.8, schedule="constant", weight_decay=0.01),
     train=TrainConfig(steps=10),
 )
 

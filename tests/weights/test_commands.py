@@ -162,6 +162,7 @@ def test_weights_that_brought_no_mean_need_the_data_set(lenet_file, tmp_path, ca
         ("lenet5", "cut.safetensors", "cut", "is no complete safetensors file"),
         ("resnet50_v1", "cut.weights.h5", "cut", "is no complete Keras file"),
         ("lenet5", "pickle.pkl", b"\x80\x04N.", "weights are read from .safetensors, .pth, .pt and .h5 files only"),
+        ("lenet5", "text.jpg", b"no weights", "weights are read from"),  # before a data set is looked for
         ("resnet20_cifar", "lenet5.safetensors", "whole", "does not hold this network's weights"),
         ("lenet6", "lenet5.safetensors", "whole", "unknown model 'lenet6'; did you mean lenet5"),
     ],
@@ -170,7 +171,7 @@ def test_bad_files_are_refused_by_name(model, name, content, message, lenet_file
     whole = lenet_file.read_bytes()
     (tmp_path / name).write_bytes({"cut": whole[:-100], "whole": whole}.get(content, content))
     before = sorted(tmp_path.iterdir())
-    data = () if model == "resnet50_v1" else DIGITS
+    data = () if model == "resnet50_v1" or name == "text.jpg" else DIGITS
     status, out, err = run(capsys, "weights", "import", model, tmp_path / name, "--out", tmp_path / "run", *data)
     assert status == 1 and message in err and not out
     assert "Traceback" not in err and sorted(tmp_path.iterdir()) == before

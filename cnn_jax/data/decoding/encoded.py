@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from cnn_jax.logs import untouched_logging
+
 from ..dataset import DatasetInfo
 from ..errors import DataError
 from ..store.arrays import readable_records
@@ -89,6 +91,7 @@ class EncodedDataset:
         decode_crop(record["image"], where, self._crop, uniforms, out)
 
 
+@untouched_logging()
 def _open_records(folder: Path, split: str) -> Any:
     import tensorflow_datasets as tfds
 

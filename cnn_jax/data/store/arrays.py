@@ -3,7 +3,6 @@ starts."""
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.logs import untouched_logging
+
 from ..errors import DataError
 from .checksums import NOTE, find_damage, note_checksums
 from .names import stored_class_names
-
-logger = logging.getLogger(__name__)
 
 # Of the training images, per channel in 0..1: what everybody normalises large colour images by, and so what published
 # weights expect.
@@ -45,11 +44,12 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
     Sets of image files have no array of images, but None.
 
     The arrays live in FOLDER/arrays, so they vanish with the records they were read from. Those that another version of
-    this file made are made anew, and so are damaged ones, with a note. Where that folder cannot be written, the records
-    are read into memory at each start.
+    this file made are made anew; damaged ones are refused. Where that folder cannot be written, the records are read
+    into memory at each start.
 
     Raises:
-        DataError: for a split that is not stored, records that cannot be read, or arrays that cannot be written.
+        DataError: for a split that is not stored, records that cannot be read, or arrays that are damaged or cannot be
+            written.
     """
     arrays = folder / "arrays"
     if not _usable(arrays, split):
@@ -75,7 +75,7 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
 
 
 def _usable(arrays: Path, split: str) -> bool:
-    """Whether the arrays are there, in this version's layout, and as they were written; damage is noted in the log."""
+    """Whether the arrays are there, in this version's layout; raises DataError where they are not as they were."""
     if not arrays.is_dir():
         return False
     names = {"info.json", *(path.name for path in arrays.glob(f"{split}_*.npy"))}
@@ -90,9 +90,11 @@ def _usable(arrays: Path, split: str) -> bool:
     if damaged is None and not (arrays / NOTE).exists():  # of an earlier version: from now on they are compared
         with contextlib.suppress(OSError):
             note_checksums(arrays, (path.name for path in arrays.iterdir()))
-    if damaged is not None:
-        logger.warning("note: %s is damaged; the arrays are made anew from the records beside them", damaged)
-    return damaged is None
+    if damaged is not None:  # the disk may be failing: not mended without being asked
+        raise DataError(
+            f"`{damaged}` is damaged. Remove the folder `{arrays}`: it is made anew from the records beside it."
+        )
+    return True
 
 
 def _missing(arrays: Path, split: str, counts: dict[str, int]) -> Path | None:
@@ -133,6 +135,7 @@ def _read_info(arrays: Path) -> ArraysInfo:
     return ArraysInfo(tuple(stored["class_names"]), tuple(stored["mean"]), tuple(stored["std"]), stored["splits"])
 
 
+@untouched_logging()
 def _unpack(folder: Path, arrays: Path) -> None:
     """Copy every split of the records in `folder` to plain arrays, and take the statistics of the training images."""
     import tensorflow_datasets as tfds

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.logs import untouched_logging
+
 from ..errors import DataError
 from .arrays import load_arrays
 
@@ -102,6 +104,7 @@ def _add_array(content: "hashlib._Hash", images: np.ndarray, split: str, report:
         report(split, min(first + many, len(images)), len(images))
 
 
+@untouched_logging()
 def _add_records(content: "hashlib._Hash", prepared: Path, split: str, count: int, report: Report) -> None:
     """Each image file as it is stored, behind its length."""
     import tensorflow_datasets as tfds

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.logs import untouched_logging
+
 from ..errors import DataError
 from ..sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
 from .arrays import write_labels
@@ -21,6 +23,7 @@ from .root import preparation
 Report = Callable[[str, int, int], None]
 
 
+@untouched_logging()
 def write_set(
     root: Path,
     name: str,

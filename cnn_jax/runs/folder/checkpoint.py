@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from cnn_jax.parallel import is_writer, wait_for_all
 from cnn_jax.runs.console.abandon import end_with_main_thread
@@ -23,7 +22,7 @@ from cnn_jax.runs.folder.manifest import (
     read_manifest,
     stored_leaves,
 )
-from cnn_jax.runs.folder.orbax_logs import OrbaxLogs
+from cnn_jax.runs.folder.orbax_logs import OrbaxLogs, ocp
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.together import together
 

@@ -1,6 +1,7 @@
 """One writer: of a run folder among all processes, and one training at a time in a process."""
 
 import contextlib
+import fcntl
 import os
 import threading
 import time
@@ -103,7 +104,7 @@ def _lock_soon(descriptor: int, directory: Path) -> bool | None:
         held = lock(descriptor, wait=False)
         if held is not False:
             return held
-    raise RunError(f"`{directory}` is being written by another process; wait for it, or give another --workdir.")
+    raise _held_by_another(directory)
 
 
 def _is_same(path: Path, descriptor: int) -> bool:
@@ -111,3 +112,40 @@ def _is_same(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def check_free(directory: Path) -> None:
+    """Refuses a folder that another process writes to, before anything is made ready for it.
+
+    Raises:
+      RunError: when another process of this host writes there.
+    """
+    if is_locked(directory):
+        time.sleep(_PAUSE_SECONDS)
+        if is_locked(directory):
+            raise _held_by_another(directory)
+
+
+def _held_by_another(directory: Path) -> RunError:
+    return RunError(f"`{directory}` is being written by another process; wait for it, or give another --workdir.")
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process of this host writes to a run: it holds a lock on the folder, or on the file in it."""
+    return _is_held(directory) or _is_held(directory / ".lock")
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given up at once, by closing
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)

@@ -22,9 +22,17 @@ def read_metrics(directory: Path, remedy: str | None = None) -> list[dict[str, A
       remedy: what to do about a damaged line; None says what a reader of the run can do.
 
     Raises:
-      RunError: when a line is damaged, naming it.
+      RunError: when a line is damaged, or is not the one that the event file beside it shows, naming it.
     """
-    return [json.loads(line) for line in _sound(directory, _lines(directory), remedy)]
+    lines = _sound(directory, _lines(directory), remedy)
+    path = directory / EventWriter.FILE_NAME
+    shown = path.read_bytes() if path.exists() else b""
+    if not all(line.encode() in shown for line in lines):  # else there is no need to check the events' checksums
+        records = [record for record in read_records(directory)[0] if is_summary(record)]
+        for number, (line, record) in enumerate(zip(lines, records, strict=False), 1):
+            if record.line not in (None, line):
+                raise _damaged(directory, number, "is not the one that the event file beside it shows", remedy)
+    return [json.loads(line) for line in lines]
 
 
 def read_test_line(directory: Path) -> dict[str, Any] | None:
@@ -112,7 +120,8 @@ def _lines(directory: Path) -> list[str | None]:
 def _line(text: bytes) -> str | None:
     try:
         values = json.loads(text)
-        sound = type(values["step"]) is int and values["split"] in _SPLITS
+        sound = type(values["step"]) is int and values.pop("split") in _SPLITS
+        sound &= not any(isinstance(value, str) for value in values.values())
         return text.decode() if sound else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -126,13 +135,15 @@ def _remedy(directory: Path) -> str:
     return "The training command of the run repairs it from the event file; else put back a copy."
 
 
+def _damaged(directory: Path, number: int, what: str, remedy: str | None) -> RunError:
+    path = directory / FILE_NAME
+    return RunError(f"`{path}` is damaged: line {number} {what}. {remedy or _remedy(directory)}")
+
+
 def _sound(directory: Path, lines: list[str | None], remedy: str | None) -> list[str]:
     for number, line in enumerate(lines, 1):
         if line is None:
-            raise RunError(
-                f"`{directory / FILE_NAME}` is damaged: line {number} is no line of metrics. "
-                f"{remedy or _remedy(directory)}"
-            )
+            raise _damaged(directory, number, "is no line of metrics", remedy)
     return [line for line in lines if line is not None]
 
 

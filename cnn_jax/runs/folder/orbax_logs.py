@@ -1,7 +1,15 @@
-"""Orbax reports every save at length, through absl, which sets up the whole process's logging when it first speaks."""
+"""Orbax, which reports every save at length, through absl."""
 
+import contextlib
 import logging
 import os
+
+from cnn_jax.logs import untouched_logging
+
+with untouched_logging():  # it speaks as it is imported
+    import orbax.checkpoint as ocp
+
+__all__ = ["OrbaxLogs", "ocp"]
 
 _ORBAX = f"{os.sep}orbax{os.sep}"
 
@@ -13,21 +21,19 @@ class OrbaxLogs:
     """
 
     def __init__(self) -> None:
-        self._logger = logging.getLogger("absl")
-        self._logger.addFilter(self)
-        self._handler: logging.Handler | None = None
-        if not logging.root.handlers:  # or absl would call basicConfig, for good
-            self._handler = logging.StreamHandler()
-            self._handler.setLevel(logging.WARNING)  # as Python shows messages by itself
-            self._handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
-            logging.root.addHandler(self._handler)
+        self._open = contextlib.ExitStack()
+        logger = logging.getLogger("absl")
+        logger.addFilter(self)
+        self._open.callback(logger.removeFilter, self)
+        self._open.enter_context(untouched_logging())
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a message is not Orbax's, or is an error."""
-        return record.levelno >= logging.ERROR or _ORBAX not in record.pathname
+        """Whether a message is not Orbax's, or is an error: without its traceback, for it is raised here, too."""
+        if _ORBAX not in record.pathname:
+            return True
+        record.exc_info = record.exc_text = None
+        return record.levelno >= logging.ERROR
 
     def close(self) -> None:
         """Leaves the process's logging as it was found."""
-        self._logger.removeFilter(self)
-        if self._handler is not None:
-            logging.root.removeHandler(self._handler)
+        self._open.close()

@@ -111,13 +111,11 @@ def test_arrays_are_mapped_not_copied(digits_root):
     assert isinstance(images, np.memmap)
 
 
-@pytest.mark.parametrize(
-    "text", ['{"class_names": [], "mean": [], "std": []}', '{"layout": 0}', '{"layout": 1', "[]", None]
-)
-def test_arrays_of_another_version_or_damaged_are_made_anew(digits_root, tmp_path, text):
+@pytest.mark.parametrize("text", ['{"class_names": [], "layout": "of 0.0"}', '{"layout": 0}'])
+def test_arrays_of_another_version_are_made_anew(digits_root, tmp_path, text):
     shutil.copytree(digits_root / "digits", tmp_path / "digits")
     info = tmp_path / "digits" / "1.0.0" / "arrays" / "info.json"
-    info.unlink() if text is None else info.write_text(text)
+    info.write_text(text)
     left, right = (load_dataset("digits", "test", root=root) for root in (digits_root, tmp_path))
     np.testing.assert_array_equal(left.images(np.arange(50)), right.images(np.arange(50)))
     assert left.info == right.info and arrays.read_arrays_info(info.parents[1]) is not None

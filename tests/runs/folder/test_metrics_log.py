@@ -263,6 +263,18 @@ def test_a_reader_of_damaged_metrics_is_told_what_repairs_them(run):
         read_metrics(folder)
 
 
+def test_a_line_that_is_whole_and_another_is_found_by_the_events(run):
+    folder, saved = run
+    text = contents(folder)[0]
+    changed = text.replace(b'"loss": ', b'"loss": 1', 1)
+    assert changed != text
+    (folder / "metrics.jsonl").write_bytes(changed)
+    with pytest.raises(RunError, match=r"metrics.jsonl` is damaged: line 1 is not the one that the event file beside"):
+        read_metrics(folder)
+    assert "has been repaired" in resume(folder, saved)[0][0]
+    assert contents(folder)[0] == text
+
+
 def test_events_of_a_start_whose_metrics_are_gone_are_dropped_when_it_begins_anew(tmp_path):
     log = MetricsLog(tmp_path)
     log.begin()

@@ -1,6 +1,8 @@
 """Training leaves the process's logging as it was."""
 
 import logging
+import subprocess
+import sys
 
 import orbax.checkpoint as ocp
 import pytest
@@ -12,8 +14,15 @@ from cnn_jax.runs.folder.orbax_logs import OrbaxLogs
 
 
 def orbax_says(level):
-    record = logging.LogRecord("absl", level, "/site-packages/orbax/checkpoint/x.py", 1, "saved", None, None)
-    return logging.getLogger("absl").filter(record)
+    error = (OSError, OSError("full"), None)
+    record = logging.LogRecord("absl", level, "/site-packages/orbax/checkpoint/x.py", 1, "not saved", None, error)
+    return logging.getLogger("absl").filter(record) and logging.Formatter().format(record)
+
+
+def test_importing_and_preparing_leave_logging_as_it_was(tmp_path):
+    program = "import logging, sys, cnn_jax.runs.loop; from cnn_jax.data import load_dataset;"
+    program += "load_dataset('digits', 'train', root=sys.argv[1]); assert not logging.root.handlers"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
 
 
 def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):
@@ -21,7 +30,7 @@ def test_orbax_is_heard_from_errors_on_and_others_always(monkeypatch):
     monkeypatch.setattr(logging.getLogger("absl"), "filters", [])  # whatever is still open
     logs = OrbaxLogs()
     assert not orbax_says(logging.WARNING)
-    assert orbax_says(logging.ERROR)
+    assert orbax_says(logging.ERROR) == "not saved"
     mine = logging.LogRecord("absl", logging.INFO, "/home/me/x.py", 1, "mine", None, None)
     assert logging.getLogger("absl").filter(mine)
     logs.close()

@@ -1,0 +1,150 @@
+"""The functions that a configuration names, found: optimiser, schedule, gradient rule, loss."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnn_jax.code.digest import own_code
+from cnn_jax.code.own_modules import find_own
+from cnn_jax.config import Config, ConfigError, check_types, named_parts
+from cnn_jax.names import bind, find, join, split
+from cnn_jax.runs.naming import named
+from cnn_jax.training.losses import LOSSES, Loss
+from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, own_arguments
+from cnn_jax.training.rules import RULES, Rule
+from cnn_jax.training.schedules import SCHEDULES, LearningRate, make_schedule
+
+# By key: ours, and what they are.
+_OURS: dict[str, tuple[Mapping[str, Callable[..., Any]], str]] = {
+    "optim.name": (OPTIMIZERS, "optimiser"),
+    "optim.schedule": (SCHEDULES, "schedule"),
+    "optim.gradient": (RULES, "gradient rule"),
+    "train.loss": (LOSSES, "loss"),
+}
+
+
+def settle_parts(config: Config) -> Config:
+    """The configuration with one name for each function, an optimiser's arguments complete, and the code that counts.
+
+    Those of Optax's functions that are ours under another name bear ours. What an optimiser that is not ours takes by
+    default stands in the configuration, so that the experiment has another name where that changes.
+
+    Raises:
+      ConfigError: when there is no such function.
+    """
+    parts = named_parts(config)
+    for key, (ours, what) in _OURS.items():
+        with named(key):
+            part = find(parts[key], ours, what, _experiment(config))
+        if ":" not in parts[key]:
+            continue
+        name = next((name for name, other in ours.items() if other is part), parts[key])
+        section, field = key.split(".")
+        values: dict[str, Any] = {field: name}
+        if key == "optim.name" and name not in ours:
+            values["arguments"] = own_arguments(part) | config.optim.arguments  # type: ignore[operator]
+        elif key != "optim.name":
+            values[field] = join(name, split(getattr(getattr(config, section), field))[1])
+        section_now = dataclasses.replace(getattr(config, section), **values)
+        config = dataclasses.replace(config, **{section: section_now})
+    elsewhere = [name for name in named_parts(config).values() if ":" in name]
+    if config.code is not None:
+        code = config.code.naming(elsewhere)
+    elif elsewhere:
+        code = own_code(Path("-"), b"", folder=None, parts=elsewhere)
+    else:
+        return config
+    return dataclasses.replace(config, code=code)
+
+
+def default_arguments(config: Config) -> dict[str, Any]:
+    """What the optimiser of a configuration takes, by name, with the values that it has by default.
+
+    Raises:
+      ConfigError: when there is no such optimiser.
+    """
+    config = check_types(config)
+    with named("optim.name"):
+        return own_arguments(_found(config, "optim.name")[0])
+
+
+def learning_rate(config: Config, *, peak: float, steps: int, warmup_steps: int) -> LearningRate:
+    """The learning rate of every step."""
+    with named("optim.schedule"):
+        return make_schedule(*_found(config, "optim.schedule"), peak=peak, steps=steps, warmup_steps=warmup_steps)
+
+
+def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformationExtraArgs:
+    """The optimiser, with clipping and weight decay, for what is not frozen."""
+    optim = config.optim
+    with named("optim.name"):
+        part, _, name = _found(config, "optim.name")
+        return make_optimizer(
+            part,
+            optim.arguments,
+            name,
+            rate=rate,
+            weight_decay=optim.weight_decay,
+            decays=decayed(optim.decay),
+            clip_norm=optim.clip_norm,
+            freeze=optim.freeze,
+            seed=config.seed,
+        )
+
+
+def gradient_rule(config: Config) -> Rule:
+    """Where the gradient is taken."""
+    with named("optim.gradient"):
+        return bind(*_found(config, "optim.gradient"), "gradient", "state", "batch")
+
+
+def loss(config: Config, num_classes: int) -> Loss:
+    """The loss of each row."""
+    smoothing = config.optim.label_smoothing
+    with named("train.loss"):
+        part, arguments, name = _found(config, "train.loss")
+        leading = ("logits", "targets")
+        return bind(part, arguments, name, *leading, label_smoothing=smoothing, num_classes=num_classes)
+
+
+def check_loss(config: Config, loss: Loss, num_classes: int) -> None:
+    """Refuses a loss that does not give a number a row, and smoothing that it does not take.
+
+    Raises:
+      ConfigError: naming the key.
+    """
+    name, smoothing = named_parts(config)["train.loss"], config.optim.label_smoothing
+    if smoothing and "label_smoothing" not in getattr(loss, "keywords", {}):
+        raise ConfigError(
+            f"`optim.label_smoothing` is {smoothing}: `{name}` takes no `label_smoothing`, so it has no effect; leave "
+            "it out, or give the loss that parameter."
+        )
+    logits = jax.ShapeDtypeStruct((4, num_classes), jnp.float32)
+    targets = logits if config.data.mix else jax.ShapeDtypeStruct((4,), jnp.int32)
+    with named("train.loss"):
+        each = jax.eval_shape(loss, logits, targets)
+    if getattr(each, "shape", None) != (4,):
+        raise ConfigError(
+            f"`train.loss`: {name} must give one number for each row of the logits, an array of shape (4,) for four; "
+            f"it gives {each}."
+        )
+
+
+def _found(config: Config, key: str) -> tuple[Callable[..., Any], dict[str, Any], str]:
+    """A function, its arguments as they stand with its name, and its name."""
+    section, field = key.split(".")
+    name, arguments = split(getattr(getattr(config, section), field))
+    ours, what = _OURS[key]
+    place = name.rpartition(":")[0]
+    if config.code is None and place and find_own(place) is not None:  # what it was may not be what lies there now
+        raise ValueError(f"{name!r} is a function of one's own, and a command that only reads a run does not run it.")
+    return find(name, ours, what, _experiment(config)), arguments, name
+
+
+def _experiment(config: Config) -> str | None:
+    return None if config.code is None else config.code.module
