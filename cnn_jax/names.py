@@ -31,7 +31,6 @@ batch; see `cnn_jax.training.rules`.
 """
 
 import ast
-import difflib
 import functools
 import importlib
 import inspect
@@ -40,6 +39,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from cnn_jax.nearest import nearest_names
 
 EXPERIMENT = "cnn_jax_experiment_"
 """What the modules that experiment files become are called, with a digest behind it."""
@@ -97,7 +98,7 @@ def literal(value: Any) -> Any:
 
 def nearest(name: str, valid: Sequence[str], path: str = "") -> str:
     """A sentence that offers the valid name closest to a mistaken one, or lists them all."""
-    close = difflib.get_close_matches(name, valid, n=1)
+    close = nearest_names(name, valid, most=1)
     return f" Did you mean `{path}{close[0]}`?" if close else f" Valid: {', '.join(path + v for v in valid)}."
 
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from cnn_jax.cli.allocation import OPTION, keep_memory
+from cnn_jax.cli.allocation import keep_memory
+from cnn_jax.cli.options import RETURN_MEMORY
 
 # Pages a process asks the system for while it takes and gives back the same 64 MB ten times.
 PROBE = """
@@ -31,13 +32,15 @@ def pages(*argv: str) -> tuple[bool, int, str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's mallopt")
 def test_kept_memory_needs_no_new_pages() -> None:
     kept, faults, said = pages("bench", "lenet5")
-    assert kept and OPTION in said
+    assert kept and RETURN_MEMORY in said
     # 64 MB are 32 huge pages or 15,625 small ones, ten times over, when every array is mapped anew.
-    returned, more, nothing = pages("bench", "lenet5", OPTION)
+    returned, more, nothing = pages("bench", "lenet5", RETURN_MEMORY)
     assert not returned and nothing == ""
     assert faults < 10 < more
 
 
-@pytest.mark.parametrize("argv", [[], ["--help"], ["summary", "lenet5"], ["train", "x.py", OPTION]])
+@pytest.mark.parametrize(
+    "argv", [[], ["--help"], ["summary", "lenet5"], ["train", "x.py", RETURN_MEMORY], [RETURN_MEMORY, "bench"]]
+)
 def test_other_commands_keep_the_allocator(argv: list[str]) -> None:
     assert not keep_memory(argv)

@@ -62,7 +62,7 @@ def restored(folder):
     """Everything that the last checkpoint holds."""
     run = read_run(folder)
     session = open_session(run.config, run.derived)
-    return Checkpoints(run.checkpoints, read_only=True).restore(run.derived.steps, session.checkpoint_target())
+    return Checkpoints(run.checkpoints, read_only=True).restore(run.derived.steps, session.abstract_checkpoint())
 
 
 def assert_same_bits(a, b):

@@ -10,7 +10,7 @@ from cnn_jax.config import ConfigError, check_types, flatten, from_stored, ident
 from cnn_jax.runs import train
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
-from cnn_jax.runs.parts import settle_parts
+from cnn_jax.runs.parts import resolve_parts
 
 EXPERIMENT = """
 from functools import partial
@@ -90,7 +90,7 @@ def test_a_function_that_is_named_later_counts_too(experiment):
     config = load_experiment(experiment(text))
     named = dataclasses.replace(config, optim=dataclasses.replace(config.optim, schedule="e.py:triangle"))
     with neighbours(config.code.folder):
-        settled = settle_parts(check_types(named))
+        settled = resolve_parts(check_types(named))
     assert settled.optim.schedule == ":triangle"
     assert settled.code.digest == load_experiment(experiment()).code.digest != config.code.digest
 

@@ -170,6 +170,9 @@ def test_dotted_overrides_take_hyphens_and_underscores(experiment, capsys, tmp_p
         (["--optim.lerning_rate", "1"], "optim.learning"),
         (["--train.steps", "many"], "many"),
         (["--model.name", "lenet6"], "lenet5"),
+        (["--model.name", "resnet20"], "resnet20_cifar"),
+        (["--data.name", "digit"], "digits"),
+        (["--name", "a/b"], "`name` is a/b"),
         (["--data.augment", "pad_corp(4)"], "pad_crop"),
         (["--optim.arguments.beta1", "0.9"], "optim.arguments.beta1"),
         (["--optim.name", "sdg"], "Did you mean `sgd`?"),
@@ -223,4 +226,5 @@ def test_help_is_complete(experiment, capsys):
     options = capsys.readouterr().out
     for flag in ("--optim.learning-rate", "--train.steps", "--data.batch-size", "--workdir", "--model.dtype"):
         assert flag in options
-    assert "64" in options  # the experiment's own batch size, not the dataclass's
+    own_batch_size = r"--data.batch-size INT\W+[^(]*\(default: 64\)"  # not the dataclass's
+    assert re.search(own_batch_size, options)

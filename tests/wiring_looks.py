@@ -1,6 +1,6 @@
 """What a configuration does, looked at from several sides: each look gives, for each of some, named arrays.
 
-The looks go the way that training goes: `settle_weights` and `settle_batch_norm`, `open_session`, its data and its
+The looks go the way that training goes: `resolve_weights` and `resolve_batch_norm`, `open_session`, its data and its
 steps as the layout compiles them; `run`, `on_two_devices` and `in_processes` go through `train` itself.
 """
 
@@ -25,9 +25,9 @@ import orbax.checkpoint as ocp
 import cnn_jax
 from cnn_jax.config import Config, flatten, from_flat
 from cnn_jax.data import DataError, eval_batches, train_batches
-from cnn_jax.runs.derive import settle_batch_norm
+from cnn_jax.runs.derive import resolve_batch_norm
 from cnn_jax.runs.session import Session, open_session, precision
-from cnn_jax.runs.start import first_tree, settle_weights
+from cnn_jax.runs.start import initial_state, resolve_weights
 
 Arrays = dict[str, np.ndarray]
 # Programs that run once or twice on tiny images: the compiler's work is what a test would wait for.
@@ -37,7 +37,7 @@ _REMEMBERED: list[Any] = []
 
 def opened(config: Config) -> Session:
     """The session that `train` would open, its steps compiled in a hurry."""
-    session = open_session(settle_weights(settle_batch_norm(config, num_devices=jax.device_count())))
+    session = open_session(resolve_weights(resolve_batch_norm(config, num_devices=jax.device_count())))
     session.layout.compile = functools.partial(jax.stages.Lowered.compile, compiler_options=QUICK)
     return session
 
@@ -118,7 +118,7 @@ def average(config: Config) -> Arrays:
 @look
 def start(config: Config) -> Arrays:
     """The parameters before the first step."""
-    return named(first_tree(opened(config))["state"].eval_variables)
+    return named(initial_state(opened(config)).eval_variables)
 
 
 @look
@@ -146,7 +146,7 @@ def test_batch(session: Session) -> Any:
 def logits(config: Config) -> Arrays:
     """The logits of some test images, as `predict` computes them, before the first step."""
     session = opened(config)
-    variables = (given_state(session) if config.model.weights is None else first_tree(session)["state"]).eval_variables
+    variables = (given_state(session) if config.model.weights is None else initial_state(session)).eval_variables
     return {"logits": np.asarray(jax.jit(session.logits)(variables, test_batch(session)["image"]))}
 
 
@@ -154,14 +154,15 @@ def logits(config: Config) -> Arrays:
 def evaluation(config: Config) -> Arrays:
     """The metrics of some test images before the first step."""
     session = opened(config)
-    return named(session.compiled_eval_step(given_state(session).eval_variables, test_batch(session)))
+    variables, batch = given_state(session).eval_variables, test_batch(session)
+    return named(session.layout.compile(session.eval_step, variables, batch)(variables, batch))
 
 
 @look
 def program(config: Config) -> Arrays:
     """The training step, lowered: for a setting of which only rounding tells."""
     session = opened(config)
-    text = jax.jit(session.train_step).lower(jax.eval_shape(session.make_state), session.batch_like()).as_text()
+    text = jax.jit(session.train_step).lower(jax.eval_shape(session.make_state), session.abstract_batch()).as_text()
     return {"program": np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)}
 
 

@@ -74,6 +74,7 @@ TWO_DEVICES = FLOAT64 | {
 DISTRIBUTED = [Close(TWO_DEVICES, ({"parallel.num_processes": 1}, {"parallel.num_processes": 2}), in_processes)]
 
 ROWS: dict[str, list[Any]] = {
+    "name": [Same(LENET, (None, "other"), start)],
     "seed": [Changes(LENET, (0, 1), start, stream, run)],
     "model.name": [Changes(RESNET, ("resnet8_cifar", "wrn16_8"), logits)],
     "model.num_classes": [Changes(LENET, (None, 12))],

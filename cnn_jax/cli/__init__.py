@@ -18,19 +18,22 @@ import tyro
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
-from cnn_jax.cli.jobs import launch, shield
+from cnn_jax.cli.jobs import launch, separate_training, submit
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
+from cnn_jax.cli.options import DEBUG, OPTIONS, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise
 from cnn_jax.cli.runs import diff, evaluate, predict, train
 from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
 
 _DESCRIPTION = "The classic convolutional networks in JAX, exactly as published, with runs that repeat to the bit."
+_DESCRIPTION += "".join(f"\n\n{option}, anywhere: {what}." for option, what in OPTIONS.items())
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "launch": launch,
+    "submit": submit,
     "eval": evaluate,
     "predict": predict,
     "models": models,
@@ -52,14 +55,14 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
       The exit status: 0, 1 for a failure, 2 for a mistaken command line or configuration, 128 + n for signal n.
     """
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["launch"]:
-        argv = shield(argv)
+    words, options = split_options(sys.argv[1:] if argv is None else argv)
+    if words[:1] in (["launch"], ["submit"]):
+        words = separate_training(words, options)
     try:
-        commands = COMMANDS | ({"train": bind(train, argv[1:])} if argv[:1] == ["train"] else {})
+        commands = COMMANDS | ({"train": bind(train, words[1:])} if words[:1] == ["train"] else {})
         with warnings.catch_warnings(), _notes_shown():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
-            return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=argv)
+            return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
@@ -68,12 +71,12 @@ def main(argv: list[str] | None = None) -> int:
         drop_output()
         return READER_GONE
     except Exception as error:
-        if "--debug" in argv:
+        if DEBUG in options:
             traceback.print_exc()
         else:
             _say(explain(error))
             if not isinstance(error, (ValueError, OSError, RuntimeError)) and not hasattr(error, "exit_status"):
-                _say("--debug shows where.")
+                _say(f"{DEBUG} shows where.")
         return getattr(error, "exit_status", 2 if isinstance(error, ConfigError) else 1)
 
 
@@ -89,9 +92,9 @@ def entry_point() -> None:
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     status = main()
     if "jax" in sys.modules:
-        from cnn_jax.parallel import leave
+        from cnn_jax.parallel import exit_process
 
-        leave(status)
+        exit_process(status)
     sys.exit(status)
 
 

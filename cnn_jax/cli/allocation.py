@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-OPTION = "--return-memory"
+from cnn_jax.cli.options import RETURN_MEMORY, split_options
 
 # Numbers and values of glibc's mallopt(3): large blocks come from the heap, its top is never trimmed, and there is one
 # heap for all threads. XLA allocates a step's temporaries anew; fresh pages from the system cost resnet20 at batch 128
@@ -24,12 +24,13 @@ def keep_memory(argv: Sequence[str]) -> bool:
     Returns:
       Whether it did; not where the C library is not glibc, nor where JAX has an accelerator's plugin.
     """
-    if argv[:1] not in (["train"], ["bench"]) or OPTION in argv or _has_accelerator():
+    words, options = split_options(argv)
+    if words[:1] not in (["train"], ["bench"]) or RETURN_MEMORY in options or _has_accelerator():
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None or not all(mallopt(*setting) == 1 for setting in _KEEP.values()):
         return False
-    print(f"cnn-jax: memory that a step frees is kept for the next ({OPTION} turns this off)", file=sys.stderr)
+    print(f"cnn-jax: memory that a step frees is kept for the next ({RETURN_MEMORY} turns this off)", file=sys.stderr)
     return True
 
 

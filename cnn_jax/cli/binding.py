@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from cnn_jax.cli.options import every_option, with_options, with_options_of
+from cnn_jax.cli.network_flags import every_option, with_options, with_options_of
 from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours
 
 
@@ -21,17 +21,34 @@ def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
     the first parse fails, `train` itself is returned, for the second to fail in the same way and say why.
 
     Raises:
-      ConfigError: from the experiment file, or when that gives the length in both ways.
+      ConfigError: from the experiment file, or when the length is given in both ways.
     """
-    experiment = _experiment(train, words)
-    if experiment is None:
+    found = _parse(train, words)
+    if found is None:
         return with_options_of(train, Config(), words)[0]
+    experiment, flags = found
     config = load_experiment(experiment)
     if config.train.steps is not None and config.train.epochs != TrainConfig().epochs:
         raise ConfigError(f"`{experiment}` sets `train.epochs` and `train.steps`, which replaces it; leave one out.")
+    _check_length(config, flags, words)
     config = _with_arguments(config, words)
     command, options = with_options_of(train, config, words)
-    return functools.partial(command, config=config, options=options, words=tuple(words))
+    return functools.partial(command, config=config, options=options)
+
+
+def check_words(train: Callable[..., int], words: Sequence[str]) -> None:
+    """Parses the words of a training command as `bind` does, and trains nothing.
+
+    Raises:
+      ConfigError: as `bind`.
+      SystemExit: after a message, when a flag or its value is mistaken.
+    """
+
+    @functools.wraps(train)
+    def nothing(*_: Any, **__: Any) -> int:
+        return 0
+
+    tyro.cli(bind(nothing, words), prog="cnn-jax train", args=list(words))
 
 
 def _with_arguments(config: Config, words: Sequence[str]) -> Config:
@@ -73,12 +90,13 @@ def given(words: Sequence[str]) -> set[str]:
     return {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
 
 
-def _experiment(train: Callable[..., int], words: Sequence[str]) -> Path | None:
-    found: list[Path] = []
+def _parse(train: Callable[..., int], words: Sequence[str]) -> tuple[Path, Config] | None:
+    """The experiment file, and the package's defaults with the values of the flags."""
+    found: list[tuple[Path, Config]] = []
 
     @functools.wraps(train)
-    def note(experiment: Path, /, **_: Any) -> int:
-        found.append(experiment)
+    def note(experiment: Path, /, config: Config, **_: Any) -> int:
+        found.append((experiment, config))
         return 0
 
     command = with_options(note, every_option())
@@ -100,18 +118,15 @@ def _without_arguments(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def check_length(config: Config, words: Sequence[str]) -> None:
-    """Refuses a flag for the epochs that a number of steps replaces; steps over a file's epochs are as they should be.
-
-    Args:
-      config: with the values of the flags.
-    """
-    flags, steps = given(words), config.train.steps
-    if "--train.epochs" not in flags or steps is None:
+def _check_length(experiment: Config, flags: Config, words: Sequence[str]) -> None:
+    """Refuses a flag for the epochs that a number of steps replaces; steps in place of a file's epochs are welcome."""
+    names = given(words)
+    if "--train.epochs" not in names:
         return
-    if "--train.steps" in flags:
+    if "--train.steps" not in names and experiment.train.steps is not None:
+        raise ConfigError(
+            f"`train.epochs` has no effect: the experiment sets `train.steps` to {experiment.train.steps}, which "
+            "replaces it. Unset that as well, with `--train.steps None`."
+        )
+    if flags.train.steps is not None:
         raise ConfigError("`train.epochs` has no effect beside `train.steps`, which replaces it; give one of the two.")
-    raise ConfigError(
-        f"`train.epochs` has no effect: the experiment sets `train.steps` to {steps}, which replaces it. "
-        "Unset that as well, with `--train.steps None`."
-    )

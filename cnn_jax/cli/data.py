@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg, subcommand
 
-from cnn_jax.cli.flags import Debug, Json, check_range, print_figures
+from cnn_jax.cli.flags import Json, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
 
@@ -23,7 +23,7 @@ Root = Annotated[
 Name = Annotated[str, arg(metavar="NAME", help="A name that `cnn-jax data list` shows.")]
 
 
-def list_(root: Root = None, json: Json = False, debug: Debug = False) -> int:
+def list_(root: Root = None, json: Json = False) -> int:
     """Name every known data set, prepared or not, with its size, classes, splits and statistics."""
     from cnn_jax.data import list_datasets
 
@@ -58,7 +58,6 @@ def prepare(
         Literal["fail", "skip"], arg(help="What an image file that cannot be decoded does: end it all, or be left out.")
     ] = "fail",
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Store a data set below the root, from its official archives; nothing is done where it is prepared."""
     from cnn_jax.data import passed_over_files, prepare, skipped_files
@@ -84,7 +83,6 @@ def show(
     columns: Annotated[int, arg(help="How many examples.")] = 8,
     folder: Annotated[Path | None, arg(metavar="DIR", help="With the name `folder`: your own images.")] = None,
     root: Root = None,
-    debug: Debug = False,
 ) -> int:
     """Draw labelled examples, before and after augmentation."""
     from cnn_jax.data import draw_examples, draw_gallery, holds_files, load_dataset, parse_augment

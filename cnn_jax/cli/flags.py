@@ -15,10 +15,6 @@ from cnn_jax.config import ConfigError
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Json = Annotated[Flag, arg(help="Print the figures as one JSON object, the last line of standard output.")]
-Debug = Annotated[Flag, arg(help="On failure, show the traceback.")]
-ReturnMemory = Annotated[
-    Flag, arg(help="Return freed memory to the system after every step on a CPU: less is held, and steps are slower.")
-]
 RunFolder = Annotated[Path, arg(metavar="RUN", help="A run folder that `train` or `weights import` made.")]
 Step = Annotated[str, arg(help="latest, best (on the validation split) or the number of a saved step.")]
 

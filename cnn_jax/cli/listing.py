@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, Flag, Json, print_figures
+from cnn_jax.cli.flags import Flag, Json, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
 
@@ -26,7 +26,6 @@ def show_runs(
     /,
     csv: Annotated[Flag, arg(help="Print comma-separated values, with all that a key holds.")] = False,
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """List runs, one a line: the keys that tell them apart, state, step, seconds and accuracies."""
     from cnn_jax.runs import list_runs

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Debug, Json, ReturnMemory, check_range, print_figures
+from cnn_jax.cli.flags import Json, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
 
@@ -15,7 +15,7 @@ from cnn_jax.config import ConfigError
 LARGEST_IMAGE = 2**15
 
 
-def models(json: Json = False, debug: Debug = False) -> int:
+def models(json: Json = False) -> int:
     """List the networks."""
     from cnn_jax.models import list_models
 
@@ -29,7 +29,6 @@ def summary(
     image_size: Annotated[int | None, arg(help="Side of the images in pixels; as published when not given.")] = None,
     classes: Annotated[int | None, arg(help="Outputs of the classifier; as published when not given.")] = None,
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total."""
     from cnn_jax.inspect import comparison_table, layer_table, summarize
@@ -58,9 +57,7 @@ def bench(
     dtype: Annotated[Literal["float32", "bfloat16", "float16", "float64"], arg(help="Of the computation.")] = "float32",
     conv: Annotated[Literal["auto", "xla"], arg(help="Our formulations and compiler options, or neither.")] = "auto",
     steps: Annotated[int, arg(help="Steps timed, after three that are not.")] = 10,
-    return_memory: ReturnMemory = False,
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Time one training step: forward, backward, SGD with Nesterov momentum, BatchNorm statistics and dropout."""
     from cnn_jax.runs.bench import time_steps

@@ -5,17 +5,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import arg
 
-from cnn_jax.cli.binding import check_length, without_defaults
-from cnn_jax.cli.flags import Debug, Flag, Json, ReturnMemory, RunFolder, Step, check_range, print_figures
-from cnn_jax.cli.jobs import check_job, send
+from cnn_jax.cli.binding import without_defaults
+from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import Config, ConfigError
-from cnn_jax.parallel import JobSize
 
 Experiment = Annotated[
     Path,
@@ -30,25 +28,13 @@ def train(
     experiment: Experiment,
     /,
     config: Annotated[Config, arg(name="")] = Config(),
-    options: Annotated[Mapping[str, Any] | None, tyro.conf.Suppress] = None,  # `cli.options` makes flags of them
+    options: Annotated[Mapping[str, Any] | None, tyro.conf.Suppress] = None,  # flags by `network_flags`
     workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
-    executor: Annotated[
-        Literal["slurm", "local"] | None, arg(help="Train in a job of Slurm's, or in one of this machine's.")
-    ] = None,
-    job: JobSize = JobSize(),
-    words: Annotated[tuple[str, ...], tyro.conf.Suppress] = (),
-    return_memory: ReturnMemory = False,
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
-    check_length(config, words)
     config = replace(config, model=replace(config.model, options={**config.model.options, **(options or {})}))
-    check_job(executor, job)
-    if executor is not None:
-        return send(words, executor, job, json)
-
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
 
@@ -66,7 +52,6 @@ def evaluate(
     split: Annotated[str, arg(help="train, validation or test.")] = "test",
     step: Step = "latest",
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class."""
     from cnn_jax.runs import evaluate
@@ -82,7 +67,6 @@ def predict(
     top: Annotated[int, arg(help="How many classes to show.")] = 5,
     step: Step = "latest",
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Classify image files: the most probable classes of each."""
     from cnn_jax.runs import UnreadableImages, predict
@@ -108,7 +92,7 @@ def predict(
     return status
 
 
-def diff(left: RunFolder, right: RunFolder, /, json: Json = False, debug: Debug = False) -> int:
+def diff(left: RunFolder, right: RunFolder, /, json: Json = False) -> int:
     """Show which configuration keys, versions and devices differ between two runs."""
     from cnn_jax.runs import diff_runs
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import arg, subcommand
 
-from cnn_jax.cli.flags import Debug, Json, RunFolder, Step, print_figures
+from cnn_jax.cli.flags import Json, RunFolder, Step, print_figures
 
 
 def import_(
@@ -24,7 +24,6 @@ def import_(
         bool, tyro.conf.FlagCreatePairsOff, arg(help="Leave the file's classifier out and draw a new one.")
     ] = False,
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Make a run of a weights file, for eval, predict and export. Every name and shape is checked."""
     from cnn_jax.runs import import_weights
@@ -41,7 +40,6 @@ def export(
     /,
     step: Step = "latest",
     json: Json = False,
-    debug: Debug = False,
 ) -> int:
     """Write a run's weights under torchvision's names."""
     from cnn_jax.runs import export_weights

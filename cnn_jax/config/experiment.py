@@ -30,7 +30,7 @@ _LOADED: dict[Path, set[str]] = {}
 
 
 def load_experiment(path: Path | str) -> Config:
-    """Runs an experiment file and returns what its `config()` returns, with every type checked, and its own code.
+    """Runs an experiment file and returns what its `config()` returns, checked, with the file's name and its own code.
 
     The file's folder is the first on `sys.path` while it runs, as under `python FILE`. The modules beside it that it
     imported are then put away, so that experiments with other modules of the same names can live in one process;
@@ -72,7 +72,8 @@ def load_experiment(path: Path | str) -> Config:
             code = own_code(path, content, folder=folder, parts=parts, loaded=sorted(loaded))
         except RecursionError as error:
             raise ConfigError(f"`{path}`: {error}. Write it in shorter parts.") from error
-    return dataclasses.replace(config, code=dataclasses.replace(code, module=name))
+    called = path.stem if config.name is None else config.name
+    return dataclasses.replace(config, name=called, code=dataclasses.replace(code, module=name))
 
 
 @contextlib.contextmanager

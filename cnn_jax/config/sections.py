@@ -178,6 +178,8 @@ class Config:
 
     seed: int = 0
     """Of initialisation, data order, augmentation and dropout."""
+    name: str | None = outside_identity(None)
+    """What the run's folder is called before its identity; None is the experiment file's name."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()

@@ -1,5 +1,5 @@
-from .layers import Layer as Layer
-from .layers import layers as layers
+from .cost import Layer as Layer
+from .cost import layers as layers
 from .summary import Summary as Summary
 from .summary import summarize as summarize
 from .tables import comparison_table as comparison_table

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.inspect.layers import Layer, layers
+from cnn_jax.inspect.cost import Layer, layers
 from cnn_jax.models import abstract_variables, architecture, create_model
 
 

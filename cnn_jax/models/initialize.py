@@ -7,27 +7,28 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-# XLA unrolls the random generator once a kernel and optimises each copy: 60 s for ResNet-50 on two cores, 4 s without.
-# The integers drawn are the same; what is left is a few arithmetic operations per parameter, run once.
-_COMPILER_OPTIONS = {"xla_backend_optimization_level": 0}
+from cnn_jax.randomness import jit_draws
 
 
 def initialize(model: nn.Module, keys: dict[str, Array], image_shape: tuple[int, int, int]) -> dict[str, Any]:
     """Draws the variables of a network: `model.init`, compiled; the forward pass is traced for its shapes only.
 
+    Inside a function that is being traced (`jax.jit`, `jax.eval_shape`) it becomes a part of that one's program.
+
     Args:
-      model: from `create_model`.
+      model: from `create_model`, or any Flax module that is called in the same way.
       keys: random keys by purpose: "params", and "dropout" for the models that have any.
       image_shape: height, width, channels.
 
     Returns:
-      Variables by collection: "params", and "batch_stats" where the network has them. Equal keys give equal bits.
+      Variables by collection: "params", and "batch_stats" where the network has them. Equal keys give equal bits, which
+      are those of `jax.jit(model.init)` and of the state that a training run starts from.
     """
 
     def init(keys: dict[str, Array]) -> dict[str, Any]:
         return dict(model.init(keys, jnp.zeros((1, *image_shape), jnp.float32), train=False))
 
-    return jax.jit(init, compiler_options=_COMPILER_OPTIONS)(keys)
+    return jit_draws(init)(keys)
 
 
 def abstract_variables(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, Any]:

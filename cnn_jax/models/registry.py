@@ -1,7 +1,6 @@
 """The names of the networks, and what each stands for."""
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Mapping
 from functools import partial
@@ -17,6 +16,7 @@ from cnn_jax.models.network import Network
 from cnn_jax.models.resnet import ResNet
 from cnn_jax.models.resnet_v2 import ResNetV2
 from cnn_jax.models.vgg import VGG
+from cnn_jax.nearest import nearest_names
 from cnn_jax.typed import typed
 
 
@@ -165,8 +165,7 @@ def list_models() -> list[str]:
 def architecture(name: str) -> Architecture:
     """The entry of the registry called `name`; raises ValueError with close matches for an unknown name."""
     if name not in MODELS:
-        longer = [known for known in MODELS if known.startswith(name)]  # resnet20, of which there are two
-        close = list(dict.fromkeys(longer + difflib.get_close_matches(name, MODELS, n=3)))[:3]
+        close = nearest_names(name, MODELS)
         hint = f"did you mean {', '.join(close)}?" if close else "`cnn-jax models` lists them."
         raise ValueError(f"unknown model {name!r}; {hint}")
     return MODELS[name]
@@ -219,7 +218,7 @@ def _checked(options: Mapping[str, Any], entry: Architecture, model: str) -> dic
     checked = {}
     for name, value in options.items():
         if name not in entry.options:
-            close = difflib.get_close_matches(name, entry.options, n=1)
+            close = nearest_names(name, entry.options, most=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""
             raise ValueError(f"`{name}` is no option of {model}; it takes {', '.join(entry.options)}.{hint}")
         hint = entry.options[name].annotation
@@ -227,7 +226,7 @@ def _checked(options: Mapping[str, Any], entry: Architecture, model: str) -> dic
             checked[name] = typed(value, hint)
         except (TypeError, OverflowError):
             choices = [str(choice) for choice in get_args(hint)]
-            close = difflib.get_close_matches(str(value), choices, n=1)
+            close = nearest_names(str(value), choices, most=1)
             wanted = f"one of {', '.join(choices)}" if choices else f"of type {hint.__name__}"
             nearest = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"`{name}` must be {wanted}, got {value!r}.{nearest}") from None

@@ -3,10 +3,10 @@ from .launcher import launch as launch
 from .layout import Layout as Layout
 from .processes import Agreement as Agreement
 from .processes import PeerError as PeerError
+from .processes import exit_process as exit_process
 from .processes import is_writer as is_writer
 from .processes import joined as joined
 from .processes import known_to_all as known_to_all
-from .processes import leave as leave
 from .processes import wait_for_all as wait_for_all
 from .stopping import STOPPING as STOPPING
 from .strategies import create_layout as create_layout

@@ -1,6 +1,6 @@
 """Data parallelism under `jax.jit`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,11 +14,9 @@ class JitLayout(Layout):
     The compiler sees the whole batch, so a mean over it, as in BatchNorm or the loss, is one over the global batch.
     """
 
-    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
+    def lower(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Lowered:
         """The step under jit."""
-        results = (self.shardings(state), self.replicated)
-        return self.compile(jax.jit(step, donate_argnums=0, out_shardings=results).lower(state, batch))
-
-    def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
-        """The step under jit."""
-        return jax.jit(step, out_shardings=self.replicated).lower(variables, batch)
+        if not donate:
+            return jax.jit(step, out_shardings=self.replicated).lower(*arrays)
+        results = (self.shardings(arrays[0]), self.replicated)
+        return jax.jit(step, donate_argnums=0, out_shardings=results).lower(*arrays)

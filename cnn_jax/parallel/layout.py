@@ -5,13 +5,15 @@ A layout places the state and the batches and compiles a step for them; it never
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
+
+from cnn_jax.randomness import jit_draws
 
 from .compile import compile_step
 
@@ -22,11 +24,11 @@ class Layout(abc.ABC):
     """A named mesh of all devices of all processes, with one axis, over which every batch is split.
 
     Args:
-      stock: compile steps as XLA does by itself, without the options of `compile_step`.
+      conv: of the steps' convolutions; with `xla`, steps are compiled without the options of `compile_step`, too.
     """
 
-    def __init__(self, *, stock: bool = False) -> None:
-        self.compile: Callable[[Any], Any] = jax.stages.Lowered.compile if stock else compile_step
+    def __init__(self, conv: Literal["auto", "xla"] = "auto") -> None:
+        self.conv = conv
         # Auto axes: since jax 0.9 make_mesh defaults to Explicit ones, under which nn.Dropout raises.
         mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
         self.replicated = NamedSharding(mesh, PartitionSpec())
@@ -53,11 +55,8 @@ class Layout(abc.ABC):
 
     def create(self, make_state: Callable[[], Any]) -> Any:
         """Runs `make_state` under jit, its result placed by `shardings`."""
-        # At full optimisation, LLVM compiles each drawing of random numbers for a second or two on a CPU, 36 s for
-        # resnet20; at level 1 for a tenth of a second.
-        fast = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
         shardings = self.shardings(jax.eval_shape(make_state))
-        return jax.jit(make_state, out_shardings=shardings, compiler_options=fast)()
+        return jit_draws(make_state, out_shardings=shardings)()
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
         """This process's rows of a batch, as its part of the global arrays that the compiled steps take."""
@@ -65,36 +64,24 @@ class Layout(abc.ABC):
             return jax.device_put(dict(batch), self.split)
         return {k: jax.make_array_from_process_local_data(self.split, v) for k, v in batch.items()}
 
-    def everywhere(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def replicated_jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function under jit whose whole result every process can read; all processes must call it alike."""
         return jax.jit(function, out_shardings=self.replicated)
 
     @abc.abstractmethod
-    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
-        """`step(state, batch) -> (state, metrics)`, compiled ahead of its first call for arrays such as these.
+    def lower(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Lowered:
+        """`step`, traced for arrays such as these; what it gives back, every process can read.
 
         Args:
-          state, batch: global arrays, or their shapes with shardings.
-
-        Returns:
-          A `jax.stages.Compiled`: a function that also knows its memory.  It donates the state, which must not be used
-          again.
+          arrays: global arrays, or their shapes with shardings: a state or variables, and a batch.
+          donate: the first of them is a state, which comes back first, placed by `shardings`. It is donated, and must
+            not be used again.
         """
 
-    def compile_eval(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """`step(variables, batch) -> metrics`, compiled at its first call; every process can read the metrics."""
-        compiled: list[Any] = []
-
-        def run(variables: Any, batch: Mapping[str, Array]) -> Any:
-            if not compiled:
-                compiled.append(self.compile(self.lower_eval(step, variables, batch)))
-            return compiled[0](variables, batch)
-
-        return run
-
-    @abc.abstractmethod
-    def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
-        """`step`, traced for arrays such as these, its metrics on every device."""
+    def compile(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Compiled:
+        """As `lower`, and compiled: a function that also knows its memory."""
+        lowered = self.lower(step, *arrays, donate=donate)
+        return lowered.compile() if self.conv == "xla" else compile_step(lowered)
 
     def mean(self, tree: Any) -> Any:
         """Inside a step: the mean over devices of what each found on its own rows; nothing where all rows are seen."""
@@ -108,6 +95,6 @@ class Layout(abc.ABC):
         """Inside a step: the rows of all devices, in the order of the batch; nothing where all rows are seen."""
         return rows
 
-    def own(self, rows: Array) -> Array:
+    def local_rows(self, rows: Array) -> Array:
         """Inside a step: of the rows of all devices, those that this one works on; the inverse of `gather`."""
         return rows

@@ -24,13 +24,17 @@ class PmapLayout(Layout):
         devices = jax.local_device_count()
         return super().put({k: v.reshape(devices, -1, *v.shape[1:]) for k, v in batch.items()})
 
-    def compile_train(self, step: Callable[..., Any], state: Any, batch: Mapping[str, Any]) -> Any:
+    def lower(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Lowered:
         """The step under pmap."""
-        return self.compile(_lower(step, state, batch, donate_argnums=0))
-
-    def lower_eval(self, step: Callable[..., Any], variables: Any, batch: Mapping[str, Any]) -> Any:
-        """The step under pmap."""
-        return _lower(step, variables, batch)
+        state, batch = arrays
+        # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
+        mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=(0,) if donate else ())
+        # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays
+        # that the other strategies use, and is called as it is, so only the lowering sees parts.
+        devices = jax.local_device_count()
+        state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
+        part = {k: np.zeros((devices, *v.shape[1:]), v.dtype) for k, v in batch.items()}
+        return mapped.lower(state, part)
 
     def mean(self, tree: Any) -> Any:
         """`lax.pmean`: every device holds as many rows, so a mean of means is the mean over the batch."""
@@ -44,18 +48,7 @@ class PmapLayout(Layout):
         """`lax.all_gather`."""
         return jax.lax.all_gather(rows, AXIS, tiled=True)
 
-    def own(self, rows: Array) -> Array:
+    def local_rows(self, rows: Array) -> Array:
         """A slice by the device's place on the axis."""
         size = rows.shape[0] // jax.lax.axis_size(AXIS)
         return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(AXIS) * size, size)
-
-
-def _lower(step: Callable[..., Any], state: Any, batch: Mapping[str, Any], **options: Any) -> Any:
-    # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
-    mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, **options)
-    # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays that
-    # the other strategies use, and is called as it is, so only the lowering sees parts.
-    devices = jax.local_device_count()
-    state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
-    part = {k: np.zeros((devices, *v.shape[1:]), v.dtype) for k, v in batch.items()}
-    return mapped.lower(state, part)

@@ -130,7 +130,7 @@ def is_writer() -> bool:
     return jax.process_index() == 0
 
 
-def leave(status: int) -> NoReturn:
+def exit_process(status: int) -> NoReturn:
     """Ends the process with an exit status; after a failure at once, without waiting for peers that may be dead."""
     stopped = status in [128 + number for number in STOPPING]  # as all of them are, after the same step
     if status and not stopped and jax.distributed.is_initialized():
@@ -168,7 +168,7 @@ class Agreement:
 
     def __init__(self, layout: Layout) -> None:
         self._split = layout.split
-        self._largest = layout.everywhere(jnp.max)
+        self._largest = layout.replicated_jit(jnp.max)
         self._under_way: collections.deque[Array] = collections.deque()
 
     def now(self, number: int) -> int:

@@ -1,5 +1,7 @@
 """The strategies by name."""
 
+from typing import Literal
+
 from .fsdp import FsdpLayout
 from .jit import JitLayout
 from .layout import Layout
@@ -8,6 +10,6 @@ from .pmap import PmapLayout
 STRATEGIES: dict[str, type[Layout]] = {"jit": JitLayout, "pmap": PmapLayout, "fsdp": FsdpLayout}
 
 
-def create_layout(strategy: str, *, stock: bool = False) -> Layout:
-    """The layout of a strategy, "jit", "pmap" or "fsdp", over all devices that JAX has now; `stock` as in `Layout`."""
-    return STRATEGIES[strategy](stock=stock)
+def create_layout(strategy: str, conv: Literal["auto", "xla"] = "auto") -> Layout:
+    """The layout of a strategy, "jit", "pmap" or "fsdp", over all devices that JAX has now; `conv` as in `Layout`."""
+    return STRATEGIES[strategy](conv)

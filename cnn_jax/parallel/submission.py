@@ -1,4 +1,4 @@
-"""Training as a job of a cluster, through submitit: sent to Slurm, or run here as a job to try it out.
+"""Training as a job of a cluster, through submitit.
 
 Imports neither JAX nor, before a job is sent, submitit.
 """
@@ -58,12 +58,13 @@ class Training:
         return DelayedSubmission(Training(self._command))
 
 
-def submit(words: Sequence[str], executor: Literal["slurm", "local"], size: JobSize, folder: Path) -> Any:
+def submit(words: Sequence[str], size: JobSize, folder: Path, cluster: Literal["slurm", "local"] = "slurm") -> Any:
     """Sends a training as a job.
 
     Args:
       words: of a `cnn-jax train` command, from the experiment on.
       folder: where submitit keeps the job and its output.
+      cluster: submitit's `local` runs the job on this machine, in one process, to try it out.
 
     Returns:
       The submitit job.
@@ -74,29 +75,23 @@ def submit(words: Sequence[str], executor: Literal["slurm", "local"], size: JobS
     try:
         import submitit
     except ImportError as error:
-        raise RuntimeError("--executor needs submitit; install it with `pip install 'cnn-jax[slurm]'`.") from error
-    several = size.nodes * size.processes_per_node > 1
-    command = [sys.executable, "-m", "cnn_jax"]
-    tasks = size.processes_per_node
-    if executor == "local":  # no cluster for JAX to find: one task, which starts the processes
-        tasks = 1
-        command += ["launch", "--processes", str(size.processes_per_node)] if several else []
-    command += ["train", *words]
-    if several and executor == "slurm":
+        raise RuntimeError("submit needs submitit; install it with `pip install 'cnn-jax[slurm]'`.") from error
+    command = [sys.executable, "-m", "cnn_jax", "train", *words]
+    if size.nodes * size.processes_per_node > 1:
         command.append("--parallel.distributed")
     try:
-        sender = submitit.AutoExecutor(folder=folder, cluster=executor)
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
     except RuntimeError as error:
-        raise RuntimeError(f"--executor {executor}: {error}") from error
-    sender.update_parameters(
+        raise RuntimeError(f"no job can be sent from here: {error}") from error
+    executor.update_parameters(
         nodes=size.nodes,
-        tasks_per_node=tasks,
+        tasks_per_node=size.processes_per_node,
         gpus_per_node=size.gpus_per_node,
         timeout_min=size.minutes,
         name="cnn-jax",
     )
-    if executor == "slurm":
-        sender.update_parameters(cpus_per_task=size.cpus_per_process)
+    if cluster == "slurm":
+        executor.update_parameters(cpus_per_task=size.cpus_per_process)
         if size.partition is not None:
-            sender.update_parameters(slurm_partition=size.partition)
-    return sender.submit(Training(command))
+            executor.update_parameters(slurm_partition=size.partition)
+    return executor.submit(Training(command))

@@ -7,7 +7,7 @@ from pathlib import Path
 from cnn_jax import config as configuration
 from cnn_jax.config import ModelConfig
 from cnn_jax.runs.content import data_now
-from cnn_jax.runs.derive import settle_classes
+from cnn_jax.runs.derive import resolve_classes
 from cnn_jax.runs.folder.stored import SCHEMA, Run, RunError, is_begun, read_run
 
 
@@ -18,7 +18,7 @@ def differences(there: Run, here: Run) -> list[str]:
     that it holds.
     """
     if there.schema != SCHEMA and here.config.model.num_classes is None:
-        settled = settle_classes(there.config, here.derived.num_classes)
+        settled = resolve_classes(there.config, here.derived.num_classes)
         there = dataclasses.replace(there, config=settled)
     keys = configuration.key_differences(there.config, here.config)
     rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]
@@ -76,16 +76,29 @@ def warn_own_code(run: Run) -> None:
 
 
 def default_directory(here: Run, identity_0_1: str) -> Path:
-    """The folder of an experiment that was given none: below `here.directory`, by data set, model and identity.
+    """The folder of an experiment that was given none: below `here.directory`, by its name and its identity.
+
+    A run that was begun under another name is found by the identity and continued.
 
     Args:
-      identity_0_1: the identity that version 0.1 gave to it: a folder of that name is continued.
+      identity_0_1: the identity that version 0.1 gave to it: a folder that ends in that is continued, too.
 
     Raises:
-      RunError: when the folder of that name cannot be read: it may well be this run.
+      RunError: when several folders hold the run, or one that version 0.1 began cannot be read: it may be this run.
     """
-    name = f"{here.config.data.name}-{here.config.model.name}"
-    new, old = (here.directory / f"{name}-{identity[:8]}" for identity in (here.identity, identity_0_1))
-    if new.exists() or not is_begun(old):
+    name = here.config.name or f"{here.config.data.name}-{here.config.model.name}"
+    new = here.directory / f"{name}-{here.identity[:8]}"
+    if is_begun(new):
         return new
-    return new if differences(read_run(old), here) else old
+    begun = _begun(here.directory, here.identity)
+    if len(begun) > 1:
+        folders = ", ".join(f"`{folder}`" for folder in begun)
+        raise RunError(f"several folders hold this experiment: {folders}. Name the one to continue by --workdir.")
+    if not begun:
+        begun = [old for old in _begun(here.directory, identity_0_1) if not differences(read_run(old), here)]
+    return begun[0] if begun else new
+
+
+def _begun(folder: Path, identity: str) -> list[Path]:
+    """The run folders whose names end in the first digits of an identity."""
+    return sorted(path for path in folder.glob(f"*-{identity[:8]}") if is_begun(path))

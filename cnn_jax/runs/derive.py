@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ def _scaled(rate: float, batch: int, how: str) -> float:
     return rate
 
 
-def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
+def resolve_batch_norm(config: Config, *, num_devices: int) -> Config:
     """The configuration with `parallel.batch_norm` per_device written as the ghost batch that it means here.
 
     So the identity of a run holds the rows that were normalised together, and not the devices that they lay on.
@@ -105,7 +106,7 @@ def settle_batch_norm(config: Config, *, num_devices: int) -> Config:
     )
 
 
-def settle_classes(config: Config, num_classes: int) -> Config:
+def resolve_classes(config: Config, num_classes: int) -> Config:
     """The configuration with `model.num_classes` None where it is the data set's number: that is one experiment."""
     if config.model.num_classes != num_classes:
         return config
@@ -136,6 +137,11 @@ def check(config: Config, num_devices: int) -> None:
             (key, all(math.isfinite(v) for v in (value if isinstance(value, list) else [value])), "it must be finite")
             for key, value in values.items()
             if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float))
+        ),
+        (
+            "name",
+            config.name is None or re.fullmatch(r"[^/\0]+", config.name) is not None,
+            "a folder's name begins with it, so it is not empty and has no slash",
         ),
         ("seed", 0 <= config.seed < 2**32, "it must be from 0 to below 2^32"),
         ("data.batch_size", 0 < batch <= MOST_ROWS, "it must be positive, and below 2^31"),

@@ -31,8 +31,7 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
       set was prepared without files that could not be decoded, skipped_files: how many, over all its splits.
     """
     layout = session.layout
-    # A run may be evaluated on more devices than it was trained on, which its batch need not divide by.
-    batch_size = -(-session.config.data.batch_size // layout.num_devices) * layout.num_devices
+    batch_size = session.eval_batch_size
     parts: list[EvalMetrics] = []
     batches = eval_batches(dataset, batch_size, rows=layout.rows(batch_size))
     with contextlib.closing(prefetch(batches, layout.put)) as ready:
@@ -91,7 +90,7 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
             raise _nothing(run)
         number = _step_number(run, checkpoints, step)
         try:
-            tree = checkpoints.restore(number, session.checkpoint_target())
+            tree = checkpoints.restore(number, session.abstract_checkpoint())
         except CheckpointError as error:
             others = [s for s in checkpoints.steps if s != number]
             raise type(error)(f"{error} Other steps saved: {others or 'none'}; --step takes one of them.") from error

@@ -50,19 +50,24 @@ def import_weights(
       head: False draws the classifier afresh.
 
     Raises:
+      ConfigError: for an unknown network.
       RunError: when the folder exists.
       WeightsError: when the file does not hold the network's weights. Nothing is left behind.
     """
     out, file = local_path(out, "--out"), local_path(file, "FILE", utf8=False)
     if out.exists():
         raise RunError(f"`{out}` exists already; give another --out.")
+    try:
+        entry = architecture(model)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     content = Content(weights=weights_digest(file))  # reads the file: what is wrong with it comes first
-    entry, convention = architecture(model), input_convention(model, file)
+    convention = input_convention(model, file)
     if eval_augment is None:
         eval_augment = convention.eval_augment
     options = {"variant": "keras"} if str(file).endswith(".h5") and "variant" in entry.options else {}
     # The small networks are no one's but ours, and see the data set's own mean, if the file does not say another.
-    travelled = entry.num_classes == 1000 or stated_input(file) is not None
+    has_convention = entry.num_classes == 1000 or stated_input(file) is not None
     config = Config(
         model=ModelConfig(name=model, options=options),
         data=DataConfig(
@@ -72,8 +77,8 @@ def import_weights(
             augment=eval_augment,
             eval_augment=eval_augment,
             interpolation=convention.interpolation,
-            mean=convention.mean if travelled else (),
-            std=convention.std if travelled else (),
+            mean=convention.mean if has_convention else (),
+            std=convention.std if has_convention else (),
         ),
     )
     with precision(config.model.dtype):
@@ -83,7 +88,7 @@ def import_weights(
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
-        tree = with_weights(session.fresh_tree(), variables)
+        state = with_weights(session.drawn_state(), variables)
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:
@@ -91,7 +96,7 @@ def import_weights(
                 contextlib.closing(open_run(unfinished, config, derived, content)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
             ):
-                checkpoints.save(0, tree)
+                checkpoints.save(0, {"state": state, "window": session.empty_window()})
             unfinished.rename(out)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -16,13 +16,13 @@ STEPS_AHEAD = 2
 class MetricWindow:
     """Collects each step's metrics without waiting for the device, and gives their means.
 
-    The sums are folded in the order of the steps, so a window that was saved half-way and continued has the same bits
+    The sums are merged in the order of the steps, so a window that was saved half-way and continued has the same bits
     as one that was not.  The clock is read only where the device is known to have done the steps counted.
     """
 
     def __init__(self, saved: TrainMetrics, batch_size: int) -> None:
-        """Continues from what `fold` gave, and starts the clock; `batch_size` is for the images a second."""
-        self._folded = saved
+        """Continues from what `merged` gave, and starts the clock; `batch_size` is for the images a second."""
+        self._merged = saved
         self._pending: list[TrainMetrics] = []
         self._batch_size = batch_size
         self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, time.perf_counter()
@@ -41,27 +41,27 @@ class MetricWindow:
         if len(self._pending) > STEPS_AHEAD:
             jax.block_until_ready(self._pending[-1 - STEPS_AHEAD])
 
-    def fold(self) -> TrainMetrics:
-        """All metrics since the last `take`, merged, as NumPy arrays."""
+    def merged(self) -> TrainMetrics:
+        """All metrics since the last `means`, merged, as NumPy arrays."""
         # An empty start is left out: LastValue divides by its count when it merges.
-        parts = [self._folded] * bool(self._folded.loss.count) + jax.device_get(self._pending)
+        parts = [self._merged] * bool(self._merged.loss.count) + jax.device_get(self._pending)
         self._pending = []
         if parts:
-            self._folded = functools.reduce(lambda a, b: a.merge(b), parts)
-        return self._folded
+            self._merged = functools.reduce(lambda a, b: a.merge(b), parts)
+        return self._merged
 
-    def take(self) -> dict[str, float]:
+    def means(self) -> dict[str, float]:
         """The means since the last call, and starts anew.
 
         Besides, `time/images_per_s`, and `time/waiting_for_data`: the part of the time in which there was no batch.
         """
-        folded = self.fold()
+        merged = self.merged()
         now = time.perf_counter()  # the last step is done, and nothing else: here the next line's time begins
         seconds = self._seconds + now - self._since
-        values = {k: float(v) for k, v in folded.compute().items()}
+        values = {k: float(v) for k, v in merged.compute().items()}
         values["time/images_per_s"] = self._steps * self._batch_size / seconds
         values["time/waiting_for_data"] = self._waited / seconds
-        self._folded = jax.tree.map(lambda x: x * 0, folded)
+        self._merged = jax.tree.map(lambda x: x * 0, merged)
         self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, now
         return values
 

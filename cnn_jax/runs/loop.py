@@ -19,7 +19,7 @@ from cnn_jax.runs.console.profile import StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.content import content_of
-from cnn_jax.runs.derive import settle_batch_norm, settle_classes
+from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.lock import check_free, only_training
@@ -28,9 +28,9 @@ from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import Run, RunWriter, open_run
 from cnn_jax.runs.log_window import MetricWindow
-from cnn_jax.runs.parts import settle_parts
+from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import Session, open_session, precision
-from cnn_jax.runs.start import first_tree, settle_weights
+from cnn_jax.runs.start import initial_state, resolve_weights
 from cnn_jax.runs.together import by_process_0
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.state import TrainState
@@ -56,7 +56,8 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     """Trains an experiment to its end, continuing where the folder's newest checkpoint stands.
 
     Args:
-      workdir: the run folder; None is one below `runs/`, named by the data set, the model and the identity.
+      workdir: the run folder; None is one below `runs/`, called by `config.name`, or the data set and the model, and
+        by the identity.
       profile: write a trace of ten steps, for Perfetto or xprof, into the folder's `profile/`.
 
     Raises:
@@ -76,13 +77,13 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
     with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
-        config = settle_weights(settle_batch_norm(settle_parts(config), num_devices=jax.device_count()))
+        config = resolve_weights(resolve_batch_norm(resolve_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
         if workdir is not None and not parallel.distributed:
             check_free(workdir)
         session = open_session(config)
         old_name = identity_0_1(flatten(config))
-        config = settle_classes(config, session.info.num_classes)
+        config = resolve_classes(config, session.info.num_classes)
         session = dataclasses.replace(session, config=config)
         # What is kept of a data set after it was read through is there for the others, which wait.
         content = by_process_0(lambda: content_of(config)) or content_of(config)
@@ -90,6 +91,7 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
             here = Run(Path("runs"), config, session.derived, {}, content)
             found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
             workdir = Path(str(found))
+            check_path(workdir)
         with StopSignals() as stop, contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
             return _run(session, writer, stop, profile)
 
@@ -100,7 +102,7 @@ def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) 
     saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
     with contextlib.closing(saved) as checkpoints:
         gone = missing_newest(directory, checkpoints.steps) if is_writer() else None
-        restored = checkpoints.restore_newest(session.checkpoint_target())
+        restored = checkpoints.restore_newest(session.abstract_checkpoint())
         step = restored[0] if restored else 0
         if gone:
             warnings.warn(f"{gone} Nothing is damaged: training goes on from step {step}.", stacklevel=2)
@@ -123,10 +125,12 @@ def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) 
                 progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
-            tree = restored[1] if restored else first_tree(session)
+            if restored:
+                tree = restored[1]
+            else:
+                tree = {"state": initial_state(session), "window": session.empty_window()}
+                _check_finite(session, tree["state"], step)
             state: TrainState = tree["state"]
-            if not restored:
-                _check_finite(session, state, step)
             if step < last or test is None:
                 agree = Agreement(session.layout)
                 with Record(writer, step) as record:
@@ -212,7 +216,7 @@ def _steps(
                 batch = next(ready)
             state, metrics = train_step(state, batch)
             if line_due:  # one step late, so that the device works while the line is written
-                report(step, "train", window.take())
+                report(step, "train", window.means())
             step += 1
             window.add(metrics)
             stopping = agree(stop.requested or 0)
@@ -223,7 +227,7 @@ def _steps(
                 for every in (derived.log_every, derived.checkpoint_every, derived.eval_every)
             )
             if line_due and (saves or evaluates or stopping):
-                report(step, "train", window.take())
+                report(step, "train", window.means())
                 line_due = False
             top1 = None
             if evaluates and validation is not None:
@@ -235,7 +239,7 @@ def _steps(
                 with window.paused(), record.spend("saving"):
                     writer.note_saved(checkpoints.wait())
                     _check_finite(session, state, step)
-                    tree = {"state": state, "window": window.fold()}
+                    tree = {"state": state, "window": window.merged()}
                     checkpoints.save(step, tree, top1=top1, lines=writer.lines)
                 record.saved(step)
             if stopping and step < last:

@@ -28,7 +28,7 @@ _OURS: dict[str, tuple[Mapping[str, Callable[..., Any]], str]] = {
 }
 
 
-def settle_parts(config: Config) -> Config:
+def resolve_parts(config: Config) -> Config:
     """The configuration with one name for each function, an optimiser's arguments complete, and the code that counts.
 
     Those of Optax's functions that are ours under another name bear ours. What an optimiser that is not ours takes by

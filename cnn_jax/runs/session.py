@@ -75,10 +75,16 @@ class Session:
         """Whether any training examples are held out."""
         return self.config.data.validation_fraction != 0
 
+    @property
+    def eval_batch_size(self) -> int:
+        """The training batch's, or a little more: a run may be evaluated on devices that do not divide that."""
+        return -(-self.config.data.batch_size // self.layout.num_devices) * self.layout.num_devices
+
     @functools.cached_property
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
-        return self.layout.compile_eval(self.eval_step)
+        batch = self._abstract_batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
+        return self.layout.compile(self.eval_step, self.abstract_checkpoint()["state"].eval_variables, batch)
 
     def make_state(self) -> TrainState:
         """The state before the first step; to be jitted."""
@@ -86,26 +92,36 @@ class Session:
         ema, scaled = config.optim.ema_decay is not None, config.model.dtype == "float16"
         return create_state(self.model, self.optimizer, self.image_shape, seed=config.seed, ema=ema, loss_scale=scaled)
 
-    def batch_like(self) -> dict[str, Array]:
-        """A training batch of zeros, placed as real ones are."""
-        rows = self.layout.rows(self.config.data.batch_size)
+    def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes, dtypes and shardings of a training batch."""
+        shape = self.augment.batch_shape(self.info.image_shape)
+        return self._abstract_batch(self.config.data.batch_size, shape)
+
+    def _abstract_batch(
+        self, size: int, image_shape: tuple[int, int, int], **more: type
+    ) -> dict[str, jax.ShapeDtypeStruct]:
+        rows = self.layout.rows(size)
         size = rows.stop - rows.start
-        batch = {"image": np.zeros((size, *self.augment.batch_shape(self.info.image_shape)), np.uint8)}
-        return self.layout.put(batch | {k: np.zeros(size, np.int32) for k in ("label", "index", "epoch")})
+        batch: dict[str, np.ndarray] = {"image": np.zeros((size, *image_shape), np.uint8)}
+        kinds: dict[str, type] = {"label": np.int32, "index": np.int32, "epoch": np.int32, **more}
+        batch |= {key: np.zeros(size, kind) for key, kind in kinds.items()}
+        return jax.tree.map(lambda a: _place(a, a.sharding), self.layout.put(batch))
 
     def compile_train_step(self) -> Any:
         """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
-        return self.layout.compile_train(self.train_step, self.checkpoint_target()["state"], self.batch_like())
+        state = self.abstract_checkpoint()["state"]
+        return self.layout.compile(self.train_step, state, self.abstract_batch(), donate=True)
 
     def empty_window(self) -> TrainMetrics:
         """Training metrics that count nothing yet."""
         return no_train_metrics(jnp.promote_types(self.config.model.dtype, jnp.float32))
 
-    def fresh_tree(self) -> dict[str, Any]:
-        """What a checkpoint would hold before the first step."""
-        return {"state": self.layout.create(self.make_state), "window": self.empty_window()}
+    def drawn_state(self) -> TrainState:
+        """The state before the first step, drawn from the seed and placed on the devices."""
+        state: TrainState = self.layout.create(self.make_state)
+        return state
 
-    def checkpoint_target(self) -> dict[str, Any]:
+    def abstract_checkpoint(self) -> dict[str, Any]:
         """The shapes, dtypes and shardings of what a checkpoint holds."""
         tree = jax.eval_shape(lambda: {"state": self.make_state(), "window": self.empty_window()})
         return jax.tree.map(_place, tree, self.layout.shardings(tree))
@@ -123,7 +139,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
-    layout = create_layout(config.parallel.strategy, stock=config.model.conv == "xla")
+    layout = create_layout(config.parallel.strategy, config.model.conv)
     if derived_here := derived is None:
         check(config, layout.num_devices)
     else:
@@ -223,7 +239,7 @@ def _check_statistics(
             raise ConfigError(f"`{too_small}`: {error}") from error
 
 
-def _place(shape: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+def _place(shape: Array | jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
 
 

@@ -15,14 +15,14 @@ from cnn_jax.config import Config, ConfigError
 from cnn_jax.paths import local_path
 from cnn_jax.randomness import random_key
 from cnn_jax.runs.session import Session
-from cnn_jax.training.state import start_average
+from cnn_jax.training.state import TrainState, start_average
 from cnn_jax.weights import load_weights, stated_input
 from cnn_jax.weights.description import check_classes
 
 logger = logging.getLogger(__name__)
 
 
-def settle_weights(config: Config) -> Config:
+def resolve_weights(config: Config) -> Config:
     """The configuration with the checksum of the file of `model.weights`, as the run's folder records it.
 
     The identity holds what is in the file: its arrays, where they are known (`content_of`), else this checksum.
@@ -48,15 +48,15 @@ def settle_weights(config: Config) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(model, weights_sha256=found))
 
 
-def first_tree(session: Session) -> dict[str, Any]:
-    """What a checkpoint would hold before the first step, with the weights of `model.weights` in place.
+def initial_state(session: Session) -> TrainState:
+    """The state before the first step, with the weights of `model.weights` in place.
 
     Raises:
       WeightsError: when the file does not hold the network's weights, or its classifier is for other classes.
     """
-    tree, config = session.fresh_tree(), session.config
+    state, config = session.drawn_state(), session.config
     if config.model.weights is None:
-        return tree
+        return state
     variables = load_weights(
         config.model.weights,
         session.model,
@@ -68,16 +68,15 @@ def first_tree(session: Session) -> dict[str, Any]:
         remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"
         check_classes(config.model.weights, session.info.class_names, remedy)
     _note_other_images(session, config.model.weights)
-    return _with_optimizer_begun(session, with_weights(tree, variables))
+    return _with_optimizer_begun(session, with_weights(state, variables))
 
 
-def _with_optimizer_begun(session: Session, tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree with the optimiser's state as of these parameters, which some optimisers keep."""
-    state = tree["state"]
+def _with_optimizer_begun(session: Session, state: TrainState) -> TrainState:
+    """The state with the optimiser's as of these parameters, which some optimisers keep."""
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state.opt_state)
     # Of copies: all are donated to the step, and one buffer cannot be donated twice.
     begin = jax.jit(lambda params: session.optimizer.init(jax.tree.map(jnp.copy, params)), out_shardings=shardings)
-    return tree | {"state": dataclasses.replace(state, opt_state=begin(state.params))}
+    return dataclasses.replace(state, opt_state=begin(state.params))
 
 
 def _note_other_images(session: Session, file: str) -> None:
@@ -100,12 +99,11 @@ def _note_other_images(session: Session, file: str) -> None:
         )
 
 
-def with_weights(tree: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree of a checkpoint with a network's variables, and their average, in place of those in its state."""
-    state = tree["state"]
+def with_weights(state: TrainState, variables: Mapping[str, Any]) -> TrainState:
+    """The state with a network's variables, and their average, in place of its own."""
     params, batch_stats = (
         jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), variables.get(name, {}), drawn)
         for name, drawn in (("params", state.params), ("batch_stats", state.batch_stats))
     )
     state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
-    return tree | {"state": state if state.ema is None else start_average(state)}
+    return state if state.ema is None else start_average(state)

@@ -35,7 +35,7 @@ def make_inputs(
         targets = batch["label"]
         if mix.ops:  # among the rows of all devices, so that the pairs do not depend on how many there are
             every = layout.gather(images), jax.nn.one_hot(layout.gather(targets), num_classes)
-            images, targets = map(layout.own, apply_mix(mix, *every, seed=seed, step=step))
+            images, targets = map(layout.local_rows, apply_mix(mix, *every, seed=seed, step=step))
         return standardize(images, mean, std, dtype), targets
 
     return inputs

@@ -99,7 +99,7 @@ def compile_step(strategy: str, per_device: int, size: int) -> tuple[Any, int]:
     }
     leaves = jax.tree.leaves(state)
     state_bytes = sum(math.prod(a.sharding.shard_shape(a.shape)) * a.dtype.itemsize for a in leaves)
-    return layout.compile_train(step, state, batch), state_bytes
+    return layout.compile(step, state, batch, donate=True), state_bytes
 
 
 def main() -> None:

@@ -44,7 +44,8 @@ def ours(config: Config, target: float) -> dict[str, Any]:
     data, test = session.training_data(), session.dataset("test")
     step, state = session.compile_train_step(), session.layout.create(session.make_state)
     evaluate_split(session, state.eval_variables, session.dataset("validation"))
-    jax.block_until_ready(step(session.layout.create(session.make_state), session.batch_like()))
+    first_batch = session.layout.put(next(train_batches(data, config.data.batch_size, seed=config.seed)))
+    jax.block_until_ready(step(session.layout.create(session.make_state), first_batch))
     every, seconds, top1 = round(session.derived.steps_per_epoch), 0.0, list[float]()
     batches = train_batches(data, config.data.batch_size, seed=config.seed)
     with contextlib.closing(prefetch(batches, session.layout.put)) as ready:

@@ -91,6 +91,25 @@ def test_closed_outputs_neither_stop_a_warning_nor_figures(monkeypatch):
     assert print_figures({}, False, lambda: print("unseen")) == 0
 
 
+@pytest.mark.parametrize("words", [["--debug", "models"], ["models", "--debug"]])
+def test_debug_shows_where_wherever_it_stands(monkeypatch, capsys, words):
+    def fail() -> int:
+        """A command that fails."""
+        raise OSError("no disk")
+
+    monkeypatch.setitem(cli_room.COMMANDS, "models", fail)
+    assert cli_room.main(words) == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert cli_room.main(["models"]) == 1
+    assert capsys.readouterr().err == "cnn-jax: no disk\n"
+
+
+def test_help_shows_the_options_that_stand_anywhere(capsys):
+    assert cli_room.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--debug" in out and "--return-memory" in out
+
+
 def test_what_the_package_notes_is_said_in_the_command_lines_words(monkeypatch, capsys):
     def noting() -> int:
         """A command that notes something."""

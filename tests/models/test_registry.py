@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.models import MODELS, create_model, initialize, list_models
+from cnn_jax.randomness import random_key
 
 
 def test_list_models_gives_the_registry():
@@ -79,10 +80,13 @@ def test_initialize_repeats_to_the_bit_and_another_seed_differs():
     assert not np.array_equal(first["c1"]["kernel"], other["c1"]["kernel"])
 
 
-def test_initialize_draws_what_init_draws():
-    model = create_model("lenet5")
-    keys = {"params": jax.random.key(3)}
-    plain = model.init(keys, jnp.zeros((1, 28, 28, 1)), train=False)["params"]
-    compiled = initialize(model, keys, (28, 28, 1))["params"]
-    # One unit in the last place: the two compile the inverse error function differently.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), plain, compiled)
+@pytest.mark.parametrize("name", ["lenet5", "resnet8_cifar"])
+def test_initialize_draws_what_init_draws_and_so_it_does_within_a_program(name):
+    model, shape = create_model(name), (28, 28, 1)
+    keys = {"params": random_key(3, "init"), "dropout": jax.random.key(0)}
+    plain = model.init(keys, jnp.zeros((1, *shape)), train=False)
+    jax.tree.map(np.testing.assert_array_equal, initialize(model, keys, shape), plain)
+    within = jax.jit(lambda keys: initialize(model, keys, shape))(keys)
+    jax.tree.map(np.testing.assert_array_equal, within, plain)
+    shapes = jax.eval_shape(lambda: initialize(model, keys, shape))
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), shapes) == jax.tree.map(lambda a: (a.shape, a.dtype), plain)

@@ -3,147 +3,19 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
-SHARDED_AGAINST_WHOLE = """
-import jax, numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from cnn_jax.ops import batch_norm, context, conv2d, max_pool
+import pytest
 
-rng = np.random.default_rng(0)
-x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 12, 10, 3), (3, 3, 3, 4)))
-one = np.ones(4, np.float32)
-
-def loss(x, kernel):
-    y = conv2d(x, kernel, strides=2, padding=1)
-    y, statistics = batch_norm(y, one, one, one, one, train=True)
-    return (max_pool(y, 3, 2, 1) ** 3).sum() + statistics[1].sum()
-
-step = jax.value_and_grad(loss, argnums=(0, 1))
-with context(conv="xla"):
-    expected = jax.jit(step)(x, kernel)
-assert jax.device_count() == 8
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-rows = NamedSharding(mesh, PartitionSpec("data"))
-sharded = jax.device_put(x, rows)
-for split in (None, rows):
-    with context(batch=split):
-        value, (dx, dkernel) = jax.jit(step)(sharded, kernel)
-    assert dx.sharding.spec == PartitionSpec("data"), dx.sharding
-    for ours, theirs in zip((value, dx, dkernel), (expected[0], *expected[1])):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
-"""
+PROGRAMS = Path(__file__).with_name("eight_devices.py")
 
 
-def run_on_eight_devices(source: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["gradients_of_the_whole", "gradients_under_shard_map", "batch_norm_far_from_zero", "loops_over_rows"],
+)
+def test_on_eight_devices(name):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    run = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, str(PROGRAMS), name]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-
-
-def test_a_batch_over_eight_devices_gives_the_gradients_of_the_whole():
-    run_on_eight_devices(SHARDED_AGAINST_WHOLE)
-
-
-MAPPED_AGAINST_XLA = """
-import jax, numpy as np
-from jax.sharding import AxisType, PartitionSpec as P
-from cnn_jax.ops import batch_norm, context, conv2d, max_pool
-
-rng = np.random.default_rng(0)
-x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 24, 20, 3), (3, 3, 3, 4)))
-one = np.ones(4, np.float32)
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-
-for axis in ("data", None):
-    def loss(kernel, x):
-        y = conv2d(x, kernel, strides=2, padding=1)
-        with context(batch=axis):
-            y, _ = batch_norm(y, one, one, one, one, train=True)
-        return jax.lax.pmean((max_pool(y, 3, 2, 1) ** 3).mean(), "data")
-
-    for check_vma in (True, False):
-        results = []
-        for choice in ("auto", "xla"):
-            with context(conv=choice):
-                mapped = jax.shard_map(
-                    jax.grad(loss), mesh=mesh, in_specs=(P(), P("data")), out_specs=P(), check_vma=check_vma
-                )
-                results.append(jax.jit(mapped)(kernel, x))
-        np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)
-"""
-
-
-def test_gradients_under_shard_map_are_those_of_xla_with_and_without_its_checks():
-    run_on_eight_devices(MAPPED_AGAINST_XLA)
-
-
-FAR_FROM_ZERO = """
-import jax, numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from cnn_jax.ops import batch_norm, context
-
-x = np.random.default_rng(0).normal(1e4, 1, size=(64, 4, 4, 8)).astype(np.float32)
-exact = x.astype(np.float64)
-mean, var = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
-y = (exact - mean) / np.sqrt(var + 1e-5)
-one, zero = np.ones(8, np.float32), np.zeros(8, np.float32)
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-rows = NamedSharding(mesh, P("data"))
-
-def run(x):
-    return batch_norm(x, one, zero, zero, one, train=True, momentum=0.0)
-
-def run_mapped(x):
-    with context(batch="data"):
-        return run(x)
-
-def check(function):
-    compiled = jax.jit(function).lower(jax.device_put(x, rows)).compile()
-    text = compiled.as_text()
-    assert [text.count(f" {kind}(") for kind in ("all-gather", "all-reduce", "reduce-scatter")] == [1, 0, 0]
-    found, statistics = compiled(x)
-    np.testing.assert_allclose(statistics[0], mean, rtol=3e-7)  # floats lie 1e-7 of it apart,
-    np.testing.assert_allclose(statistics[1], var, rtol=1e-3)
-    np.testing.assert_allclose(found, y, atol=3e-3)  # which is 1e-3 here
-
-with context(batch=rows):
-    for choice in ("auto", "xla"):
-        with context(conv=choice):
-            check(lambda x: run(x))  # a new function, which is traced anew
-for check_vma in (True, False):
-    check(jax.shard_map(
-        run_mapped, mesh=mesh, in_specs=P("data"), out_specs=(P("data"), P()), check_vma=check_vma
-    ))
-"""
-
-
-def test_batch_norm_meets_once_and_survives_a_mean_far_from_zero():
-    run_on_eight_devices(FAR_FROM_ZERO)
-
-
-LOOPS = """
-import jax, numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from cnn_jax.ops import context, conv2d, weight_gradient
-
-weight_gradient.SMALL, weight_gradient.BLOCK_ROWS = 0, 64  # so that a small batch is looped over, too
-rng = np.random.default_rng(0)
-x, kernel = (rng.normal(size=s).astype(np.float32) for s in ((16, 12, 10, 6), (3, 3, 6, 4)))
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-rows, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
-gradient = jax.grad(lambda kernel, x: (conv2d(x, kernel, padding=1) ** 2).sum())
-with context(conv="xla"):
-    expected = gradient(kernel, x)
-with context(batch=rows):
-    arguments = jax.device_put(kernel, whole), jax.device_put(x, rows)
-    compiled = jax.jit(gradient, out_shardings=whole).lower(*arguments).compile()
-text = compiled.as_text()
-counts = [text.count(f" {kind}(") for kind in ("while", "all-reduce", "all-gather", "collective-permute")]
-assert counts == [1, 1, 0, 0], counts
-assert " all-reduce(" in text[text.index("ENTRY"):]
-np.testing.assert_allclose(compiled(*arguments), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
-"""
-
-
-def test_each_device_loops_over_its_own_rows_and_meets_the_others_once():
-    run_on_eight_devices(LOOPS)

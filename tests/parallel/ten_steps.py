@@ -68,10 +68,10 @@ def run(strategy: str) -> dict:
     layout = session.layout
     assert layout.num_devices == int(devices) * jax.process_count()
     step = session.compile_train_step()
-    state = session.fresh_tree()["state"]
+    state = session.drawn_state()
     leaves = jax.tree.leaves(state)
     share = sum(leaf.addressable_shards[0].data.size for leaf in leaves) / sum(leaf.size for leaf in leaves)
-    read = layout.everywhere(lambda tree: tree)  # a sharded array can be read only where it lies
+    read = layout.replicated_jit(lambda tree: tree)  # a sharded array can be read only where it lies
     losses, rows, gradient = [], [], None
     batches = train_batches(session.dataset("train"), BATCH, seed=0, rows=layout.rows(BATCH))
     for batch in itertools.islice(batches, STEPS):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, ParallelConfig, identity
-from cnn_jax.runs.derive import derive, settle_batch_norm
+from cnn_jax.runs.derive import derive, resolve_batch_norm
 
 CONFIG = Config(
     model=ModelConfig("resnet8_cifar"),
@@ -16,14 +16,14 @@ SIZES = {"num_examples": 1000, "num_classes": 10}
 
 
 def test_per_device_statistics_are_ghost_batches_of_a_devices_rows():
-    settled = settle_batch_norm(CONFIG, num_devices=8)
+    settled = resolve_batch_norm(CONFIG, num_devices=8)
     assert settled.model.ghost_batch == 4
     assert settled.parallel.batch_norm == "global"
-    assert settle_batch_norm(settled, num_devices=2) == settled  # and stay so on other devices
+    assert resolve_batch_norm(settled, num_devices=2) == settled  # and stay so on other devices
 
 
 def test_per_device_statistics_are_part_of_the_identity():
-    identities = {identity(settle_batch_norm(CONFIG, num_devices=n)) for n in (1, 2, 8)}
+    identities = {identity(resolve_batch_norm(CONFIG, num_devices=n)) for n in (1, 2, 8)}
     assert len(identities) == 3
 
 
@@ -40,7 +40,7 @@ def test_the_device_layout_is_not_part_of_the_identity():
 def test_per_device_and_a_ghost_batch_contradict_each_other():
     model = dataclasses.replace(CONFIG.model, ghost_batch=8)
     with pytest.raises(ConfigError, match="give one"):
-        settle_batch_norm(dataclasses.replace(CONFIG, model=model), num_devices=8)
+        resolve_batch_norm(dataclasses.replace(CONFIG, model=model), num_devices=8)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,12 @@ def test_compiler_options_are_those_of_onednn_and_compile_here(dtype):
     assert jax.jit(lambda x: x + 1, compiler_options=options)(jnp.ones(1, dtype)) == 2
 
 
-@pytest.mark.parametrize(("stock", "options"), [(True, [{}]), (False, [{"compiler_options": {"wanted": True}}])])
-def test_a_layout_compiles_with_the_options_unless_it_is_to_be_stock(monkeypatch, stock, options):
+@pytest.mark.parametrize(("conv", "options"), [("xla", [{}]), ("auto", [{"compiler_options": {"wanted": True}}])])
+def test_a_layout_compiles_with_the_options_unless_all_is_to_be_xla_s(monkeypatch, conv, options):
     given = []
     monkeypatch.setattr(compiling, "compiler_options", lambda *dtypes: {"wanted": True})
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, **keywords: given.append(keywords))
-    layout = create_layout("jit", stock=stock)
-    layout.compile(jax.jit(lambda x: x + 1).lower(jnp.ones(1)))
+    create_layout("jit", conv).compile(lambda x: x + 1, jnp.ones(1))
     assert given == options
 
 

@@ -130,10 +130,3 @@ def test_a_run_of_two_processes_continues_in_one(stopped, undisturbed, experimen
     assert "processes 2 → 1" in err
     wanted = lines_of(undisturbed[0])[-1]
     assert json.loads(out.splitlines()[-1])["test"]["loss"] == pytest.approx(wanted["loss"], rel=0.05)
-
-
-def test_launch_without_a_command_says_what_it_needs(capsys):
-    from cnn_jax.cli import main
-
-    assert main(["launch", "--processes", "2"]) == 2
-    assert "cnn-jax launch --processes 2 train" in capsys.readouterr().err

@@ -26,7 +26,7 @@ def plain():
 
 def test_peak_holds_at_least_the_state_and_the_activations_of_one_stage(plain):
     session, step = plain
-    state = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(session.checkpoint_target()["state"]))
+    state = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(session.abstract_checkpoint()["state"]))
     stage = 64 * 32 * 32 * 16 * 4
     assert state + stage < peak_bytes(step) < 100 * stage
 
@@ -46,7 +46,7 @@ def test_remat_takes_less_memory_and_computes_the_same(plain):
     batch = session.layout.put(next(train_batches(session.dataset("train"), 64, seed=0)))
     losses = []
     for s, function in ((session, step), (again, remat_step)):
-        state, first = function(s.fresh_tree()["state"], batch)
+        state, first = function(s.drawn_state(), batch)
         _, second = function(state, batch)
         losses.append([float(m.loss.compute()) for m in (first, second)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)

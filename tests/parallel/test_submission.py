@@ -1,4 +1,4 @@
-"""A training as a cluster's job: the local executor runs it here, in the same way that Slurm would."""
+"""A training as a cluster's job: submitit's local executor runs it here, in the same way that Slurm would."""
 
 import json
 import signal
@@ -8,8 +8,6 @@ import threading
 
 import pytest
 
-from cnn_jax.cli import main
-from cnn_jax.cli.jobs import send
 from cnn_jax.parallel import JobSize, submission
 from cnn_jax.parallel.submission import Training
 
@@ -25,16 +23,15 @@ time.sleep(60)
 """
 
 
-def test_local_executor_trains(experiment, tmp_path, monkeypatch, capsys):
+def test_a_job_trains(experiment, tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.chdir(tmp_path)
-    flags = ("--workdir", "run", "--train.steps=4", "--executor", "local", "--job.minutes=5", "--json")
-    assert main(["train", str(experiment), *flags]) == 0
-    job = json.loads(capsys.readouterr().out.splitlines()[-1])
+    words = [str(experiment), "--workdir", "run", "--train.steps=4", "--json"]
+    job = submission.submit(words, JobSize(minutes=5), tmp_path / "jobs", "local")
+    assert job.result() == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["split"] == "test"
-    with open(job["output"]) as output:
-        assert '"step": 4' in output.read()
+    assert '"step": 4' in job.stdout()
 
 
 def test_job_that_is_to_end_saves_and_asks_for_another(tmp_path, monkeypatch):
@@ -64,29 +61,10 @@ def test_job_that_is_to_end_saves_and_asks_for_another(tmp_path, monkeypatch):
     assert isinstance(asked[0].function, Training)
 
 
-def test_flags_of_the_job_stay_out_of_its_command(monkeypatch, tmp_path, capsys):
-    seen = []
-
-    class Job:
-        job_id = "7"
-
-        class paths:
-            stdout = tmp_path / "out"
-
-    def keep(words, executor, size, folder):
-        seen.append((words, executor, size))
-        return Job
-
-    monkeypatch.setattr("cnn_jax.cli.jobs.submit", keep)
-    words = ["e.py", "--executor", "slurm", "--seed", "3", "--job.nodes", "2", "--job.minutes=9", "--json"]
-    assert send(words, "slurm", JobSize(nodes=2, minutes=9), True) == 0
-    assert seen == [(["e.py", "--seed", "3", "--json"], "slurm", JobSize(nodes=2, minutes=9))]
-
-
 def test_without_submitit_the_message_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(RuntimeError, match=r"pip install 'cnn-jax\[slurm\]'"):
-        submission.submit(["e.py"], "local", JobSize(), tmp_path)
+        submission.submit(["e.py"], JobSize(), tmp_path)
 
 
 def test_sending_a_job_loads_no_jax():

@@ -10,9 +10,10 @@ from safetensors.numpy import load_file
 
 from cnn_jax.cli import main
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, TrainConfig, identity
-from cnn_jax.models import abstract_variables, create_model
+from cnn_jax.models import abstract_variables, create_model, initialize
+from cnn_jax.randomness import random_key
 from cnn_jax.runs.session import open_session
-from cnn_jax.runs.start import first_tree, settle_weights
+from cnn_jax.runs.start import initial_state, resolve_weights
 from cnn_jax.weights import WeightsError, load_weights, save_weights
 
 OPTIONS = {"width": 0.25}
@@ -36,24 +37,31 @@ def config_of(file, **model):
 
 def test_a_run_starts_with_the_file_s_weights_and_the_seed_s_head(file):
     session = open_session(config_of(file))
-    state, drawn = first_tree(session)["state"], session.fresh_tree()["state"]
+    state, drawn = initial_state(session), session.drawn_state()
     expected = load_weights(file, session.model, head=False, channels=1)
     for collection, leaves in expected.items():
         for path, leaf in flatten_dict(leaves).items():
             here = flatten_dict(getattr(state, collection))[path]
-            if path[0] == "head":  # drawn in two programs, which may round the last bit differently
-                np.testing.assert_allclose(here, drawn.params["head"][path[-1]], atol=1e-6)
-            else:
-                np.testing.assert_array_equal(here, leaf, err_msg=str(path))
+            drawn_or_read = drawn.params["head"][path[-1]] if path[0] == "head" else leaf
+            np.testing.assert_array_equal(here, drawn_or_read, err_msg=str(path))
     for part, average in ((state.params, state.ema), (state.batch_stats, state.ema_batch_stats)):
         for a, b in zip(jax.tree.leaves(part), jax.tree.leaves(average), strict=True):
             assert a is not b  # both are donated to the step
             np.testing.assert_array_equal(a, b)
 
 
+def test_a_run_without_a_file_starts_with_what_initialize_draws():
+    config = Config(model=ModelConfig("resnet8_cifar"), data=DataConfig("digits", batch_size=16))
+    session = open_session(config)
+    state = session.drawn_state()
+    keys = {"params": random_key(config.seed, "init"), "dropout": random_key(config.seed, "init_dropout")}
+    drawn = initialize(session.model, keys, session.image_shape)
+    jax.tree.map(np.testing.assert_array_equal, drawn, state.eval_variables)
+
+
 def test_another_number_of_classes_needs_a_new_head(file):
     with pytest.raises(WeightsError, match="Only the classifier differs"):
-        first_tree(open_session(config_of(file, new_head=False)))
+        initial_state(open_session(config_of(file, new_head=False)))
 
 
 def test_a_classifier_of_other_classes_needs_a_new_head(tmp_path):
@@ -64,16 +72,16 @@ def test_a_classifier_of_other_classes_needs_a_new_head(tmp_path):
     for file, classes in names.items():
         save_weights(tmp_path / f"{file}.safetensors", model, ones, class_names=classes)
     with pytest.raises(WeightsError, match="'3' stands in the place of '2'; take the data set of its classes, or draw"):
-        first_tree(open_session(config_of(tmp_path / "other.safetensors", new_head=False)))
+        initial_state(open_session(config_of(tmp_path / "other.safetensors", new_head=False)))
     for file, new_head in (("same", False), ("unsaid", False), ("other", True)):
-        first_tree(open_session(config_of(tmp_path / f"{file}.safetensors", new_head=new_head)))
+        initial_state(open_session(config_of(tmp_path / f"{file}.safetensors", new_head=new_head)))
 
 
 def test_the_identity_holds_the_content_and_not_the_path(file, tmp_path):
     moved, changed = tmp_path / "moved.safetensors", tmp_path / "changed.safetensors"
     moved.write_bytes(file.read_bytes())
     changed.write_bytes(file.read_bytes() + b" ")
-    names = [identity(settle_weights(config_of(path))) for path in (file, moved, changed)]
+    names = [identity(resolve_weights(config_of(path))) for path in (file, moved, changed)]
     assert names[0] == names[1] != names[2]
 
 
@@ -88,7 +96,7 @@ def test_the_identity_holds_the_content_and_not_the_path(file, tmp_path):
 )
 def test_a_file_that_is_not_meant_is_refused(file, tmp_path, name, changes, message):
     with pytest.raises(ConfigError, match=message):
-        settle_weights(config_of(tmp_path / name, **changes))
+        resolve_weights(config_of(tmp_path / name, **changes))
 
 
 def test_a_new_head_without_weights_is_refused():

@@ -28,7 +28,7 @@ def states_of(config, count, change=lambda state: state):
     """The states before and after each of the first steps, as NumPy arrays."""
     session = open_session(config)
     session.layout.compile = lambda lowered: lowered.compile(compiler_options=QUICK)
-    step, state = session.compile_train_step(), change(session.fresh_tree()["state"])
+    step, state = session.compile_train_step(), change(session.drawn_state())
     yield jax.tree.map(np.array, state)
     for batch in itertools.islice(train_batches(session.training_data(), 32, seed=0), count):
         state, _ = step(state, session.layout.put(batch))
@@ -125,11 +125,10 @@ def test_the_tree_of_a_run_without_an_average_knows_nothing_of_it():
 
 def test_a_checkpoint_holds_the_averaged_statistics(tmp_path):
     session = open_session(CONFIG)
-    tree = session.fresh_tree()
-    state = tree["state"]
+    state = session.drawn_state()
     moved = dataclasses.replace(state, ema_batch_stats=jax.tree.map(lambda leaf: leaf + 1, state.ema_batch_stats))
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(0, tree | {"state": moved})
-    restored = checkpoints.restore(0, session.checkpoint_target())["state"]
+    checkpoints.save(0, {"state": moved, "window": session.empty_window()})
+    restored = checkpoints.restore(0, session.abstract_checkpoint())["state"]
     checkpoints.close()
     jax.tree.map(np.testing.assert_array_equal, restored, moved)

@@ -13,7 +13,7 @@ import pytest
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import train_batches
 from cnn_jax.runs.folder.checkpoint import Checkpoints
-from cnn_jax.runs.parts import settle_parts
+from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
 
 # Learning rates at which twenty steps of LeNet-5 on the digits lower the loss, and arguments. Untuned.
@@ -80,7 +80,7 @@ def session_of(name, rate, arguments=None):
     data = DataConfig("digits", batch_size=32, augment=("resize(28)",), eval_augment=("resize(28)",))
     optim = OptimConfig(name, arguments or {}, learning_rate=rate * 256 / 32, schedule="constant")
     config = Config(model=ModelConfig("lenet5", conv="xla"), data=data, optim=optim, train=TrainConfig(steps=20))
-    session = open_session(settle_parts(config))
+    session = open_session(resolve_parts(config))
     session.layout.compile = functools.partial(jax.stages.Lowered.compile, compiler_options=QUICK)
     return session
 
@@ -88,7 +88,7 @@ def session_of(name, rate, arguments=None):
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FEW else pytest.mark.slow) for n in ROWS])
 def test_an_optimiser_lowers_the_loss_and_resumes_to_the_same_bits(name, tmp_path):
     session = session_of(name, *ROWS[name])
-    step, tree = session.compile_train_step(), session.fresh_tree()
+    step, state = session.compile_train_step(), session.drawn_state()
     batches = [session.layout.put(b) for b in itertools.islice(train_batches(session.training_data(), 32, seed=0), 20)]
 
     def after(state, some):
@@ -96,13 +96,13 @@ def test_an_optimiser_lowers_the_loss_and_resumes_to_the_same_bits(name, tmp_pat
             state, metrics = step(state, batch)
         return state, float(metrics.compute()["loss"])
 
-    state, first = after(tree["state"], batches[:1])
+    state, first = after(state, batches[:1])
     state, _ = after(state, batches[1:10])
     checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(10, tree | {"state": state})
+    checkpoints.save(10, {"state": state, "window": session.empty_window()})
     checkpoints.wait()
     ends = []
-    for begun in (state, checkpoints.restore(10, session.checkpoint_target())["state"]):
+    for begun in (state, checkpoints.restore(10, session.abstract_checkpoint())["state"]):
         state, _ = after(begun, batches[10:])
         ends.append(jax.device_get(state))
         state, last = after(state, batches[:1])

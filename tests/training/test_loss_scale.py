@@ -49,7 +49,7 @@ def steps():
     step = jax.jit(session.train_step)
 
     def run(scale):
-        state = session.fresh_tree()["state"]
+        state = session.drawn_state()
         state = dataclasses.replace(state, loss_scale=LossScale(jnp.float32(scale), jnp.int32(3)))
         return state, *step(state, batch)
 

@@ -55,6 +55,8 @@ def test_a_refused_import_leaves_nothing_behind(lenet_file, tmp_path, capsys):
     assert not out.parent.exists()
     status, _, err = run(capsys, "weights", "import", "lenet5", tmp_path / "absent.pth", "--out", out, *DIGITS)
     assert status == 1 and "there is no file" in err
+    status, _, err = run(capsys, "weights", "import", "resnet20", lenet_file, "--out", out, *DIGITS)
+    assert status == 2 and "unknown model 'resnet20'; did you mean resnet20_cifar" in err
     out.mkdir(parents=True)
     status, _, err = run(capsys, "weights", "import", "lenet5", lenet_file, "--out", out, *DIGITS)
     assert status == 1 and "exists already" in err

@@ -53,7 +53,7 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     # Evenly spaced, so that a set sorted by class shows all its classes.
     indices = np.linspace(0, len(test) - 1, min(len(test), _ROWS * _COLUMNS)).astype(np.int32)
     images = test.images(indices)
-    logits = session.layout.everywhere(session.logits)(variables, images)
+    logits = session.layout.replicated_jit(session.logits)(variables, images)
     if not is_writer():
         return
     probabilities = np.asarray(jax.nn.softmax(np.asarray(logits)))

@@ -80,10 +80,6 @@ def test_a_truncated_checkpoint_is_set_aside_and_the_one_before_used(three):
 
 def test_an_exchanged_payload_is_detected(three):
     # What a silent corruption amounts to: valid files, other values.
-    for file in data_files(three, 2):
-        target = three / "checkpoints" / "3" / file.relative_to(three / "checkpoints" / "2")
-        if target.exists():
-            target.unlink()
     shutil.rmtree(three / "checkpoints" / "3" / "tree")
     shutil.copytree(three / "checkpoints" / "2" / "tree", three / "checkpoints" / "3" / "tree")
     with pytest.warns(UserWarning, match=r"checkpoint 3 .* is damaged"):

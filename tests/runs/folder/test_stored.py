@@ -257,12 +257,28 @@ def test_the_number_of_classes_that_the_data_set_has_may_be_written_or_not(old, 
 
 def test_a_default_folder_of_version_0_1_is_found(tmp_path, old, experiment):
     here = Run(tmp_path, *experiment, {}, CONTENT)
-    new = tmp_path / f"digits-lenet5-{here.identity[:8]}"
+    new = tmp_path / f"digits_lenet-{here.identity[:8]}"
     assert default_directory(here, "2a5e34eb5f3911ef") == new
     old.rename(tmp_path / "digits-lenet5-2a5e34eb")
     assert default_directory(here, "2a5e34eb5f3911ef") == tmp_path / "digits-lenet5-2a5e34eb"
     other = dataclasses.replace(here, config=dataclasses.replace(here.config, seed=1))
-    assert default_directory(other, "2a5e34eb5f3911ef").name == f"digits-lenet5-{other.identity[:8]}"
+    assert default_directory(other, "2a5e34eb5f3911ef").name == f"digits_lenet-{other.identity[:8]}"
+
+
+def test_a_default_folder_begins_with_the_name_and_is_found_whatever_comes_before_the_identity(tmp_path, experiment):
+    here = Run(tmp_path, *experiment, {}, CONTENT)
+    wanted = tmp_path / f"digits_lenet-{here.identity[:8]}"
+    assert default_directory(here, "0" * 16) == wanted
+    unnamed = dataclasses.replace(here, config=dataclasses.replace(here.config, name=None))
+    before = tmp_path / f"digits-lenet5-{here.identity[:8]}"
+    assert default_directory(unnamed, "0" * 16) == before
+    open_and_close(before, experiment, CONTENT, name=None)
+    assert default_directory(here, "0" * 16) == before
+    open_and_close(tmp_path / f"another-{here.identity[:8]}", experiment, CONTENT, name="another")
+    with pytest.raises(RunError, match=r"several folders hold this experiment: .*another-.*by --workdir"):
+        default_directory(here, "0" * 16)
+    open_and_close(wanted, experiment, CONTENT)
+    assert default_directory(here, "0" * 16) == wanted
 
 
 def test_a_default_folder_of_version_0_1_that_cannot_be_read_is_not_begun_elsewhere(tmp_path, old, experiment):
