@@ -125,7 +125,7 @@ def test_own_code_is_no_key(tmp_path):
     config = load_experiment(write(tmp_path, text="print(1)\n" + PLAIN.format(seed=1)))
     assert config.code.digest is not None
     assert not [key for key in flatten(config) if "code" in key]
-    assert config == Config(seed=1)
+    assert config == Config(seed=1, name="e")
     with pytest.raises(ConfigError, match=r"`code` is not a configuration key"):
         from_flat({"code": None})
 

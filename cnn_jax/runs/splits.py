@@ -25,12 +25,12 @@ def parse_chains(config: Config) -> tuple[Chain, Chain]:
     data = config.data
     with named("data.name"):
         files = holds_files(data.name)
-    with named("data.augment"):
-        augment = parse_augment(data.augment, files=files, interpolation=data.interpolation)
-    with named("data.eval_augment"):
+    with named("data.eval_augment"):  # first, because imported weights have the same for training
         eval_augment = parse_augment(
             data.eval_augment, files=files, allow_random=False, interpolation=data.interpolation
         )
+    with named("data.augment"):
+        augment = parse_augment(data.augment, files=files, interpolation=data.interpolation)
     return augment, eval_augment
 
 
