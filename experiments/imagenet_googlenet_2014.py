@@ -13,13 +13,13 @@ Result: not yet run. The paper's table 3 reports a top-5 error of 10.07 % for on
 seven networks, 144 crops); Caffe's weights, from 60 epochs of a faster schedule, reach 31.3 % top-1 and 11.1 % top-5.
 """
 
-from cnn_jax import Config, DataConfig, ModelConfig, ModelOptions, OptimConfig, TrainConfig
+from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 
 def config() -> Config:
     epochs = 250
     return Config(
-        model=ModelConfig("googlenet_paper", options=ModelOptions(aux=True)),
+        model=ModelConfig("googlenet_paper", options={"aux": True}),
         data=DataConfig(
             "imagenet2012",
             batch_size=32,

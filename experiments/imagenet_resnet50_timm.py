@@ -17,12 +17,12 @@ normalisation too; the rate starts from zero, not 0.0001.
 Result: not yet run. The paper's table 1 reports 80.4 % top-1 for A1, 79.8 for A2 and 78.1 for A3 at 224×224.
 """
 
-from cnn_jax import Config, DataConfig, ModelConfig, ModelOptions, OptimConfig, TrainConfig
+from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 
 def config() -> Config:
     return Config(
-        model=ModelConfig("resnet50", options=ModelOptions(drop_path=0.05)),
+        model=ModelConfig("resnet50", options={"drop_path": 0.05}),
         data=DataConfig(
             "imagenet2012",
             batch_size=2048,

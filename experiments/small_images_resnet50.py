@@ -16,12 +16,12 @@ Result: not yet run, and no published recipe. The KMNIST authors report 97.82 % 
 EMNIST authors 78.02 % on the balanced split for OPIUM, a network with one hidden layer.
 """
 
-from cnn_jax import Config, DataConfig, ModelConfig, ModelOptions, OptimConfig, TrainConfig
+from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 
 def config() -> Config:
     return Config(
-        model=ModelConfig("resnet50", options=ModelOptions(stem="cifar")),
+        model=ModelConfig("resnet50", options={"stem": "cifar"}),
         data=DataConfig("mnist", batch_size=128, augment=("pad_crop(2)",)),
         optim=OptimConfig("sgd", learning_rate=0.1, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.1),
         train=TrainConfig(epochs=30),

@@ -14,13 +14,13 @@ PACKAGE = ROOT / "cnn_jax"
 DOORS = {
     "ops": set(),
     "modules": {"ops", "randomness"},
-    "models": {"modules", "nearest", "ops", "randomness"},
+    "models": {"modules", "nearest", "ops", "randomness", "typed"},
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops", "paths"},
     "data": {"logs", "paths", "randomness"},
     "parallel": {"ops", "randomness"},
     "code": set(),
-    "config": {"models.options", "code", "names", "paths"},
+    "config": {"code", "names", "paths", "typed"},
     "training": {"data", "models", "modules", "names", "ops", "parallel", "randomness"},
     "runs": {
         *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
@@ -30,6 +30,7 @@ DOORS = {
     "names": {"nearest"},
     "nearest": set(),
     "paths": set(),
+    "typed": set(),
     "randomness": set(),
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

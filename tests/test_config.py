@@ -176,7 +176,7 @@ def test_a_missing_experiment_names_the_nearest_file(tmp_path):
         ("Config(optim=OptimConfig(learning=0.1))", r"Did you mean `learning_rate`\?"),
         ("Config(optim=OptimConfig(beta1=0.8))", r"Write it as `arguments=\{\"b1\": …\}`"),
         ("Config(model=ModelConfig(activation='relu'))", r"unexpected keyword argument 'activation'\. Valid: name,"),
-        ("Config(model=ModelConfig(options=ModelOptions()))", r"Import it: `from cnn_jax import ModelOptions`"),
+        ("Config(train=TrainConfig())", r"Import it: `from cnn_jax import TrainConfig`"),
         ("Config(data=DataConfig(augment=('flip()')))", r"One item is written with a comma: \('flip\(\)',\)\."),
     ],
     ids=["misspelt", "moved", "unknown", "not_imported", "no_comma"],

@@ -16,7 +16,7 @@ from wiring_rows import ROWS, Changes, Close
 from cnn_jax.config import Config, flatten, from_flat
 from cnn_jax.config.reference import OPTIMIZERS
 from cnn_jax.data import take_subset
-from cnn_jax.models import abstract_variables, create_model
+from cnn_jax.models import MODELS, abstract_variables, create_model
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.modules import preactivation, residual
 from cnn_jax.modules.dropout import DropPath
@@ -25,9 +25,10 @@ from cnn_jax.weights import save_weights
 
 # Of the largest number of an array. Two float32 programs of the same meaning differ by 1e-6 after two steps.
 VISIBLE = 1e-4
+OPTIONS = {f"model.options.{name}" for entry in MODELS.values() for name in entry.options}
 # Of an optimiser's arguments, those of ours.
 ARGUMENTS = {f"optim.arguments.{name}" for arguments in OPTIMIZERS.values() for name in arguments}
-KEYS = [*flatten(Config()), *sorted(ARGUMENTS)]
+KEYS = [*flatten(Config()), *sorted(OPTIONS | ARGUMENTS)]
 
 
 @pytest.fixture(scope="session")
@@ -119,13 +120,12 @@ def test_a_key_without_a_row_fails(monkeypatch, files):
 
 def test_rows_are_of_the_kind_of_their_key():
     """A key of the identity changes something; one outside changes nothing, but by the content that it names."""
-    inside = flatten(Config(), identity_only=True).keys() | ARGUMENTS
+    inside = flatten(Config(), identity_only=True).keys() | OPTIONS | ARGUMENTS
     changing = {key for key, rows in ROWS.items() if any(isinstance(row, Changes) for row in rows)}
     # These paths count by what lies there, and per-device statistics become `model.ghost_batch`.
     settled = {"model.weights", "data.folder", "parallel.batch_norm"}
-    # The checksum of weights is part of their content; both keys of rematerialisation mean the same.
-    settled |= {"model.weights_sha256", "model.options.remat"}
-    assert changing - settled == set(inside) - settled
+    settled |= {"model.weights_sha256"}  # it is part of their content
+    assert changing - settled == inside - settled
 
 
 def without_auxiliary_losses(monkeypatch):

@@ -92,7 +92,7 @@ ROWS: dict[str, list[Any]] = {
     "model.new_head": [Changes(WEIGHTS, (False, True), start)],
     "model.options.activation": [Changes(LENET, ("tanh", "relu"))],
     "model.options.norm": [Changes(RESNET, ("batch", "none"))],
-    "model.options.init": [Changes(LENET, ("lecun", "normal"), start)],
+    "model.options.kernel_init": [Changes(LENET, ("lecun", "normal"), start)],
     "model.options.zero_init_scale": [Changes(RESNET, (False, True), start)],
     "model.options.stem": [Changes(RESNET | {"data.augment": ["resize(16)"]}, ("cifar", "imagenet"))],
     "model.options.width": [Changes(LENET, (1.0, 0.5))],
@@ -104,7 +104,6 @@ ROWS: dict[str, list[Any]] = {
     "model.options.connections": [Changes(LENET, ("full", "sparse"))],
     "model.options.variant": [Changes(PRE_ACTIVATION, ("published", "keras"))],
     "model.options.aux": [Changes(GOOGLENET, (False, True))],
-    "model.options.remat": [Close(FLOAT64, (False, True))],
     "data.name": [
         Changes(
             FOLDER | {"data.folder": "{files}/three"}, ("folder", {"data.name": "digits", "data.folder": None}), stream

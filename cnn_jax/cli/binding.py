@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from cnn_jax.cli.network_flags import every_option, with_options, with_options_of
 from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours
 
 
@@ -24,13 +25,15 @@ def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
     """
     found = _parse(train, words)
     if found is None:
-        return train
+        return with_options_of(train, Config(), words)[0]
     experiment, flags = found
     config = load_experiment(experiment)
     if config.train.steps is not None and config.train.epochs != TrainConfig().epochs:
         raise ConfigError(f"`{experiment}` sets `train.epochs` and `train.steps`, which replaces it; leave one out.")
     _check_length(config, flags, words)
-    return functools.partial(train, config=_with_arguments(config, words))
+    config = _with_arguments(config, words)
+    command, options = with_options_of(train, config, words)
+    return functools.partial(command, config=config, options=options)
 
 
 def check_words(train: Callable[..., int], words: Sequence[str]) -> None:
@@ -96,10 +99,11 @@ def _parse(train: Callable[..., int], words: Sequence[str]) -> tuple[Path, Confi
         found.append((experiment, config))
         return 0
 
+    command = with_options(note, every_option())
     asked = _without_arguments([word for word in words if word not in ("-h", "--help")])
     unheard = io.StringIO()
     with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard), contextlib.suppress(SystemExit):
-        tyro.cli(note, args=asked)
+        tyro.cli(command, args=asked)
     return found[0] if found else None
 
 

@@ -2,9 +2,12 @@
 
 import math
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import tyro
 from tyro.conf import arg
 
 from cnn_jax.cli.binding import without_defaults
@@ -25,11 +28,13 @@ def train(
     experiment: Experiment,
     /,
     config: Annotated[Config, arg(name="")] = Config(),
+    options: Annotated[Mapping[str, Any] | None, tyro.conf.Suppress] = None,  # flags by `network_flags`
     workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
     json: Json = False,
 ) -> int:
     """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
+    config = replace(config, model=replace(config.model, options={**config.model.options, **(options or {})}))
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
 

@@ -144,7 +144,7 @@ def signature(node: Function) -> list[ast.AST]:
 
 def is_config(name: str) -> bool:
     """Whether a full name is that of a part of the configuration."""
-    return name.startswith("cnn_jax.") and name.endswith(("Config", ".ModelOptions"))
+    return name.startswith("cnn_jax.") and name.endswith("Config")
 
 
 def is_definition(node: ast.stmt, targets: Mapping[str, str], patches: Callable[[Function], bool]) -> bool:

@@ -1,16 +1,15 @@
 """A configuration as dotted keys: its differences, and the way back with every type checked."""
 
-import contextlib
 import dataclasses
 import math
-import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, Union
+from typing import Any
 
 from cnn_jax.config.parts import PART, check_arguments, part_name
 from cnn_jax.config.sections import Config
 from cnn_jax.names import join, nearest
+from cnn_jax.typed import typed
 
 
 class ConfigError(ValueError):
@@ -104,7 +103,7 @@ def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> A
                 built[key] = join(name, arguments) if name else arguments
             continue
         try:
-            built[key] = _fit(v, hint)
+            built[key] = typed(v, hint)
         except (TypeError, OverflowError):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
             alone = wanted.startswith("tuple") and not isinstance(v, (tuple, list))
@@ -118,30 +117,3 @@ def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> A
             raise ConfigError(f"`{path}{section}.{key}` is given twice: bound by `partial`, too; leave one out.")
         built[section] = arguments | built.get(section, {})
     return cls(**built)
-
-
-def _fit(value: Any, hint: Any) -> Any:
-    """The value as its type hint holds it, every item looked at: lists become tuples, whole numbers floats.
-
-    Raises:
-      TypeError: for a value of another type. True and False are no numbers.
-    """
-    kind, choices = typing.get_origin(hint), typing.get_args(hint)
-    if kind in (Union, types.UnionType):
-        for choice in choices:
-            with contextlib.suppress(TypeError):
-                return _fit(value, choice)
-    elif kind is Literal:
-        if any(type(choice) is type(value) and choice == value for choice in choices):
-            return value
-    elif kind is tuple:
-        if isinstance(value, (list, tuple)):
-            return tuple(_fit(item, choices[0]) for item in value)
-    elif isinstance(value, bool):
-        if hint is bool:
-            return value
-    elif hint in (int, float, str) and isinstance(value, (hint, int) if hint is float else hint):
-        return hint(value)  # of a subclass, too: NumPy's numbers become Python's
-    elif isinstance(value, hint):
-        return value
-    raise TypeError(value)

@@ -16,13 +16,13 @@ from cnn_jax.config.flat import flatten, from_flat
 from cnn_jax.config.reference import (
     CALLS,
     MARKS,
+    NAMES,
     OPTIMIZERS,
     PAPERS,
     PARTS,
     REFERENCE,
     REQUIRED,
     STORED,
-    UNCOUNTED,
     UNSET,
     Same,
 )
@@ -71,7 +71,10 @@ def from_stored(flat: Mapping[str, Any]) -> Config:
     """
     before = {key: value for key, value in REFERENCE.items() if key not in UNSET}
     before |= {key: before[key][0] for key in PARTS}
-    stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in STORED or value is not None}
+    # There was a key for every option of any network, None for the published value.
+    unset = {key for key in flat if key.startswith("model.options.")} if "model.options.remat" in flat else set()
+    unset |= STORED.keys()
+    stored = {STORED.get(key) or key: value for key, value in flat.items() if key not in unset or value is not None}
     drops = {n: stored.pop(f"optim.step_{n}") for n in ("fractions", "factor") if f"optim.step_{n}" in stored}
     if stored.get("optim.schedule") == "step":
         usual = PARTS["optim.schedule"]["step"]
@@ -85,8 +88,9 @@ def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
     """What tells two experiments apart, `{key: [there, here]}`, under the names that are written today."""
     sides = [(counted(config), _settled(config)[0]) for config in (there, here)]
     (left, all_left), (right, all_right) = sides
+    today = {lasting: name for name, lasting in NAMES.items()}
     return {
-        key: [_shown(all_left.get(key)), _shown(all_right.get(key))]
+        today.get(key, key): [_shown(all_left.get(key)), _shown(all_right.get(key))]
         for key in [*left, *(k for k in right if k not in left)]
         if left.get(key) != right.get(key)
     }
@@ -95,7 +99,7 @@ def key_differences(there: Config, here: Config) -> dict[str, list[Any]]:
 def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that may count, by lasting name, every None that stands for a value replaced by it; and the reference."""
     flat = flatten(config, identity_only=True)
-    values = {key: value for key, value in flat.items() if key not in UNCOUNTED}
+    values = {NAMES.get(key, key): value for key, value in flat.items()}
     options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
     arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(str(config.optim.name), {}).items()}
     values = arguments | values
@@ -109,8 +113,7 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     if values["train.steps"] is not None:
         del values["train.epochs"]  # not used
     reference = REFERENCE | options | arguments
-    stand_in = {*UNSET, *options}
-    values |= {key: reference[key] for key in stand_in if values.get(key, 0) is None}
+    values = options | values | {key: reference[key] for key in UNSET if values.get(key, 0) is None}
     return {k: _plain(v) for k, v in values.items()}, {k: _plain(v) for k, v in reference.items()}
 
 

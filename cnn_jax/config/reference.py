@@ -8,20 +8,22 @@ here is ever edited or taken out: that would rename runs. What a release makes a
 from collections.abc import Callable, Mapping
 from typing import Any
 
+# The names under which keys count, where today's are others.
+NAMES = {"model.options.kernel_init": "model.options.init"}
+
 # The names under which keys were stored with runs, where today's are others. None: a key that never had a value.
 STORED: dict[str, str | None] = {
     "model.options.ghost_batch": "model.ghost_batch",
     "model.options.frozen_norm": "model.frozen_norm",
     "model.options.unbiased_running_var": "model.unbiased_variance",
+    "model.options.remat": "model.remat",
+    "model.options.init": "model.options.kernel_init",
     "model.options.axis_name": None,
     "optim.momentum": "optim.arguments.momentum",
     "optim.nesterov": "optim.arguments.nesterov",
     "optim.beta1": "optim.arguments.b1",
     "optim.beta2": "optim.arguments.b2",
 }
-
-# Keys below `model.options` that can change no result. (Of the others the sections say so: `outside_identity`.)
-UNCOUNTED = frozenset({"model.options.remat"})
 
 REFERENCE: dict[str, Any] = {
     "seed": 0,

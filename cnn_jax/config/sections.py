@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from cnn_jax.code.digest import OwnCode
-from cnn_jax.models.options import ModelOptions
 
 Part = Annotated[str | Callable[..., Any], tyro.conf.arg(constructor=str, metavar="NAME")]
 """A function by its name (see `cnn_jax.names`). An experiment file may hold the function itself, or `functools.partial`
@@ -49,7 +48,9 @@ class ModelConfig:
     """Checksum of that file: `train` works it out, and refuses another if it is given. What counts is what it holds."""
     new_head: bool = False
     """With weights: draw the classifier afresh, for other classes than those of the file."""
-    options: ModelOptions = ModelOptions()
+    # The command line makes flags of what the network takes; equal mappings need not be hashed to be told apart.
+    options: Annotated[Mapping[str, Any], tyro.conf.Suppress] = field(default_factory=dict, hash=False)
+    """Departures from the published network: arguments by name, as {"width": 0.5}."""
 
 
 @dataclass(frozen=True)

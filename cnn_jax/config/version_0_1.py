@@ -60,6 +60,7 @@ def _in_its_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
         | {
             "model.options.ghost_batch": flat["model.ghost_batch"],
             "model.options.frozen_norm": flat["model.frozen_norm"] or None,
+            "model.options.init": flat.get("model.options.kernel_init"),
         }
         | dict(flat)
         | optim

@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from cnn_jax.inspect.cost import Layer, layers
-from cnn_jax.models import ModelOptions, abstract_variables, architecture, create_model
+from cnn_jax.models import abstract_variables, architecture, create_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ def summarize(
     num_classes: int | None = None,
     *,
     dtype: Any = jnp.float32,
-    options: ModelOptions | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Summary:
     """The cost of a network by name; computes shapes only.
 

@@ -2,7 +2,6 @@ from .initialize import abstract_variables as abstract_variables
 from .initialize import initialize as initialize
 from .network import Network as Network
 from .network import features as features
-from .options import ModelOptions as ModelOptions
 from .registry import MODELS as MODELS
 from .registry import Architecture as Architecture
 from .registry import architecture as architecture

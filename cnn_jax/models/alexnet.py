@@ -8,13 +8,8 @@ without normalisation: Krizhevsky 2014, "One weird trick for parallelizing convo
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from cnn_jax.models.network import Network
-from cnn_jax.models.options import ModelOptions
+from cnn_jax.models.network import Network, Norm, Pool
 from cnn_jax.ops import adaptive_avg_pool, avg_pool, local_response_norm, max_pool
-
-# He's initialisation for the single tower, whose paper is silent about it; N(0, 0.01²) is that of 2012 (§5).
-PUBLISHED = ModelOptions(activation="relu", norm="none", init="he", width=1.0, dropout=0.5, pool="max")
-PUBLISHED_2012 = ModelOptions(activation="relu", norm="none", init="normal", width=1.0, dropout=0.5, pool="max")
 
 
 class AlexNet(Network):
@@ -27,6 +22,7 @@ class AlexNet(Network):
       response_norm: local response normalisation after the first two convolutions (§3.3).
       bias_of_one: biases of one in conv2, conv4, conv5 and the hidden layers, so that ReLUs start alive (§5).
       dropout_before: dropout before each hidden layer (torchvision); else after it, as in the paper (§4.2).
+      pool: What down-samples: the maximum or the mean of a window.
     """
 
     conv_features: tuple[int, ...] = (64, 192, 384, 256, 256)
@@ -35,11 +31,19 @@ class AlexNet(Network):
     response_norm: bool = False
     bias_of_one: bool = False
     dropout_before: bool = True
+    norm: Norm = "none"
+    dropout: float = 0.5
+    pool: Pool = "max"
+
+    structure = (
+        *("conv_features", "conv_groups", "first_padding", "response_norm", "bias_of_one"),
+        "dropout_before",
+    )
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of at least 67×67 (63×63 with padding); the last maps are averaged to 6×6 (torchvision)."""
-        pool = max_pool if self.options.pool == "max" else avg_pool
+        pool = max_pool if self.pool == "max" else avg_pool
         x = self.take(images, minimum_size=67 - 2 * self.first_padding)
         x = self.expose("stem", self.convolve(1, x, 11, 4, self.first_padding, train))
         x = self.expose("stage1", pool(x, 3, 2))
@@ -66,8 +70,8 @@ class AlexNet(Network):
         layers = self.layers()
         for name in ("fc6", "fc7"):
             if self.dropout_before:
-                x = self.dropout(f"{name}_dropout", x, train)
+                x = self.drop(f"{name}_dropout", x, train)
             x = layers.activate(layers.dense(name, self.scaled(4096), bias_value=float(self.bias_of_one))(x))
             if not self.dropout_before:
-                x = self.dropout(f"{name}_dropout", x, train)
+                x = self.drop(f"{name}_dropout", x, train)
         return x

@@ -7,34 +7,9 @@ paper has 5×5 (a known slip that its weights made permanent), and a 2×2 fourth
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from cnn_jax.models.network import Network
-from cnn_jax.models.options import ModelOptions
+from cnn_jax.models.network import FiveByFive, Network, Pool
 from cnn_jax.modules import ConvUnit, Dropout, Inception
 from cnn_jax.ops import adaptive_avg_pool, avg_pool, global_avg_pool, local_response_norm, max_pool
-
-PUBLISHED = ModelOptions(
-    activation="relu",
-    norm="batch",
-    init="he",
-    width=1.0,
-    dropout=0.2,
-    pool="max",
-    five_by_five="3x3",
-    aux=False,
-    remat=False,
-)
-# The paper says 40 % dropout, and nothing about initialisation: Caffe's re-implementation took Glorot's.
-PUBLISHED_2014 = ModelOptions(
-    activation="relu",
-    norm="none",
-    init="xavier",
-    width=1.0,
-    dropout=0.4,
-    pool="max",
-    five_by_five="5x5",
-    aux=False,
-    remat=False,
-)
 
 # Table 1: #1×1, #3×3 reduce, #3×3, #5×5 reduce, #5×5, pool proj.
 BLOCKS = {
@@ -53,7 +28,7 @@ BLOCKS = {
 class GoogLeNet(Network):
     """A stem and nine inception blocks, `inception3a` … `inception5b`, a global average, one linear layer.
 
-    With the option `aux`, classifiers `aux1` after 4a and `aux2` after 4d (§5) give logits in training, as features of
+    With `aux`, classifiers `aux1` after 4a and `aux2` after 4d (§5) give logits in training, as features of
     those names.
 
     Args:
@@ -61,22 +36,33 @@ class GoogLeNet(Network):
       last_window: of the fourth pooling: 3 in the paper, 2 in torchvision.
       aux_window: of the auxiliary classifiers' average pooling of stride 3: 5 in the paper (§5), which leaves 4×4 of
         14×14; None divides a map of any size into 4×4 parts (torchvision), as is done afterwards in any case.
+      pool: What down-samples: the maximum or the mean of a window.
+      five_by_five: The 5×5 convolutions: 25 weights, two 3×3 with 18 and the same view, or one 3×3 as in torchvision's.
+      aux: Auxiliary classifiers, whose loss helps the middle of the network in training.
+      remat: whether blocks compute their activations again in the backward pass.
     """
 
     response_norm: bool = False
     last_window: int = 2
     aux_window: int | None = None
+    dropout: float = 0.2
+    pool: Pool = "max"
+    five_by_five: FiveByFive = "3x3"
+    aux: bool = False
+    remat: bool = False
+
+    structure = ("response_norm", "last_window", "aux_window")
 
     @property
     def aux_weight(self) -> dict[str, float]:
         """Each auxiliary loss counts 0.3 (§5)."""
-        return {"aux1": 0.3, "aux2": 0.3} if self.options.aux and self.num_classes else {}
+        return {"aux1": 0.3, "aux2": 0.3} if self.aux and self.num_classes else {}
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of at least 15×15, or 31×31 where the fourth pooling takes 3×3 windows."""
-        options, layers = self.options, self.layers(epsilon=1e-3)
-        pool = max_pool if options.pool == "max" else avg_pool
+        layers = self.layers(epsilon=1e-3, remat=self.remat)
+        pool = max_pool if self.pool == "max" else avg_pool
         damp = local_response_norm if self.response_norm else (lambda x: x)
 
         def unit(name: str, features: int, window: int, x: Array, strides: int = 1) -> Array:
@@ -91,8 +77,8 @@ class GoogLeNet(Network):
             x = block(
                 layers,
                 *map(self.scaled, channels),
-                five_by_five=options.five_by_five,
-                pool=options.pool,
+                five_by_five=self.five_by_five,
+                pool=self.pool,
                 name=f"inception{name}",
             )(x, train)
             if name in ("3b", "4e", "5b"):
@@ -104,7 +90,7 @@ class GoogLeNet(Network):
             if name == "4e":
                 x = pool(x, self.last_window, 2, ceil_mode=True)
         x = self.expose("pool", global_avg_pool(x))
-        return self.classify(self.dropout("dropout", x, train))
+        return self.classify(self.drop("dropout", x, train))
 
     def auxiliary(self, name: str, x: Array, train: bool) -> None:
         """A classifier on the way: 4×4 averages, 1×1 to 128 channels, 1,024 units, 70 % dropout (§5)."""

@@ -8,14 +8,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnn_jax.models.network import Network
-from cnn_jax.models.options import ModelOptions
+from cnn_jax.models.network import Network, Variant
 from cnn_jax.modules import ConvUnit, Layers
 from cnn_jax.ops import avg_pool, global_avg_pool, max_pool
-
-PUBLISHED = ModelOptions(
-    activation="relu", norm="batch", init="he", width=1.0, dropout=0.5, variant="published", aux=False, remat=False
-)
 
 # A branch is a chain of convolutions (channels, window); S reduces the map by stride 2, a pair of windows splits.
 Chain = tuple[tuple, ...]
@@ -116,20 +111,29 @@ class Mixed(nn.Module):
 class InceptionV3(Network):
     """A stem of convolutions to 35×35, eleven blocks `mixed5b` … `mixed7c`, a global average, a classifier.
 
-    With the option `aux`, the classifier `aux1` on the last 17×17 map gives logits in training, as a feature.
-    The variant "keras" does not count the zeros around the map in average pooling. (Keras's BatchNorm has no scale: a
-    scale of one.)
+    With `aux`, the classifier `aux1` on the last 17×17 map gives logits in training, as a feature.
+
+    Args:
+      variant: Where Keras's network departs from the paper's: it does not count the zeros around the map in average
+        pooling. (Its BatchNorm has no scale: a scale of one.)
+      aux: Auxiliary classifiers, whose loss helps the middle of the network in training.
+      remat: whether blocks compute their activations again in the backward pass.
     """
+
+    dropout: float = 0.5
+    variant: Variant = "published"
+    aux: bool = False
+    remat: bool = False
 
     @property
     def aux_weight(self) -> dict[str, float]:
         """The auxiliary loss counts 0.4, as in the authors' code; the paper gives no number."""
-        return {"aux1": 0.4} if self.options.aux and self.num_classes else {}
+        return {"aux1": 0.4} if self.aux and self.num_classes else {}
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of at least 75×75 (299×299 in the paper, and at least that to train with `aux`)."""
-        layers = self.layers(epsilon=1e-3)
+        layers = self.layers(epsilon=1e-3, remat=self.remat)
 
         def unit(name: str, features: int, window: int, x: Array, strides: int = 1, padding: str = "VALID") -> Array:
             return ConvUnit(layers, self.scaled(features), window, strides, padding, name=name)(x, train)
@@ -144,13 +148,13 @@ class InceptionV3(Network):
                 for branch, chain in branches.items()
             )
             block = layers.block(Mixed)
-            x = block(layers, scaled, self.options.variant != "keras", name=f"mixed{name}")(x, train)
+            x = block(layers, scaled, self.variant != "keras", name=f"mixed{name}")(x, train)
             if name in ("5d", "6e", "7c"):
                 self.expose(f"stage{int(name[0]) - 4}", x)
             if name == "6e" and self.aux_weight and (train or self.is_initializing()):
                 self.auxiliary(x, train)
         x = self.expose("pool", global_avg_pool(x))
-        return self.classify(self.dropout("dropout", x, train))
+        return self.classify(self.drop("dropout", x, train))
 
     def auxiliary(self, x: Array, train: bool) -> None:
         """The classifier on the way (§4): 5×5 averages, 1×1 to 128 channels, 5×5 to 768, a linear layer."""

@@ -4,25 +4,15 @@ The common modern form: tanh, average pooling without parameters, a plain linear
 functions. Layers keep the paper's names: C1, S2, C3, S4, C5, F6. 61,706 parameters for one channel and ten classes.
 """
 
+from typing import Literal
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnn_jax.models.network import Network
-from cnn_jax.models.options import ModelOptions
+from cnn_jax.models.network import Activation, FiveByFive, KernelInit, Network, Norm, Pool
 from cnn_jax.modules import Layers
 from cnn_jax.ops import avg_pool, max_pool
-
-PUBLISHED = ModelOptions(
-    activation="tanh",
-    norm="none",
-    init="lecun",
-    width=1.0,
-    dropout=0.0,
-    pool="avg",
-    five_by_five="5x5",
-    connections="full",
-)
 
 # Table I of the paper: the maps of S2 that each of the 16 maps of C3 sees.
 C3_TABLE = (
@@ -53,13 +43,26 @@ class SparseC3(nn.Module):
 
 
 class LeNet5(Network):
-    """Convolution and pooling, twice, then a classifier of three layers. Takes 32×32 images, and 28×28 padded by 2."""
+    """Convolution and pooling, twice, then a classifier of three layers. Takes 32×32 images, and 28×28 padded by 2.
+
+    Args:
+      pool: What down-samples: the maximum or the mean of a window.
+      five_by_five: The 5×5 convolutions: 25 weights, or two 3×3 with 18 and the same view.
+      connections: The third layer: to all six maps, or by table I of the 1998 paper.
+    """
+
+    activation: Activation = "tanh"
+    norm: Norm = "none"
+    kernel_init: KernelInit = "lecun"
+    pool: Pool = "avg"
+    five_by_five: FiveByFive = "5x5"
+    connections: Literal["full", "sparse"] = "full"
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images; raises ValueError for a size other than 28×28 and 32×32."""
-        options, layers = self.options, self.layers()
-        pool = max_pool if options.pool == "max" else avg_pool
+        layers = self.layers()
+        pool = max_pool if self.pool == "max" else avg_pool
         x = self.take(images)
         size = x.shape[1:3]
         if size not in ((28, 28), (32, 32)):
@@ -76,19 +79,19 @@ class LeNet5(Network):
         x = x.reshape(x.shape[0], -1)
         for name, units in (("c5", 120), ("f6", 84)):
             x = layers.activate(layers.dense(name, self.scaled(units))(x))
-            x = self.dropout(f"{name}_dropout", x, train)
+            x = self.drop(f"{name}_dropout", x, train)
         return self.classify(x)
 
     def convolve(self, name: str, channels: int, x: Array, train: bool) -> Array:
         """A 5×5 convolution without padding, or its factorisation, and the activation."""
         layers = self.layers()
-        if name == "c3" and self.options.connections == "sparse":
-            if self.options.five_by_five != "5x5":
+        if name == "c3" and self.connections == "sparse":
+            if self.five_by_five != "5x5":
                 raise ValueError("the sparse C3 is a table of 5×5 filters; keep `five_by_five` at 5x5.")
             x = SparseC3(layers, name=name)(x)
-        elif self.options.five_by_five == "5x5":
+        elif self.five_by_five == "5x5":
             x = layers.conv(name, self.scaled(channels), 5, padding="VALID")(x)
-        elif self.options.five_by_five == "3x3_twice":
+        elif self.five_by_five == "3x3_twice":
             x = layers.activate(layers.conv(f"{name}_a", self.scaled(channels), 3, padding="VALID")(x))
             x = layers.conv(f"{name}_b", self.scaled(channels), 3, padding="VALID")(x)
         else:

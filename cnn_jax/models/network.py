@@ -1,13 +1,21 @@
 """What every network here has in common: its fields, its named features, its classifier."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnn_jax.models.options import ModelOptions
 from cnn_jax.modules import Dropout, Layers, parameter_dtype
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+Norm = Literal["batch", "group", "layer", "none"]
+KernelInit = Literal["he", "xavier", "lecun", "normal"]
+Pool = Literal["max", "avg"]
+Stem = Literal["imagenet", "cifar"]
+ShortcutKind = Literal["A", "B", "C", "none"]
+FiveByFive = Literal["5x5", "3x3_twice", "3x3"]
+Variant = Literal["published", "keras"]
 
 
 class Network(nn.Module):
@@ -16,12 +24,35 @@ class Network(nn.Module):
     Args:
       num_classes: width of the classifier, `head`; 0 leaves it out and returns what it would have seen.
       dtype: dtype of the computation. Parameters, statistics and logits are float32, or float64 where this is float64.
-      options: the choices of this network, complete (`create_model` fills in the published ones).
+      activation: The non-linearity after every convolution and hidden layer.
+      norm: Normalisation after convolutions: over the batch, 32 groups of channels, a whole example, or none.
+      kernel_init: Kernels: He 2015 √(2/N), Glorot 2010, LeCun 1/√N, or N(0, 0.01²) as in 2012.
+      width: Factor on all hidden channels and units.
+      dropout: Share of units dropped in training, where the network has dropout, or before the classifier.
+
+    Raises:
+      ValueError: for a width or a rate out of its range.
     """
 
     num_classes: int = 1000
     dtype: Any = jnp.float32
-    options: ModelOptions = ModelOptions()
+    activation: Activation = "relu"
+    norm: Norm = "batch"
+    kernel_init: KernelInit = "he"
+    width: float = 1.0
+    dropout: float = 0.0
+
+    structure: ClassVar[tuple[str, ...]] = ()
+    """The fields that tell the networks of a family apart: another value is another network, and no option of it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width <= 1000:
+            raise ValueError(f"`width` must be positive, and at most 1000, got {self.width}; 1 is as published.")
+        for name in ("dropout", "drop_path"):
+            rate = getattr(self, name, 0.0)
+            if not 0 <= rate < 1:
+                raise ValueError(f"`{name}` must be at least 0 and below 1, got {rate}.")
+        super().__post_init__()
 
     @property
     def aux_weight(self) -> dict[str, float]:
@@ -29,15 +60,12 @@ class Network(nn.Module):
         return {}
 
     def layers(self, **changes: Any) -> Layers:
-        """The `Layers` that the options describe; `changes` are further fields of it, such as `epsilon`."""
-        options = self.options
-        choices = {"activation": options.activation, "norm": options.norm, "init": options.init, "remat": options.remat}
-        given = {k: v for k, v in (choices | changes).items() if v is not None}
-        return Layers(dtype=self.dtype, **given)
+        """The `Layers` of this network; `changes` are further fields of it, such as `epsilon`."""
+        return Layers(self.dtype, self.activation, self.norm, self.kernel_init, **changes)
 
     def scaled(self, channels: int, multiple_of: int = 1) -> int:
-        """`channels` times the option `width`, rounded to a multiple that is at least one."""
-        return multiple_of * max(1, round(channels * (self.options.width or 1.0) / multiple_of))
+        """`channels` times the width, rounded to a multiple that is at least one."""
+        return multiple_of * max(1, round(channels * self.width / multiple_of))
 
     def take(self, images: Float[Array, "n h w c"], minimum_size: int = 1) -> Float[Array, "n h w c"]:
         """The images in the compute dtype, after checking them.
@@ -65,9 +93,9 @@ class Network(nn.Module):
             self.sow("features", name, x, init_fn=lambda: None, reduce_fn=lambda _, new: new)
         return x
 
-    def dropout(self, name: str, x: Array, train: bool) -> Array:
-        """`x` with the option `dropout`'s share of its values dropped in training."""
-        return Dropout(self.options.dropout or 0.0, name=name)(x, train=train)
+    def drop(self, name: str, x: Array, train: bool) -> Array:
+        """`x` with the share `dropout` of its values dropped in training."""
+        return Dropout(self.dropout, name=name)(x, train=train)
 
     def classify(self, x: Float[Array, "n c"]) -> Float[Array, "n classes"]:
         """Logits in full precision, exposed under that name; for `num_classes` 0 the features `x` themselves."""

@@ -8,24 +8,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnn_jax.models.network import Network
-from cnn_jax.models.options import ModelOptions
+from cnn_jax.models.network import Network, Pool, ShortcutKind, Stem, Variant
 from cnn_jax.modules import PreActivationBlock
 from cnn_jax.ops import avg_pool, global_avg_pool, max_pool
-
-PUBLISHED = ModelOptions(
-    activation="relu",
-    norm="batch",
-    init="he",
-    stem="imagenet",
-    width=1.0,
-    dropout=0.0,
-    drop_path=0.0,
-    shortcut="B",
-    pool="max",
-    variant="published",
-    remat=False,
-)
 
 
 class ResNetV2(Network):
@@ -40,7 +25,13 @@ class ResNetV2(Network):
       stage_features: channels that each stage puts out.
       stem_features: channels of the first convolution.
       inner_features: channels of each stage's 3×3 convolutions if the blocks are bottlenecks, else None.
-      dropout_in_blocks: whether the option `dropout` acts between the convolutions of a block, or once at the end.
+      dropout_in_blocks: whether `dropout` acts between the convolutions of a block, or once at the end.
+      stem: 7×7 stride 2 and a 3×3 pooling, or one 3×3 convolution for images of about 32×32.
+      pool: What down-samples in the stem: the maximum or the mean of a window.
+      shortcut: He et al. 2015, §4.1: zero padding, 1×1 where the shape changes, 1×1 everywhere; or the plain twin.
+      drop_path: Stochastic depth: rate of the last block, rising linearly from zero (Huang et al. 2016).
+      variant: Where Keras's network of this name departs from the paper's, as above.
+      remat: whether blocks compute their activations again in the backward pass.
     """
 
     depths: tuple[int, ...] = (3, 4, 6, 3)
@@ -48,39 +39,47 @@ class ResNetV2(Network):
     stem_features: int = 64
     inner_features: tuple[int, ...] | None = (64, 128, 256, 512)
     dropout_in_blocks: bool = False
+    stem: Stem = "imagenet"
+    pool: Pool = "max"
+    shortcut: ShortcutKind = "B"
+    drop_path: float = 0.0
+    variant: Variant = "published"
+    remat: bool = False
+
+    structure = ("depths", "stage_features", "stem_features", "inner_features", "dropout_in_blocks")
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of any size."""
         layers = self.layers()
-        x = self.expose("stem", self.stem(self.take(images)))
+        x = self.expose("stem", self.begin(self.take(images)))
         for stage, depth in enumerate(self.depths, start=1):
             for block in range(1, depth + 1):
                 x = self.block(stage, block, x, train)
             self.expose(f"stage{stage}", x)
         x = layers.activate(layers.normalize("last_norm", x, train=train))
         x = self.expose("pool", global_avg_pool(x))
-        return self.classify(x if self.dropout_in_blocks else self.dropout("dropout", x, train))
+        return self.classify(x if self.dropout_in_blocks else self.drop("dropout", x, train))
 
-    def stem(self, x: Array) -> Array:
+    def begin(self, x: Array) -> Array:
         """7×7, stride 2 and a 3×3 pooling, or one 3×3 convolution."""
-        layers, features, keras = self.layers(), self.scaled(self.stem_features), self.options.variant == "keras"
+        layers, features, keras = self.layers(), self.scaled(self.stem_features), self.variant == "keras"
         bias = True if keras else None
-        if self.options.stem == "cifar":
+        if self.stem == "cifar":
             return layers.conv("stem_conv", features, 3, 1, 1, use_bias=bias)(x)
         x = layers.conv("stem_conv", features, 7, 2, 3, use_bias=bias)(x)
-        pool = max_pool if self.options.pool == "max" else avg_pool
+        pool = max_pool if self.pool == "max" else avg_pool
         if keras:
             return pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2)
         return pool(x, 3, 2, 1)
 
     def block(self, stage: int, block: int, x: Array, train: bool) -> Array:
         """One block, called `stage1_block1` and so on."""
-        options, layers, keras = self.options, self.layers(), self.options.variant == "keras"
+        layers, keras = self.layers(remat=self.remat), self.variant == "keras"
         last = block == self.depths[stage - 1]
         strides = (last and stage < len(self.depths)) if keras else (block == 1 and stage > 1)
         # Keras takes every second pixel of a map that keeps its channels, where the paper's option B would project.
-        shortcut = "A" if keras and strides and block > 1 else options.shortcut
+        shortcut = "A" if keras and strides and block > 1 else self.shortcut
         number = sum(self.depths[: stage - 1]) + block
         return layers.block(PreActivationBlock)(
             layers,
@@ -90,7 +89,7 @@ class ResNetV2(Network):
             shortcut=shortcut,
             first=number == 1,
             open_bias=True if keras else None,
-            dropout=(options.dropout or 0.0) if self.dropout_in_blocks else 0.0,
-            drop_path=(options.drop_path or 0.0) * number / sum(self.depths),
+            dropout=self.dropout if self.dropout_in_blocks else 0.0,
+            drop_path=self.drop_path * number / sum(self.depths),
             name=f"stage{stage}_block{block}",
         )(x, train)

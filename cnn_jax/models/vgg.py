@@ -7,11 +7,8 @@ its shallowest network from N(0, 0.01²) and started the deeper ones from that; 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from cnn_jax.models.network import Network
-from cnn_jax.models.options import ModelOptions
+from cnn_jax.models.network import Network, Norm, Pool
 from cnn_jax.ops import adaptive_avg_pool, avg_pool, max_pool
-
-PUBLISHED = ModelOptions(activation="relu", norm="none", init="he", width=1.0, dropout=0.5, pool="max")
 
 STAGE_FEATURES = (64, 128, 256, 512, 512)
 
@@ -23,15 +20,21 @@ class VGG(Network):
 
     Args:
       depths: convolutions of each stage.
+      pool: What down-samples: the maximum or the mean of a window.
     """
 
     depths: tuple[int, ...] = (2, 2, 3, 3, 3)
+    norm: Norm = "none"
+    dropout: float = 0.5
+    pool: Pool = "max"
+
+    structure = ("depths",)
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of at least 32×32; the last maps are averaged to 7×7, as at 224×224."""
         layers = self.layers()
-        halve = max_pool if self.options.pool == "max" else avg_pool
+        halve = max_pool if self.pool == "max" else avg_pool
         x = self.take(images, minimum_size=32)
         for stage, (depth, features) in enumerate(zip(self.depths, STAGE_FEATURES, strict=True), start=1):
             for i in range(1, depth + 1):
@@ -44,5 +47,5 @@ class VGG(Network):
         x = x.reshape(x.shape[0], -1)
         for name in ("fc6", "fc7"):
             x = layers.activate(layers.dense(name, self.scaled(4096))(x))
-            x = self.dropout(f"{name}_dropout", x, train)
+            x = self.drop(f"{name}_dropout", x, train)
         return self.classify(x)

@@ -169,7 +169,6 @@ def check(config: Config, num_devices: int) -> None:
             config.model.num_classes is None or 0 < config.model.num_classes <= MOST_ROWS,
             "it must be positive and below 2^31, or None for the data set's",
         ),
-        ("model.options.width", (config.model.options.width or 1) <= 1000, "it is a factor, of at most 1000"),
         (
             "model.weights_sha256",
             used_if(config.model.weights is not None, "model.weights_sha256"),

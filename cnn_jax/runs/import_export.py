@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
-from cnn_jax.models import ModelOptions, architecture
+from cnn_jax.models import architecture
 from cnn_jax.paths import local_path
 from cnn_jax.runs.content import Content
 from cnn_jax.runs.derive import derive
@@ -65,9 +65,7 @@ def import_weights(
     convention = input_convention(model, file)
     if eval_augment is None:
         eval_augment = convention.eval_augment
-    options = ModelOptions()
-    if str(file).endswith(".h5") and entry.published.variant is not None:
-        options = ModelOptions(variant="keras")
+    options = {"variant": "keras"} if str(file).endswith(".h5") and "variant" in entry.options else {}
     # The small networks are no one's but ours, and see the data set's own mean, if the file does not say another.
     has_convention = entry.num_classes == 1000 or stated_input(file) is not None
     config = Config(

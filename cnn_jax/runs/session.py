@@ -159,10 +159,9 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     dtype = jnp.dtype(config.model.dtype)
     with named("model.name"):
         architecture(config.model.name)
-    options = config.model.options
     with named("model"):
-        options = dataclasses.replace(options, remat=config.model.remat or options.remat)
-        model = create_model(config.model.name, derived.num_classes, dtype, options)
+        options, remat = config.model.options, config.model.remat
+        model = create_model(config.model.name, derived.num_classes, dtype, options, remat=remat)
     with named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     with named("data.eval_augment"):

@@ -47,14 +47,14 @@ class Description:
 
 def describe(model: Network) -> Description | None:
     """The registry's name for a network, and its departures from the published one; None for one of your own."""
-    own = {field.name for field in dataclasses.fields(Network)}
-    fields = [field.name for field in dataclasses.fields(type(model)) if field.name not in own]
     found = []
     for name, entry in MODELS.items():
-        published = entry.family(model.num_classes, model.dtype, entry.published, **entry.fields)
-        if entry.family is type(model) and all(getattr(model, f) == getattr(published, f) for f in fields):
-            changes = {k: getattr(model.options, k) for k in _COMPUTED}
-            changes = {k: v for k, v in changes.items() if v != getattr(entry.published, k)}
+        if entry.family is not type(model):
+            continue
+        published = entry.constructor(model.num_classes, model.dtype)
+        if all(getattr(model, k) == getattr(published, k) for k in entry.family.structure):
+            computed = {k: getattr(model, k) for k in _COMPUTED if k in entry.options}
+            changes = {k: v for k, v in computed.items() if v != getattr(published, k)}
             found.append(Description(name, changes, model.num_classes))
     return min(found, key=lambda description: len(description.options), default=None)
 

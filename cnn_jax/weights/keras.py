@@ -64,11 +64,12 @@ def _fold(
 def _keras_name(model: Network) -> str:
     for name in KERAS_MODELS:
         entry = MODELS[name]
-        same = type(model) is entry.family and all(getattr(model, k) == v for k, v in entry.fields.items())
-        if same and model.options.norm == entry.published.norm:
-            if entry.published.variant is not None and model.options.variant != "keras":
+        layers = {**{k: getattr(entry.family, k) for k in entry.family.structure}, **entry.constructor.keywords}
+        same = type(model) is entry.family and all(getattr(model, k) == v for k, v in layers.items())
+        if same and model.norm == entry.options["norm"].default:
+            if "variant" in entry.options and getattr(model, "variant", None) != "keras":
                 raise WeightsError(
-                    f"Keras's {name} departs from the paper's; create it with ModelOptions(variant='keras')."
+                    f"Keras's {name} departs from the paper's; create it with the option variant='keras'."
                 )
             return name
     raise WeightsError(

@@ -49,7 +49,7 @@ def _vgg(model: VGG, modules: list[str]) -> str:
         return dense[name]
     stage, i = map(int, re.findall(r"\d+", name))
     # A convolution counts with its activation, and its normalisation if it has one; each stage ends in a pooling.
-    each = 2 if model.options.norm == "none" else 3
+    each = 2 if model.norm == "none" else 3
     before = each * (sum(model.depths[: stage - 1]) + i - 1) + (stage - 1)
     return f"features.{before + name.startswith('norm')}"
 

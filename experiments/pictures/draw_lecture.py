@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from cnn_jax import conv2d
 from cnn_jax.data import apply_augment, load_dataset, parse_augment
 from cnn_jax.inspect import plot_variance, variance_through_depth
-from cnn_jax.models import ModelOptions, create_model, initialize
+from cnn_jax.models import create_model, initialize
 from cnn_jax.modules import activate, initializer
 
 FOLDER = Path(__file__).parent
@@ -104,7 +104,7 @@ def draw_variance() -> None:
     rules: dict[Literal["he", "normal"], str] = {"he": "N(0, 2/N)", "normal": "N(0, 0.01²)"}
     for name in ("vgg19", "plain34"):
         for init, rule in rules.items():
-            model = create_model(name, 0, options=ModelOptions(init=init, norm="none"))
+            model = create_model(name, 0, options={"kernel_init": init, "norm": "none"})
             draws = []
             for seed in range(4):
                 images = jax.random.normal(jax.random.key(seed + 4), (1, 224, 224, 3))

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.data import DATASETS, ArrayDataset, DatasetInfo, parse_augment
-from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model, googlenet
+from cnn_jax.models import MODELS, abstract_variables, create_model, googlenet
 from cnn_jax.runs import content, splits
 from cnn_jax.weights import save_weights
 
@@ -45,15 +46,16 @@ def stand_in(name, split, *, crop=None, **_):
 
 def shallow(entry):
     """An architecture with one block a stage, so that it compiles in seconds."""
-    fields = dict(entry.fields)
-    if "depths" in fields:
-        fields["depths"] = (1,) * len(fields["depths"])
-    return dataclasses.replace(entry, fields=fields)
+    depths = getattr(entry.constructor(), "depths", None)
+    if depths is None:
+        return entry
+    few = functools.partial(entry.constructor, depths=(1,) * len(depths))
+    return dataclasses.replace(entry, constructor=few)
 
 
 def narrow_weights(name, path):
     """A file for the narrow network that stands in, of ones."""
-    model = create_model(name, CLASSES, options=ModelOptions(width=0.125))
+    model = create_model(name, CLASSES, options={"width": 0.125})
     shapes = abstract_variables(model, (28, 28, 1))
     save_weights(path, model, jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes))
     return path

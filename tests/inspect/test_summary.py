@@ -5,7 +5,6 @@ import pytest
 from rich.console import Console
 
 from cnn_jax.inspect import comparison_table, layer_table, summarize
-from cnn_jax.models import ModelOptions
 
 # GMACs of torchvision's weight metadata.
 GMACS = {
@@ -86,7 +85,7 @@ def test_summary_names_normalisations_and_global_average():
 
 
 def test_size_classes_dtype_and_options_count():
-    small = summarize("resnet18", 32, 10, dtype="bfloat16", options=ModelOptions(stem="cifar"))
+    small = summarize("resnet18", 32, 10, dtype="bfloat16", options={"stem": "cifar"})
     assert small.layers[0].output_shape == (32, 32, 64) and small.layers[0].kernel == (3, 3, 3, 64)
     assert small.layers[0].activation_bytes == 32 * 32 * 64 * 2
     assert small.layers[-1].output_shape == (10,)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from cnn_jax.inspect import plot_variance, variance_through_depth
-from cnn_jax.models import ModelOptions, create_model, initialize
+from cnn_jax.models import create_model, initialize
 
 
 def curve(name, init, size, seeds):
     """Geometric mean over seeds: the rule holds on average, and one network wanders."""
     norm = {} if name == "vgg19" else {"norm": "none"}
-    model = create_model(name, 0, options=ModelOptions(init=init, width=0.5, **norm))
+    model = create_model(name, 0, options={"kernel_init": init, "width": 0.5, **norm})
     images = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
     curves = []
     for seed in range(seeds):

@@ -1,5 +1,6 @@
 """Every model at a size small enough to run: one row a name, crossed with the shared checks of `test_matrix.py`."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -7,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.models import MODELS, Architecture, ModelOptions, Network, create_model, initialize
-from cnn_jax.models.options import resolve
+from cnn_jax.models import MODELS, Architecture, Network, create_model, initialize
 
 NUM_CLASSES = 4
 # Programs that run once on tiny images: the compiler's work is what a test would wait for.
@@ -21,7 +21,7 @@ _SIZES = {"lenet5": 28, "alexnet": 63, "alexnet_paper": 67, "inception_v3": 75}
 
 def small(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Network, np.ndarray]:
     """The model called `name` with four classes at reduced width and full depth, and a batch of two images for it."""
-    model = create_model(name, NUM_CLASSES, dtype, ModelOptions(**(_OPTIONS.get(name, {"width": 0.125}) | options)))
+    model = create_model(name, NUM_CLASSES, dtype, (_OPTIONS.get(name, {"width": 0.125}) | options))
     size, channels = _SIZES.get(name, 32), MODELS[name].image_shape[-1]
     images = np.random.default_rng(0).normal(size=(2, size, size, channels))
     return model, images.astype(jnp.dtype(dtype))
@@ -29,18 +29,18 @@ def small(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Network,
 
 def _shallow(entry: Architecture) -> Architecture:
     """The architecture with two blocks in the first stage and one in each other: some that stride, some that do not."""
-    fields = dict(entry.fields)
-    if "depths" in fields:
-        fields["depths"] = (min(2, fields["depths"][0]),) + (1,) * (len(fields["depths"]) - 1)
-    return Architecture(entry.family, entry.published, fields, entry.image_shape, entry.num_classes)
+    depths = getattr(entry.constructor(), "depths", None)
+    if depths is None:
+        return entry
+    few = (min(2, depths[0]),) + (1,) * (len(depths) - 1)
+    return dataclasses.replace(entry, constructor=functools.partial(entry.constructor, depths=few))
 
 
 def shallow(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Network, np.ndarray]:
     """As `small`, but of reduced depth too."""
-    entry = _shallow(MODELS[name])
     _, images = small(name, dtype)
-    choices = ModelOptions(**(_OPTIONS.get(name, {"width": 0.125}) | options))
-    return entry.family(NUM_CLASSES, dtype, resolve(choices, entry.published, name), **entry.fields), images
+    choices = _OPTIONS.get(name, {"width": 0.125}) | options
+    return _shallow(MODELS[name]).constructor(NUM_CLASSES, dtype, **choices), images
 
 
 @functools.cache
@@ -53,4 +53,6 @@ def variables(name: str) -> dict:
 
 NAMES = list(MODELS)
 # ResNet-50, 101 and 152 are one network when shallow; these names are those whose shallow form is new.
-SHALLOW_NAMES = list({repr(_shallow(entry)): name for name, entry in reversed(MODELS.items())}.values())[::-1]
+SHALLOW_NAMES = list({repr(_shallow(entry).constructor()): name for name, entry in reversed(MODELS.items())}.values())[
+    ::-1
+]

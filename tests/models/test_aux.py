@@ -9,7 +9,7 @@ from matrix import NUM_CLASSES, QUICK_COMPILE, small
 
 from cnn_jax.models import MODELS, abstract_variables, initialize
 
-WITH_AUX = [name for name, entry in MODELS.items() if entry.published.aux is not None]
+WITH_AUX = [name for name, entry in MODELS.items() if "aux" in entry.options]
 # The 5×5 convolution of its auxiliary head needs the full size.
 SIDE = {"inception_v3": (299, 299)}
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}

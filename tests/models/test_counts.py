@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model
+from cnn_jax.models import MODELS, abstract_variables, create_model
 
 # torchvision's weight metadata; He et al. 2015 for CIFAR (0.27 M there); LeNet-5 is added up in test_lenet;
 # the networks of 2012 and 2014 are summed by hand from their tables.
@@ -59,7 +59,7 @@ TWINS = {
 
 
 def count(name, **options):
-    tree = abstract_variables(create_model(name, options=ModelOptions(**options)), MODELS[name].image_shape)
+    tree = abstract_variables(create_model(name, options=options), MODELS[name].image_shape)
     return sum(leaf.size for leaf in jax.tree.leaves(tree["params"]))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from cnn_jax.models import ModelOptions, abstract_variables, create_model, features, initialize
+from cnn_jax.models import abstract_variables, create_model, features, initialize
 from cnn_jax.models.lenet import C3_TABLE
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(0)}
@@ -26,7 +26,7 @@ def count(model, shape=(32, 32, 1)):
     ],
 )
 def test_lenet5_counts_its_parameters(options, parameters):
-    model = create_model("lenet5", options=ModelOptions(**options))
+    model = create_model("lenet5", options=options)
     assert count(model, (32, 32, 1)) == count(model, (28, 28, 1)) == parameters
 
 
@@ -77,7 +77,7 @@ def test_c3_table_is_the_papers():
 
 
 def test_sparse_c3_sees_only_its_maps():
-    model = create_model("lenet5", options=ModelOptions(connections="sparse"))
+    model = create_model("lenet5", options={"connections": "sparse"})
     variables = initialize(model, KEYS, (32, 32, 1))
     images = np.random.default_rng(2).normal(size=(1, 32, 32, 1)).astype(np.float32)
     bias = variables["params"]["c1"]["bias"]
@@ -97,6 +97,6 @@ def test_sparse_c3_sees_only_its_maps():
     ],
 )
 def test_lenet5_refuses_contradictory_options(options, message):
-    model = create_model("lenet5", options=ModelOptions(**options))
+    model = create_model("lenet5", options=options)
     with pytest.raises(ValueError, match=message):
         model.init(KEYS, jnp.zeros((1, 32, 32, 1)), train=False)

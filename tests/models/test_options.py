@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matrix import QUICK_COMPILE, shallow
 
-from cnn_jax.models import ModelOptions, abstract_variables, create_model, initialize
+from cnn_jax.models import abstract_variables, create_model, initialize
 from cnn_jax.ops import context
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
@@ -94,14 +94,14 @@ def test_frozen_statistics_stay_in_training():
 
 @pytest.mark.parametrize(("init", "deviation"), [("he", (2 / 400) ** 0.5), ("lecun", 0.05), ("normal", 0.01)])
 def test_initialisations_have_their_deviation(init, deviation):
-    model = create_model("lenet5", options=ModelOptions(init=init))
+    model = create_model("lenet5", options={"kernel_init": init})
     kernel = initialize(model, KEYS, (28, 28, 1))["params"]["c5"]["kernel"]
     # 48,000 draws: the sample deviation is within a few parts in a thousand.
     assert float(kernel.std()) == pytest.approx(deviation, rel=0.02)
 
 
 def test_width_scales_hidden_channels_and_not_the_classes():
-    model = create_model("resnet50", 10, options=ModelOptions(width=2.0))
+    model = create_model("resnet50", 10, options={"width": 2.0})
     params = abstract_variables(model, (64, 64, 3))["params"]
     assert params["stem_conv"]["kernel"].shape == (7, 7, 3, 128)
     assert params["head"]["kernel"].shape == (4096, 10)

@@ -9,7 +9,7 @@ import paper_networks
 import pytest
 from matrix import QUICK_COMPILE
 
-from cnn_jax.models import ModelOptions, abstract_variables, create_model
+from cnn_jax.models import abstract_variables, create_model
 from cnn_jax.modules import Dropout
 
 # Relative to a feature's largest value; the reference is in double precision.
@@ -58,7 +58,7 @@ def without_dropout(call, arguments, keywords, context):
 )
 def test_features_equal_the_papers(name, options, sizes, reference):
     aux = "aux" in options
-    model = create_model(name, 7, options=ModelOptions(**options))
+    model = create_model(name, 7, options=options)
 
     @functools.partial(jax.jit, compiler_options=QUICK_COMPILE)
     def run(variables, images):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.models import MODELS, ModelOptions, create_model, initialize, list_models
+from cnn_jax.models import MODELS, create_model, initialize, list_models
 from cnn_jax.randomness import random_key
 
 
@@ -26,20 +26,32 @@ def test_create_model_refuses_a_negative_number_of_classes():
 
 def test_create_model_refuses_an_option_that_does_not_apply():
     with pytest.raises(ValueError, match="`shortcut` is no option of lenet5; it takes activation, norm"):
-        create_model("lenet5", options=ModelOptions(shortcut="A"))
+        create_model("lenet5", options={"shortcut": "A"})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"activation": "rellu"}, r"`ModelOptions.activation` must be one of .* got 'rellu'. Did you mean 'relu'\?"),
-        ({"width": 0.0}, "`ModelOptions.width` must be positive"),
-        ({"dropout": 1.0}, "`ModelOptions.dropout` must be at least 0 and below 1"),
+        ({"activation": "rellu"}, r"`activation` must be one of .* got 'rellu'. Did you mean 'relu'\?"),
+        ({"width": "wide"}, "`width` must be of type float, got 'wide'"),
+        ({"width": 0.0}, "`width` must be positive"),
+        ({"width": float("nan")}, "`width` must be positive"),
+        ({"dropout": 1.0}, "`dropout` must be at least 0 and below 1"),
+        ({"wdth": 1.0}, r"`wdth` is no option of lenet5; .* Did you mean `width`\?"),
+        ({"remat": True}, "`remat` is no option of lenet5"),
     ],
 )
 def test_options_refuse_bad_values(options, message):
     with pytest.raises(ValueError, match=message):
-        create_model("resnet20_cifar", options=ModelOptions(**options))
+        create_model("lenet5", options=options)
+
+
+def test_what_tells_networks_apart_and_what_is_given_otherwise_are_no_options():
+    for options in ({"depths": (1, 1, 1)}, {"remat": True}, {"num_classes": 3}):
+        with pytest.raises(ValueError, match="is no option of resnet20_cifar"):
+            create_model("resnet20_cifar", options=options)
+    with pytest.raises(ValueError, match="`remat` is no option of lenet5, which has no blocks to compute again"):
+        create_model("lenet5", remat=True)
 
 
 def test_a_name_cut_short_is_completed():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cnn_jax.models import ModelOptions, abstract_variables, create_model
+from cnn_jax.models import abstract_variables, create_model
 
 SMALLEST = {
     "googlenet": 15,
@@ -35,7 +35,7 @@ def test_the_smallest_images_work_and_smaller_ones_are_told_the_size(name, size)
 
 
 def test_inception_tells_the_size_that_its_auxiliary_classifier_needs():
-    model = create_model("inception_v3", 4, options=ModelOptions(aux=True))
+    model = create_model("inception_v3", 4, options={"aux": True})
     with pytest.raises(ValueError, match="needs images of at least 299×299"):
         outputs(model, 298)
     assert outputs(model, 299).shape == (2, 4)

@@ -32,7 +32,7 @@ CONFIG = {
     "model.name": model,
     "model.dtype": dtype,
     "model.conv": "xla",  # compiles sooner
-    "model.options.width": 0.25 if model == "resnet8_cifar" else None,
+    "model.options.width": 0.25 if model == "resnet8_cifar" else 1.0,
     "data.batch_size": BATCH,
     "data.augment": AUGMENT,
     "optim.learning_rate": float(rate) * 256 / BATCH,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from comparison import RESNETS, VGGS, WIDER, largest_differences, other_side, readme_table
 
-from cnn_jax.models import ModelOptions, create_model
+from cnn_jax.models import create_model
 from cnn_jax.ops import context
 from cnn_jax.weights import load_weights, save_weights
 
@@ -38,7 +38,7 @@ def table():
 def test_features_equal_torchvisions_and_the_way_back_is_strict(name, table, tmp_path):
     other_side("torchvision_side.py", "features", name, tmp_path, *SIZES[name])
     aux = True if name in ("googlenet", "inception_v3") else None
-    model = create_model(name, 10, options=ModelOptions(aux=aux))
+    model = create_model(name, 10, options={"aux": aux})
     variables = load_weights(tmp_path / "weights.safetensors", model)
     with context(frozen_norm=True):
         worst = largest_differences(model, variables, tmp_path, SIZES[name], train=bool(aux))

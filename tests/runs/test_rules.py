@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
-from cnn_jax.models import ModelOptions
 from cnn_jax.runs.derive import check, derive
 from cnn_jax.runs.session import open_session
 
@@ -83,7 +82,7 @@ def tiny_maps(batch_size=4, accumulate=1, ghost_batch=None, **options):
     """Four pixels a side are one pixel in the last stage."""
     small = ("resize(4)",)
     return Config(
-        model=ModelConfig("resnet8_cifar", ghost_batch=ghost_batch, options=ModelOptions(**options)),
+        model=ModelConfig("resnet8_cifar", ghost_batch=ghost_batch, options=options),
         data=DataConfig("digits", batch_size=batch_size, augment=small, eval_augment=small),
         parallel=ParallelConfig(accumulate=accumulate),
     )
@@ -120,10 +119,10 @@ def test_options_of_batch_norm_are_refused_where_there_is_none(key, said):
     )
     with pytest.raises(ConfigError, match=f"{said}: it has no effect on lenet5.*leave it out"):
         open_session(config)
-    group = ModelConfig("resnet8_cifar", options=ModelOptions(norm="group"), **key)
+    group = ModelConfig("resnet8_cifar", options={"norm": "group"}, **key)
     with pytest.raises(ConfigError, match=f"{said}: it has no effect on resnet8_cifar"):
         open_session(dataclasses.replace(config, model=group))
-    open_session(dataclasses.replace(config, model=dataclasses.replace(group, options=ModelOptions())))
+    open_session(dataclasses.replace(config, model=dataclasses.replace(group, options={})))
 
 
 def test_an_interpolation_is_refused_where_nothing_scales():

@@ -10,13 +10,13 @@ from safetensors.numpy import load_file
 
 from cnn_jax.cli import main
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, TrainConfig, identity
-from cnn_jax.models import ModelOptions, abstract_variables, create_model, initialize
+from cnn_jax.models import abstract_variables, create_model, initialize
 from cnn_jax.randomness import random_key
 from cnn_jax.runs.session import open_session
 from cnn_jax.runs.start import initial_state, resolve_weights
 from cnn_jax.weights import WeightsError, load_weights, save_weights
 
-OPTIONS = ModelOptions(width=0.25)
+OPTIONS = {"width": 0.25}
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_fine_tuning_the_head_leaves_the_rest_of_the_file_as_it_was(file, tmp_pa
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
         "from cnn_jax import *\n\ndef config():\n"
-        "    model = ModelConfig('resnet8_cifar', options=ModelOptions(width=0.25))\n"
+        "    model = ModelConfig('resnet8_cifar', options={'width': 0.25})\n"
         "    return Config(model=model, data=DataConfig('digits', batch_size=16), train=TrainConfig(steps=2))\n"
     )
     words = ["train", str(experiment), "--workdir", str(tmp_path / "run"), "--model.weights", str(file), "--json"]

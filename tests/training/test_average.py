@@ -10,14 +10,13 @@ import pytest
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
 from cnn_jax.data import train_batches
-from cnn_jax.models import ModelOptions
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.session import open_session
 from cnn_jax.training.average import moving_average
 from cnn_jax.training.loss_scale import LossScale
 
 CONFIG = Config(
-    model=ModelConfig("resnet8_cifar", options=ModelOptions(width=0.25), conv="xla"),
+    model=ModelConfig("resnet8_cifar", options={"width": 0.25}, conv="xla"),
     data=DataConfig("digits", batch_size=32),
     optim=OptimConfig("sgd", learning_rate=0.8, schedule="constant", ema_decay=0.3),
     train=TrainConfig(steps=60),

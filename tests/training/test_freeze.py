@@ -10,12 +10,12 @@ from flax.traverse_util import flatten_dict
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import train_batches
-from cnn_jax.models import ModelOptions, features
+from cnn_jax.models import features
 from cnn_jax.runs.session import open_session
 from cnn_jax.training import freeze
 
 CONFIG = Config(
-    model=ModelConfig("resnet8_cifar", options=ModelOptions(width=0.25), conv="xla"),
+    model=ModelConfig("resnet8_cifar", options={"width": 0.25}, conv="xla"),
     data=DataConfig("digits", batch_size=16),
     optim=OptimConfig("sgd", learning_rate=0.5, weight_decay=0.1, schedule="constant"),
     train=TrainConfig(steps=2),

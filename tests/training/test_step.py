@@ -12,7 +12,6 @@ from PIL import Image
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.data import eval_batches, standardize, train_batches
-from cnn_jax.models import ModelOptions
 from cnn_jax.runs.session import open_session
 
 CONFIG = Config(
@@ -97,7 +96,7 @@ def test_a_step_that_draws_or_counts_as_it_is_traced_is_not_pure():
 
 
 def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():
-    model = ModelConfig("lenet5", options=ModelOptions(dropout=0.5))
+    model = ModelConfig("lenet5", options={"dropout": 0.5})
     config = dataclasses.replace(CONFIG, model=model)
     sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in (0, 1)]
     state, batch = sessions[0].make_state(), first_batch(sessions[0])

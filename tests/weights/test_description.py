@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model
+from cnn_jax.models import MODELS, abstract_variables, create_model
 from cnn_jax.weights import InputConvention, WeightsError, input_convention, load_weights, save_weights, stated_input
 from cnn_jax.weights.description import describe, read_description
 from cnn_jax.weights.files import read_keras, read_metadata, read_torch
@@ -41,7 +41,7 @@ def test_every_network_is_described_by_its_own_name(name):
 @pytest.mark.parametrize("option", [{"pool": "avg"}, {"activation": "gelu"}, {"dropout": 0.5}])
 def test_file_of_another_function_is_refused_with_both_names(tmp_path, option):
     path, plain = tmp_path / "a.safetensors", create_model("resnet18", 3)
-    model = create_model("resnet18", 3, options=ModelOptions(**option))
+    model = create_model("resnet18", 3, options=option)
     save_weights(path, model, draw(model, (64, 64, 3)))
     if "dropout" in option:  # it matters in training alone
         load_weights(path, plain)
@@ -339,7 +339,7 @@ def test_timms_network_of_the_wrong_kind_is_named_with_the_file(tmp_path, key, v
 def test_home_of_the_user_hides_no_description(tmp_path, monkeypatch, small):
     _model, _, _ = small
     monkeypatch.setenv("HOME", str(tmp_path))
-    other = create_model("resnet8_cifar", options=ModelOptions(activation="gelu"))
+    other = create_model("resnet8_cifar", options={"activation": "gelu"})
     assert read_description("~/a.safetensors").network == "resnet8_cifar" and read_metadata("~/a.safetensors")
     with pytest.raises(WeightsError, match="this is resnet8_cifar with activation=gelu"):
         load_weights("~/a.safetensors", other)

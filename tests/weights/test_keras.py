@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from cnn_jax.models import ModelOptions, create_model, features
+from cnn_jax.models import create_model, features
 from cnn_jax.weights import WeightsError, load_weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -53,7 +53,7 @@ def randomized(name, size):
 
 @pytest.mark.parametrize(("ours", "theirs", "options", "sizes", "layers"), ROWS, ids=[row[0] for row in ROWS])
 def test_features_equal_keras(ours, theirs, options, sizes, layers, tmp_path):
-    model = create_model(ours, 5, options=ModelOptions(**options))
+    model = create_model(ours, 5, options=options)
     run = jax.jit(lambda v, x: features(model, v, x))
     keras.utils.clear_session()
     for suffix, size in zip((".weights.h5", ".h5"), sizes, strict=False):
@@ -74,7 +74,7 @@ def test_features_equal_keras(ours, theirs, options, sizes, layers, tmp_path):
 def test_keras_variants_are_asked_for(tmp_path):
     path = tmp_path / "r.weights.h5"
     keras.applications.ResNet50V2(weights=None, classes=5, input_shape=(32, 32, 3)).save_weights(path)
-    with pytest.raises(WeightsError, match=r"departs from the paper's; create it with ModelOptions\(variant='keras'\)"):
+    with pytest.raises(WeightsError, match=r"departs from the paper's; create it with the option variant='keras'"):
         load_weights(path, create_model("resnet50_v2", 5))
     with pytest.raises(WeightsError, match="does not hold this network's weights"):
         load_weights(path, create_model("resnet50_v1", 5))

@@ -4,7 +4,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
 
-from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model, initialize
+from cnn_jax.models import MODELS, abstract_variables, create_model, initialize
 from cnn_jax.weights import WeightsError, input_convention, load_weights, save_weights
 from cnn_jax.weights.torch_names import torch_name
 
@@ -29,7 +29,7 @@ def draw(model, image_shape, seed=0):
     ],
 )
 def test_what_is_written_is_read_to_the_bit(name, options, tmp_path):
-    model = create_model(name, 7, options=ModelOptions(**options))
+    model = create_model(name, 7, options=options)
     variables = draw(model, MODELS[name].image_shape)
     save_weights(tmp_path / "a.safetensors", model, variables)
     again = load_weights(tmp_path / "a.safetensors", model)
@@ -61,7 +61,7 @@ def test_names_are_torchvisions(name, path, theirs):
 
 
 def test_kernels_are_transposed_and_the_flattened_map_is_reordered(tmp_path):
-    model = create_model("alexnet", 3, options=ModelOptions(width=0.03))
+    model = create_model("alexnet", 3, options={"width": 0.03})
     save_weights(tmp_path / "a.safetensors", model, variables := draw(model, (224, 224, 3)))
     tensors, params = load_file(tmp_path / "a.safetensors"), variables["params"]
     conv, fc6 = params["conv1"]["kernel"], params["fc6"]["kernel"]
@@ -114,7 +114,7 @@ def test_the_head_can_be_left_out_and_is_drawn_afresh(tmp_path):
 
 
 def test_auxiliary_classifiers_of_the_file_are_passed_over(tmp_path):
-    path, model = tmp_path / "a.safetensors", create_model("googlenet", 5, options=ModelOptions(aux=True))
+    path, model = tmp_path / "a.safetensors", create_model("googlenet", 5, options={"aux": True})
     save_weights(path, model, draw(model, (224, 224, 3)))
     assert not [p for p in flatten_dict(load_weights(path, create_model("googlenet", 5))) if p[1].startswith("aux")]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from cnn_jax.models import MODELS, ModelOptions, abstract_variables, create_model
+from cnn_jax.models import MODELS, abstract_variables, create_model
 from cnn_jax.weights import WeightsError, input_convention, load_weights, save_weights
 from cnn_jax.weights.timm_names import timm_name
 
@@ -53,7 +53,7 @@ def test_every_array_has_a_name_of_its_own():
 
 @pytest.mark.parametrize("name", ["vgg11", "resnet50_v2"])
 def test_a_file_of_timms_gives_the_same_arrays(name, tmp_path):
-    model = create_model(name, 5, options=ModelOptions(width=0.05))
+    model = create_model(name, 5, options={"width": 0.05})
     random = np.random.default_rng(0)
     tree = abstract_variables(model, MODELS[name].image_shape)
     variables = jax.tree.map(lambda leaf: random.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype), tree)
