@@ -91,7 +91,11 @@ def import_weights(
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
-        tree = with_weights(session.fresh_tree(), variables)
+        try:
+            drawn = session.fresh_tree()
+        except ValueError as error:  # the network does not take images of this size
+            raise ConfigError(f"`data.eval_augment`: {error}") from error
+        tree = with_weights(drawn, variables)
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:

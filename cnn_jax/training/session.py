@@ -160,7 +160,8 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
     if derived_here or config.optim.freeze is not None:
-        with _named("model"):  # a network that does not take these images is refused before a folder is made
+        # A network that does not take these images is refused before a folder is made.
+        with _named("model` after `data.eval_augment"):
             seen = abstract_variables(model, image_shape)
         shape = augment.output_shape(training.info.image_shape)
         with _named("data.augment"):
