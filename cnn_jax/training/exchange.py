@@ -13,7 +13,7 @@ from cnn_jax.training.content import Content
 from cnn_jax.training.derived import derive
 from cnn_jax.training.evaluation import load_variables
 from cnn_jax.training.run import RunError, open_run, read_run
-from cnn_jax.training.session import Session, load_or_describe, open_session, precision
+from cnn_jax.training.session import Session, load_or_describe, named, open_session, precision
 from cnn_jax.training.start import with_weights
 from cnn_jax.weights import (
     InputConvention,
@@ -91,10 +91,8 @@ def import_weights(
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
-        try:
+        with named("data.eval_augment"):  # the network may not take images of this size
             drawn = session.fresh_tree()
-        except ValueError as error:  # the network does not take images of this size
-            raise ConfigError(f"`data.eval_augment`: {error}") from error
         tree = with_weights(drawn, variables)
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))

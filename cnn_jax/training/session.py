@@ -143,31 +143,31 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         sizes = {"num_examples": len(split), "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
     interpolation = config.data.interpolation
-    with _named("data.eval_augment"):
+    with named("data.eval_augment"):
         rest = config.data.eval_augment[split.num_host_specs :]
         eval_augment = parse_augment(rest, allow_random=False, interpolation=interpolation)
-    with _named("data.augment"):
+    with named("data.augment"):
         training = split.with_augment(config.data.augment)
         augment = parse_augment(config.data.augment[training.num_host_specs :], interpolation=interpolation)
-    with _named("data.mix"):
+    with named("data.mix"):
         mix = parse_mix(config.data.mix)
     dtype = jnp.dtype(config.model.dtype)
-    with _named("model.name"):
+    with named("model.name"):
         architecture(config.model.name)
-    with _named("model"):
+    with named("model"):
         model = create_model(config.model.name, derived.num_classes, dtype, _options(config, layout))
-    with _named("data.eval_views"):
+    with named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     image_shape = _network_shape(eval_augment.output_shape(info.image_shape), views)
     if derived_here or config.optim.freeze is not None:
         # A network that does not take these images is refused before a folder is made.
-        with _named("model` after `data.eval_augment"):
+        with named("model", "data.eval_augment"):
             seen = abstract_variables(model, image_shape)
         shape = augment.output_shape(training.info.image_shape)
-        with _named("data.augment"):
+        with named("data.augment"):
             variables = seen if shape == image_shape else abstract_variables(model, shape)
     if config.optim.freeze is not None:
-        with _named("optim.freeze"):
+        with named("optim.freeze"):
             check_freeze(config.optim.freeze, seen["params"])
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
         _check_statistics(config, derived, variables, shape)
@@ -201,7 +201,7 @@ def _check_statistics(config: Config, derived: Derived, variables: Any, shape: t
     model = create_model(config.model.name, derived.num_classes, jnp.dtype(config.model.dtype), options)
     rows = config.data.batch_size // config.parallel.accumulate
     images, key = jax.ShapeDtypeStruct((rows, *shape), jnp.float32), jax.random.key(0)
-    with _named("model"), hold_statistics(config.optim.freeze):
+    with named("model"), hold_statistics(config.optim.freeze):
         try:
             jax.eval_shape(
                 lambda variables, images: model.apply(
@@ -288,9 +288,9 @@ def _options(config: Config, layout: Layout) -> ModelOptions:
 
 
 @contextlib.contextmanager
-def _named(key: str) -> Iterator[None]:
-    """Says which configuration key a mistake is in."""
+def named(*keys: str) -> Iterator[None]:
+    """Says which configuration key, or keys together, a mistake is in."""
     try:
         yield
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"`{key}`: {error}") from error
+        raise ConfigError(f"{' with '.join(f'`{key}`' for key in keys)}: {error}") from error
