@@ -112,11 +112,14 @@ class _Notes(logging.Handler):
 @contextlib.contextmanager
 def _notes_shown() -> Iterator[None]:
     notes, logger = _Notes(logging.WARNING), logging.getLogger("cnn_jax")
+    before = logger.propagate
     logger.addHandler(notes)
+    logger.propagate = False  # or a handler of the root logger, absl's or our own, would say them again
     try:
         yield
     finally:
         logger.removeHandler(notes)
+        logger.propagate = before
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

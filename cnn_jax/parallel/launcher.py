@@ -115,20 +115,24 @@ class _Processes:
 
     def _wait(self) -> int:
         first, deadline = 0, float("inf")
+        killed: set[int] = set()
         while self._running:
             for number, process in list(self._running.items()):
                 code = process.poll()
                 if code is None:
                     continue
                 del self._running[number]
-                if code < 0 and time.monotonic() <= deadline:
+                if code < 0 and number not in killed:
                     _say(f"process {number} was ended by {signal.Signals(-code).name}.")
                 code = 128 - code if code < 0 else code
                 if code and not first:
                     first, deadline = code, time.monotonic() + GRACE_SECONDS
             if time.monotonic() > deadline:
-                for process in self._running.values():
-                    process.kill()
+                for number, process in self._running.items():
+                    if number not in killed:
+                        killed.add(number)
+                        _say(f"process {number} had not noticed it {GRACE_SECONDS} s later, and is killed.")
+                        process.kill()
             time.sleep(_POLL_SECONDS)
         return first
 

@@ -13,6 +13,7 @@ from cnn_jax.runs.derive import derive
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.run import RunError, open_run, read_run
+from cnn_jax.runs.naming import named
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.splits import load_or_describe, parse_chains
 from cnn_jax.runs.start import with_weights
@@ -88,7 +89,9 @@ def import_weights(
         variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
-        state = with_weights(session.drawn_state(), variables)
+        with named("data.eval_augment"):  # the network may not take images of this size
+            drawn = session.drawn_state()
+        state = with_weights(drawn, variables)
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:

@@ -7,9 +7,9 @@ from cnn_jax.config import ConfigError
 
 
 @contextlib.contextmanager
-def named(key: str) -> Iterator[None]:
-    """Says which configuration key a mistake is in."""
+def named(*keys: str) -> Iterator[None]:
+    """Says which configuration key, or keys together, a mistake is in."""
     try:
         yield
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"`{key}`: {error}") from error
+        raise ConfigError(f"{' with '.join(f'`{key}`' for key in keys)}: {error}") from error

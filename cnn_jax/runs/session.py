@@ -170,7 +170,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         image_shape = _network_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
         # A network that does not take these images is refused before a folder is made.
-        with named("model` after `data.eval_augment"):
+        with named("model", "data.eval_augment"):
             seen = abstract_variables(model, image_shape)
         with named("data.augment"):
             shape = augment.output_shape(augment.batch_shape(info.image_shape))

@@ -1,6 +1,7 @@
 """What one process of several cannot do ends all of them, with a sentence."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -65,7 +66,7 @@ def test_the_others_refuse_with_its_words_and_do_nothing(process, mistaken, kind
 @pytest.mark.parametrize("error", [MemoryError(), ValueError("zip() argument 2 is shorter"), DamagedError("bits")])
 def test_the_others_hear_of_every_error_while_reading(process, error):
     said = process(0, heard=np.int32(0))
-    with pytest.raises(type(error)) as raised:
+    with pytest.raises(type(error), match=f"^{re.escape(str(error))}$") as raised:
         together(Path("checkpoints/3"), lambda: (_ for _ in ()).throw(error))
     assert raised.value is error and said == [1 if isinstance(error, DamagedError) else 2]
 

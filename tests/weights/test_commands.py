@@ -182,4 +182,5 @@ def test_bad_files_are_refused_by_name(model, name, content, message, lenet_file
 def test_images_that_are_too_small_are_refused(lenet_file, tmp_path, capsys):
     words = ("weights", "import", "lenet5", lenet_file, "--out", tmp_path / "run", "--data", "digits")
     status, _, err = run(capsys, *words, "--eval-augment", "resize(8)")
-    assert status == 1 and "got 8×8; resize or pad them" in err and not (tmp_path / "run").exists()
+    assert status == 2 and "`data.eval_augment`: lenet5 takes" in err and "got 8×8; resize or pad them" in err
+    assert not (tmp_path / "run").exists()

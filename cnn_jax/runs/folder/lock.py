@@ -121,9 +121,7 @@ def check_free(directory: Path) -> None:
       RunError: when another process of this host writes there.
     """
     if is_locked(directory):
-        time.sleep(_PAUSE_SECONDS)
-        if is_locked(directory):
-            raise _held_by_another(directory)
+        raise _held_by_another(directory)
 
 
 def _held_by_another(directory: Path) -> RunError:

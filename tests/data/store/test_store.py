@@ -122,6 +122,14 @@ def test_arrays_of_another_version_are_made_anew(digits_root, tmp_path, text):
     assert not list(info.parents[1].glob("arrays.*"))
 
 
+@pytest.mark.parametrize("text", ['{"class_names": [], "mean": [], "std": []}', '{"layout": 1', "[]"])
+def test_a_description_of_arrays_that_is_none_is_refused(digits_root, tmp_path, text):
+    shutil.copytree(digits_root / "digits", tmp_path / "digits")
+    (tmp_path / "digits" / "1.0.0" / "arrays" / "info.json").write_text(text)
+    with pytest.raises(DataError, match=r"info.json` is damaged. Remove the folder"):
+        load_dataset("digits", "test", root=tmp_path)
+
+
 def test_set_in_a_folder_that_cannot_be_written_is_still_read(digits_root, tmp_path, monkeypatch):
     shutil.copytree(digits_root / "digits", tmp_path / "digits", ignore=shutil.ignore_patterns("arrays"))
 

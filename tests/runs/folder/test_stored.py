@@ -312,13 +312,13 @@ def test_another_data_set_is_refused_where_it_is_read(tmp_path, experiment, monk
 )
 def test_code_that_a_command_does_not_run_is_named(tmp_path, experiment, monkeypatch, module, command):
     def stop(*_):
-        raise InterruptedError
+        raise InterruptedError("opened")
 
     monkeypatch.setattr("cnn_jax.runs.compare.data_now", lambda config: None)
     monkeypatch.setattr(f"cnn_jax.runs.{module}.open_session", stop)
     open_and_close(tmp_path, experiment, CONTENT)
     named = rf"trained with code of one's own \(`{tmp_path}/code/lion.py`, .*helper.py`\), which this command does not"
-    with pytest.warns(UserWarning, match=named), pytest.raises(InterruptedError):
+    with pytest.warns(UserWarning, match=named), pytest.raises(InterruptedError, match="opened"):
         command(tmp_path)
 
 
