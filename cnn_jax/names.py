@@ -1,19 +1,22 @@
 """Parts by name: how a name becomes a function, what the function is given, and how an object becomes a name.
 
-A *part* is a plain callable: the constructor of an optimiser, a schedule, a loss, a gradient rule. The configuration
-holds its name, and its arguments as literals:
+A *part* is a plain callable: a network, the constructor of an optimiser, a schedule, a loss, a gradient rule, an
+augmentation, a mix. The configuration holds its name, and its arguments as literals:
 
     sgd                             one of ours
     optax:lion, my_package.x:lion   an attribute of a module
     mine.py:lion                    of a file below the experiment's folder
     :lion                           of the experiment file itself
 
-Schedules, losses and gradient rules bear their arguments behind the name, `step(factor=0.2)`, `:focal(gamma=2)`; those
-of the optimiser stand under `optim.arguments`.
+The arguments of the network stand under `model.options`, those of the optimiser under `optim.arguments`; the others
+bear theirs behind the name, `step(factor=0.2)`, `:focal(gamma=2)`.
 
-A part is called with these arguments, and with what its signature asks for by name:
+A part is called with these arguments, and with what its signature asks for by name (`cnn_jax.signatures`):
 
     part           is called as                      offered by name
+    network        a flax.linen.Module's class, or   num_classes, dtype, remat
+                   a function that makes one, to
+                   be called (images, train=…)
     optimiser      constructor of an Optax           learning_rate (a schedule; a number where its type says so, or as
                    transformation                    max_learning_rate), weight_decay, mask or weight_decay_mask,
                                                      warmup_steps, muon_weight_dimension_numbers, seed; its update may
@@ -25,15 +28,17 @@ A part is called with these arguments, and with what its signature asks for by n
     loss           (logits [b, k], targets) -> [b]   label_smoothing, num_classes
     gradient rule  (gradient, state, batch) ->       nothing more
                    (gradients, forward)
+    augmentation   (image [H, W, C]) -> image        key (then it is random), interpolation
+    mix            (key, images, targets [b, k]) ->  nothing more
+                   (images, targets)
 
-Targets are int [b], or float [b, k] after mixing. A rule's `gradient(params)` is that of the mean over the global
-batch; see `cnn_jax.training.rules`.
+Images are on the scale 0..255. Targets are int [b], or float [b, k] after mixing. A rule's `gradient(params)` is that
+of the mean over the global batch; see `cnn_jax.training.rules`.
 """
 
 import ast
 import functools
 import importlib
-import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -135,7 +140,7 @@ def reference(part: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
         ) from error
     if place.startswith(EXPERIMENT):
         return f":{attribute}", arguments
-    if place.startswith("cnn_jax.training."):
+    if place.startswith(("cnn_jax.training.", "cnn_jax.data.augmentation.")):
         return attribute, arguments  # ours are called as their functions are
     parts = place.split(".")
     public = [".".join(parts[:n]) for n in range(1, len(parts) + 1) if not any(p[:1] == "_" for p in parts[:n])]
@@ -204,68 +209,3 @@ def _attribute(value: Any, attribute: str) -> Any:
     for step in attribute.split("."):
         value = getattr(value, step, None)
     return value
-
-
-def parameters(part: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Of a part, those that can be given by name."""
-    return {
-        name: p
-        for name, p in inspect.signature(part).parameters.items()
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    }
-
-
-def bind(
-    part: Callable[..., Any], arguments: Mapping[str, Any], what: str, /, *leading: str, **offered: Any
-) -> Callable[..., Any]:
-    """A part with its arguments, and with what its signature asks for by name of what is offered.
-
-    Args:
-      arguments: the user's.
-      what: its name, for the messages.
-      leading: what its first parameters are for, which are given at the call.
-
-    Raises:
-      ValueError: for an argument that it does not take, or that is offered, and for one that it needs.
-    """
-    takes = dict([*parameters(part).items()][len(leading) :])
-    several = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(part).parameters.values())
-    free = [name for name in takes if name not in offered]
-    for key in arguments:
-        if key in offered and key in takes:
-            raise ValueError(f"{what} is given its `{key}` by the trainer, so it cannot be an argument; leave it out.")
-        if key not in takes and not several:
-            takes_none = f" It takes no arguments{' of yours' if takes else ''}."
-            raise ValueError(f"{what} takes no `{key}`.{nearest(key, free) if free else takes_none}")
-        if key in takes and not _is_alike(arguments[key], takes[key].default):
-            raise ValueError(f"`{key}` of {what} is {arguments[key]!r}: give a value as its {takes[key].default!r} is.")
-    given = {name: value for name, value in offered.items() if name in takes} | dict(arguments)
-    missing = [name for name, p in takes.items() if p.default is p.empty and name not in given]
-    if missing:
-        raise ValueError(
-            f"{what} needs `{missing[0]}`: give it as an argument, or, if it is no literal, write a function at the "
-            "top of the experiment file that gives it, and name that."
-        )
-    return functools.partial(part, **given)
-
-
-def call(part: Callable[..., Any], arguments: Mapping[str, Any], what: str, /, **offered: Any) -> Any:
-    """What a part returns, called so.
-
-    Raises:
-      ValueError: as `bind`, and when the part refuses its arguments.
-    """
-    bound = bind(part, arguments, what, **offered)
-    try:
-        return bound()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{what}: {error}") from error
-
-
-def _is_alike(value: Any, default: Any) -> bool:
-    """Whether a value is of the default's kind: a truth value, or a number, for which there may be none."""
-    if isinstance(default, bool):
-        return isinstance(value, bool)
-    if isinstance(default, (int, float)):
-        return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
-    return True

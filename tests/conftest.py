@@ -34,13 +34,17 @@ def config():
 def data_root(tmp_path_factory):
     """A root of prepared sets of this test run, not the user's own."""
     root = tmp_path_factory.mktemp("data")
-    before = os.environ.get("CNN_JAX_DATA")
-    os.environ["CNN_JAX_DATA"] = str(root)
-    yield root
-    if before is None:
-        del os.environ["CNN_JAX_DATA"]
-    else:
-        os.environ["CNN_JAX_DATA"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNN_JAX_DATA", str(root))
+        yield root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trust(tmp_path_factory):
+    """Where the package notes whose code this user trusts, in this test run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
 
 
 @pytest.fixture(scope="session")

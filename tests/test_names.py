@@ -7,7 +7,8 @@ import optax
 import optax.contrib
 import pytest
 
-from cnn_jax.names import bind, call, canonical, find, join, literal, reference, split
+from cnn_jax.names import canonical, find, join, literal, reference, split
+from cnn_jax.signatures import bind, call
 from cnn_jax.training.losses import sigmoid_cross_entropy
 
 

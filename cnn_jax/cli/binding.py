@@ -52,7 +52,13 @@ def check_words(train: Callable[..., int], words: Sequence[str]) -> None:
 
 
 def _with_arguments(config: Config, words: Sequence[str]) -> Config:
-    """The configuration with all that its optimiser takes, so that it has flags; another optimiser begins anew."""
+    """The configuration with all that its optimiser takes, so that it has flags.
+
+    Another optimiser begins anew, and a network where one of the two is none of ours.
+    """
+    network, before = _value_of("--model.name", words), str(config.model.name)
+    if network not in (None, before) and ":" in f"{network}{before}":
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, options={}))
     name = _value_of("--optim.name", words)
     if name not in (None, config.optim.name):
         config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, name=name, arguments={}))
@@ -108,11 +114,13 @@ def _parse(train: Callable[..., int], words: Sequence[str]) -> tuple[Path, Confi
 
 
 def _without_arguments(words: Sequence[str]) -> list[str]:
-    """The words without the optimiser's arguments and their values: which there are is known with the experiment."""
-    kept, skipping = [], False
+    """The words without arguments of parts, and their values: which there are is known with the experiment."""
+    kept, skipping, known = [], False, every_option()
     for word in words:
         if word.startswith("--") or word.endswith(".py"):
+            option = word.partition("=")[0].removeprefix("--model.options.").replace("-", "_")
             skipping = word.startswith("--optim.arguments.")
+            skipping |= word.startswith("--model.options.") and option not in known
         if not skipping:
             kept.append(word)
     return kept

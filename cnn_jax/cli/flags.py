@@ -16,6 +16,9 @@ from cnn_jax.config import ConfigError
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Json = Annotated[Flag, arg(help="Print the figures as one JSON object, the last line of standard output.")]
 RunFolder = Annotated[Path, arg(metavar="RUN", help="A run folder that `train` or `weights import` made.")]
+TrustCode = Annotated[
+    Flag, arg(help="Run the code of one's own that lies in the run folder, though you have not trained with it here.")
+]
 Step = Annotated[str, arg(help="latest, best (on the validation split) or the number of a saved step.")]
 
 

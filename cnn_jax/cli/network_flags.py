@@ -3,12 +3,13 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, TypedDict
 
 import tyro
 from tyro.conf import arg
 
-from cnn_jax.config import Config
+from cnn_jax.config import Config, neighbours
 
 _PREFIX = "--model.options."
 
@@ -57,16 +58,42 @@ def with_options_of(
     given = {
         word.partition("=")[0].removeprefix(_PREFIX).replace("-", "_") for word in words if word.startswith(_PREFIX)
     }
-    name = config.model.name
+    name = str(config.model.name)
     for word, following in zip(words, [*words[1:], ""], strict=True):
         flag, equals, value = word.partition("=")
-        if flag == "--model.name":
+        if flag.replace("_", "-") == "--model.name":
             name = value if equals else following
-    own = MODELS[name].options if name in MODELS else every
+    own, help, usual = every, {}, "As published"
+    if name in MODELS:
+        own, help = MODELS[name].options, _help(MODELS[name].family)
+    elif ":" in name:
+        own, usual = _own_options(config, name), "When not given"
     options = own | {key: option for key, option in every.items() if key in given}
-    help = _help(MODELS[name].family) if name in MODELS else {}
-    help = {key: f"{help.get(key, '')} As published: {option.default}." for key, option in own.items()}
+    help = {key: f"{help.get(key, '')} {usual}: {option.default}." for key, option in own.items()}
     return with_options(train, options, help), {k: v for k, v in config.model.options.items() if k in options}
+
+
+def _own_options(config: Config, name: str) -> dict[str, inspect.Parameter]:
+    """The arguments of a network that is none of ours, those that text on the command line can give."""
+    from cnn_jax.runs.parts import default_options
+
+    config = replace(config, model=replace(config.model, name=name, options={}))
+    with neighbours(None if config.code is None else config.code.folder):
+        defaults = default_options(config)
+    kinds = {key: _kind(value) for key, value in defaults.items()}
+    return {
+        key: inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=defaults[key], annotation=kind)
+        for key, kind in kinds.items()
+        if kind is not None
+    }
+
+
+def _kind(value: Any) -> Any:
+    """The type of a flag whose default this is; None where the default does not show it."""
+    if isinstance(value, tuple):
+        kinds = {type(item) for item in value}
+        return tuple[(kinds.pop(), ...)] if len(kinds) == 1 and kinds <= {int, float, str} else None  # type: ignore[misc]
+    return type(value) if isinstance(value, (bool, int, float, str)) else None
 
 
 def _help(family: type) -> dict[str, str]:

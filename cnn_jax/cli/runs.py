@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import arg
 
 from cnn_jax.cli.binding import without_defaults
-from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, check_range, print_figures
+from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, TrustCode, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import Config, ConfigError
 
@@ -51,12 +51,13 @@ def evaluate(
     /,
     split: Annotated[str, arg(help="train, validation or test.")] = "test",
     step: Step = "latest",
+    trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
     """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class."""
     from cnn_jax.runs import evaluate
 
-    figures = evaluate(run, split=split, step=step)
+    figures = evaluate(run, split=split, step=step, trust_code=trust_code)
     return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
 
 
@@ -66,6 +67,7 @@ def predict(
     /,
     top: Annotated[int, arg(help="How many classes to show.")] = 5,
     step: Step = "latest",
+    trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
     """Classify image files: the most probable classes of each."""
@@ -76,7 +78,7 @@ def predict(
         raise ConfigError("predict needs at least one image file, after the run folder.")
     fault = None
     try:
-        predictions = predict(run, images, top=top, step=step)
+        predictions = predict(run, images, top=top, step=step, trust_code=trust_code)
     except UnreadableImages as error:
         predictions, fault = error.predictions, error
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import arg, subcommand
 
-from cnn_jax.cli.flags import Json, RunFolder, Step, print_figures
+from cnn_jax.cli.flags import Json, RunFolder, Step, TrustCode, print_figures
 
 
 def import_(
@@ -39,12 +39,13 @@ def export(
     file: Annotated[Path, arg(metavar="FILE", help="A .safetensors file, for torchvision's load_state_dict.")],
     /,
     step: Step = "latest",
+    trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
     """Write a run's weights under torchvision's names."""
     from cnn_jax.runs import export_weights
 
-    written = export_weights(run, file, step=step)
+    written = export_weights(run, file, step=step, trust_code=trust_code)
     return print_figures({"file": str(written)}, json, lambda: print(written))
 
 

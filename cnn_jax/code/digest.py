@@ -10,7 +10,7 @@ import ast
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,6 @@ class OwnFile:
     """Relative to the experiment's folder, or as its module's name gives it."""
     digest: str
     """SHA-256 of what counts of it."""
-    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class OwnCode:
     digest: str | None
     """SHA-256 of what counts of all files; None where nothing does."""
     files: tuple[OwnFile, ...]
+    sources: Mapping[str, bytes] = field(repr=False)
+    """All files that are run, the experiment file and what it imports of one's own, by the names of `OwnFile`."""
     path: Path
     """Of the experiment file."""
     content: bytes = field(repr=False)
@@ -61,8 +62,11 @@ class OwnCode:
         return replace(found, module=self.module)
 
     def record(self) -> dict[str, object] | None:
-        """As `config.json` keeps it."""
-        return None if self.digest is None else {"digest": self.digest, "files": {f.name: f.digest for f in self.files}}
+        """As `config.json` keeps it; None where nothing counts."""
+        if self.digest is None:
+            return None
+        experiment = None if self.folder is None else self.path.name
+        return {"digest": self.digest, "files": {f.name: f.digest for f in self.files}, "experiment": experiment}
 
 
 def own_code(
@@ -85,10 +89,10 @@ def own_code(
     with deep_trees():
         reach = _Reach(CodeModule(OwnModule("", path.name, content)), tuple(loaded))
         reach.run(parts)
-        files = tuple(reach.files())
+        files, sources = tuple(reach.files()), reach.sources()
     digest = hashlib.sha256(json.dumps(sorted((name, f.digest) for name, f in files)).encode()).hexdigest()
     counted = tuple(f for _, f in files)
-    return OwnCode(folder, digest if files else None, counted, path, content, tuple(loaded))
+    return OwnCode(folder, digest if files else None, counted, sources, path, content, tuple(loaded))
 
 
 class _Reach:
@@ -156,7 +160,12 @@ class _Reach:
         for module in sorted(self._statements, key=lambda m: m.module.name):
             texts = [module.text(index) for index in sorted(self._statements[module])]
             digest = hashlib.sha256(json.dumps([sorted(self._used.get(module, ())), texts]).encode()).hexdigest()
-            yield module.module.name, OwnFile(module.module.file, digest, module.module.content)
+            yield module.module.name, OwnFile(module.module.file, digest)
+
+    def sources(self) -> dict[str, bytes]:
+        """The contents of all files that are run."""
+        found = [self.experiment, *(module for name in sorted(self._run) if (module := self._find(name)))]
+        return {module.module.file: module.module.content for module in found}
 
     def name(self, module: CodeModule, chain: Chain, local: dict[str, list[Import]] | None = None) -> None:
         """Reaches what a name, and its attributes, stand for in a module."""

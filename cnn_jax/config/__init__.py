@@ -5,6 +5,7 @@ Nothing here imports JAX: the command line builds its flags from it.
 
 from cnn_jax.config.experiment import load_experiment as load_experiment
 from cnn_jax.config.experiment import neighbours as neighbours
+from cnn_jax.config.experiment import stored_code as stored_code
 from cnn_jax.config.flat import ConfigError as ConfigError
 from cnn_jax.config.flat import check_types as check_types
 from cnn_jax.config.flat import difference as difference

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.code.digest import own_code
+from cnn_jax.code.digest import OwnCode, own_code
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config.flat import ConfigError, check_types
 from cnn_jax.config.parts import named_parts
@@ -44,11 +44,7 @@ def load_experiment(path: Path | str) -> Config:
     content = _read(path)
     folder = path.resolve().parent  # a link's target's folder, as Python takes it
     _NEIGHBOURS.pop(folder, None)  # they may have changed since
-    # A real module, as dataclasses need, under a name that no other file has.
-    name = f"{EXPERIMENT}{hashlib.sha256(bytes(path.absolute()) + content).hexdigest()[:16]}"
-    module = types.ModuleType(name)
-    module.__file__ = str(path.absolute())
-    sys.modules[name] = module
+    module = _new_module(path, content)
     with neighbours(folder):
         before = set(sys.modules)
         try:
@@ -65,15 +61,62 @@ def load_experiment(path: Path | str) -> Config:
         if not isinstance(config, Config):
             raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
         config = check_types(config, path.name)
-        loaded = _LOADED.setdefault(path.resolve(), set())
-        loaded |= {name for name in sys.modules if name not in before and find_own(name)}
-        try:
-            parts = [part for part in named_parts(config).values() if ":" in part]
-            code = own_code(path, content, folder=folder, parts=parts, loaded=sorted(loaded))
-        except RecursionError as error:
-            raise ConfigError(f"`{path}`: {error}. Write it in shorter parts.") from error
+        code = _code(path, content, folder, config, before)
     called = path.stem if config.name is None else config.name
-    return dataclasses.replace(config, name=called, code=dataclasses.replace(code, module=name))
+    return dataclasses.replace(config, name=called, code=dataclasses.replace(code, module=module.__name__))
+
+
+@contextlib.contextmanager
+def stored_code(folder: Path, experiment: str | None, config: Config) -> Iterator[Config]:
+    """A stored configuration with the code that was stored beside it, run as `load_experiment` runs it.
+
+    Its `config()` is not called. The code can be used while the context lasts.
+
+    Args:
+      folder: where the files lie.
+      experiment: the name of the experiment file; None where there was none.
+
+    Raises:
+      ConfigError: when a file is missing or cannot be run.
+    """
+    _NEIGHBOURS.pop(folder, None)
+    with neighbours(folder):
+        if experiment is None:
+            code = own_code(Path("-"), b"", folder=None, parts=_of_modules(config))
+            yield dataclasses.replace(config, code=code)
+            return
+        path = folder / experiment
+        content = _read(path)
+        module = _new_module(path, content)
+        before = set(sys.modules)
+        try:
+            exec(compile(content, str(path), "exec"), module.__dict__)
+        except Exception as error:
+            raise ConfigError(f"`{path}`: {_place(error, path)}.") from error
+        code = _code(path, content, folder, config, before)
+        yield dataclasses.replace(config, code=dataclasses.replace(code, module=module.__name__))
+
+
+def _new_module(path: Path, content: bytes) -> types.ModuleType:
+    """A real module, as dataclasses need, under a name that no other file has."""
+    module = types.ModuleType(f"{EXPERIMENT}{hashlib.sha256(bytes(path.absolute()) + content).hexdigest()[:16]}")
+    module.__file__ = str(path.absolute())
+    sys.modules[module.__name__] = module
+    return module
+
+
+def _code(path: Path, content: bytes, folder: Path, config: Config, before: set[str]) -> OwnCode:
+    """What counts of an experiment file that has been run, and of what it loaded beside the modules before."""
+    loaded = _LOADED.setdefault(path.resolve(), set())
+    loaded |= {name for name in sys.modules if name not in before and find_own(name)}
+    try:
+        return own_code(path, content, folder=folder, parts=_of_modules(config), loaded=sorted(loaded))
+    except RecursionError as error:
+        raise ConfigError(f"`{path}`: {error}. Write it in shorter parts.") from error
+
+
+def _of_modules(config: Config) -> list[str]:
+    return [part for part in named_parts(config).values() if ":" in part]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from cnn_jax.config.parts import PART, check_arguments, part_name
+from cnn_jax.config.parts import PART, check_arguments, operation_name, part_name
 from cnn_jax.config.sections import Config
 from cnn_jax.names import join, nearest
 from cnn_jax.typed import typed
@@ -102,8 +102,14 @@ def _build(cls: type, value: Any, path: str, experiment: str | None = None) -> A
             else:
                 built[key] = join(name, arguments) if name else arguments
             continue
+        if hint == tuple[PART, ...] and isinstance(v, (tuple, list)):
+            try:
+                built[key] = tuple(operation_name(part, experiment) for part in v)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"`{path}{key}`: {error}") from error
+            continue
         try:
-            built[key] = typed(v, hint)
+            built[key] = typed(v, tuple[str, ...] if hint == tuple[PART, ...] else hint)
         except (TypeError, OverflowError):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
             alone = wanted.startswith("tuple") and not isinstance(v, (tuple, list))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnn_jax.config.flat import flatten, from_flat
+from cnn_jax.config.parts import own_name
 from cnn_jax.config.reference import (
     CALLS,
     MARKS,
@@ -100,7 +101,7 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """All that may count, by lasting name, every None that stands for a value replaced by it; and the reference."""
     flat = flatten(config, identity_only=True)
     values = {NAMES.get(key, key): value for key, value in flat.items()}
-    options = {f"model.options.{k}": v for k, v in PAPERS.get(config.model.name, {}).items()}
+    options = {f"model.options.{k}": v for k, v in PAPERS.get(str(config.model.name), {}).items()}
     arguments = {f"optim.arguments.{k}": v for k, v in OPTIMIZERS.get(str(config.optim.name), {}).items()}
     values = arguments | values
     for key, ours in PARTS.items():
@@ -126,6 +127,8 @@ def canonical_call(text: str) -> Any:
       >>> canonical_call("pad_crop( 4, fill=0)"), canonical_call("resize(28, width=28.0)")
       (['pad_crop', {'padding': 4}], ['resize', {'height': 28}])
     """
+    if own_name(text) is not None:
+        return _part(*split(text), {})
     try:
         call = ast.parse(text.strip(), mode="eval").body
         if not isinstance(call, ast.Call):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnn_jax.config.sections import Config
-from cnn_jax.names import canonical, literal, reference, split
+from cnn_jax.names import canonical, join, literal, reference, split
 
 PART = str | Callable[..., Any]
 """The type of `sections.Part`, as `typing.get_type_hints` gives it."""
@@ -27,6 +27,24 @@ def part_name(part: Any, experiment: str | None) -> tuple[str, dict[str, Any]]:
     return canonical(name, experiment), arguments
 
 
+def operation_name(part: Any, experiment: str | None) -> str:
+    """The text of one of several operations: ours as it is written, one's own by its canonical name.
+
+    Raises:
+      TypeError, ValueError: as `part_name`.
+    """
+    if isinstance(part, str) and own_name(part) is None:
+        return part
+    name, arguments = part_name(part, experiment)
+    return join(name, arguments) if arguments or ":" in name else f"{name}()"
+
+
+def own_name(operation: str) -> str | None:
+    """The name in the text of an operation that is none of ours, `file.py:invert(probability=0.2)`; else None."""
+    name = operation.partition("(")[0].strip()
+    return name if ":" in name else None
+
+
 def check_arguments(arguments: Any) -> dict[str, Any]:
     """The arguments of a function, every one looked at.
 
@@ -45,12 +63,18 @@ def check_arguments(arguments: Any) -> dict[str, Any]:
 
 
 def named_parts(config: Config) -> dict[str, str]:
-    """The names of all functions that a configuration names, without their arguments, by key."""
+    """The names of all functions that a configuration names, without their arguments, by key.
+
+    Of the operations in a list, those that are none of ours, as `data.augment.0`.
+    """
     sections = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "code"}
-    return {
-        f"{name}.{key}": split(getattr(section, key))[0]
-        for name, section in sections.items()
-        if dataclasses.is_dataclass(section)
-        for key, hint in typing.get_type_hints(type(section)).items()
-        if hint == PART
-    }
+    found = {}
+    for section_name, section in sections.items():
+        hints = typing.get_type_hints(type(section)) if dataclasses.is_dataclass(section) else {}
+        for key, hint in hints.items():
+            if hint == PART:
+                found[f"{section_name}.{key}"] = split(getattr(section, key))[0]
+            elif hint == tuple[PART, ...]:
+                own = map(own_name, getattr(section, key))
+                found |= {f"{section_name}.{key}.{i}": name for i, name in enumerate(own) if name is not None}
+    return found

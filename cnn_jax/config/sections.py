@@ -26,8 +26,8 @@ def outside_identity[T](default: T) -> T:
 class ModelConfig:
     """Which network, and in which arithmetic."""
 
-    name: str = "lenet5"
-    """A name that `cnn-jax models` lists."""
+    name: Part = field(default="lenet5", metadata={"arguments": "options"})
+    """A name that `cnn-jax models` lists; or a Flax module of one's own, as FILE.py:NAME."""
     num_classes: int | None = None
     """Outputs of the classifier; None takes the data set's."""
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
@@ -50,7 +50,7 @@ class ModelConfig:
     """With weights: draw the classifier afresh, for other classes than those of the file."""
     # The command line makes flags of what the network takes; equal mappings need not be hashed to be told apart.
     options: Annotated[Mapping[str, Any], tyro.conf.Suppress] = field(default_factory=dict, hash=False)
-    """Departures from the published network: arguments by name, as {"width": 0.5}."""
+    """Departures from the published network, or arguments of one's own: by name, as {"width": 0.5}."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class DataConfig:
     """Train on this part of each class, in label order, 0 to 1; empty takes all."""
     label_noise: float = 0.0
     """The part of the training examples whose label becomes another one, 0 to 1."""
-    augment: tuple[str, ...] = ()
-    """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()"; with image files the first must be
-    "random_resized_crop(224)" or another that brings them to one size."""
-    mix: tuple[str, ...] = ()
+    augment: tuple[Part, ...] = ()
+    """Applied in order to training images, e.g. "pad_crop(4)" "horizontal_flip()", or functions of one's own; with
+    image files the first must be "random_resized_crop(224)" or another that brings them to one size."""
+    mix: tuple[Part, ...] = ()
     """Mixes the training batch with itself, one of them by chance in each step, e.g. "mixup(0.2)" "cutmix(1.0)"."""
-    eval_augment: tuple[str, ...] = ()
+    eval_augment: tuple[Part, ...] = ()
     """Applied in order to validation and test images: deterministic operations only, e.g. "resize(32)"; with image
     files "resize_shorter(256)" "center_crop(224)"."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"

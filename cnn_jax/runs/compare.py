@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from cnn_jax import config as configuration
-from cnn_jax.config import ModelConfig
+from cnn_jax.config import ModelConfig, named_parts
 from cnn_jax.runs.content import data_now
 from cnn_jax.runs.derive import resolve_classes
 from cnn_jax.runs.folder.stored import SCHEMA, Run, RunError, is_begun, read_run
@@ -63,18 +63,6 @@ def check_data(run: Run) -> None:
         )
 
 
-def warn_own_code(run: Run) -> None:
-    """Says, where a run was trained with code of one's own, that a command which only reads the run does not run it."""
-    if run.content.code is None:
-        return
-    files = ", ".join(f"`{run.directory / 'code' / name}`" for name in run.content.code["files"])
-    warnings.warn(
-        f"`{run.directory}` was trained with code of one's own ({files}), which this command does not run: what that "
-        "changes in the network, the images or the evaluation is missing here.",
-        stacklevel=3,
-    )
-
-
 def default_directory(here: Run, identity_0_1: str) -> Path:
     """The folder of an experiment that was given none: below `here.directory`, by its name and its identity.
 
@@ -86,7 +74,8 @@ def default_directory(here: Run, identity_0_1: str) -> Path:
     Raises:
       RunError: when several folders hold the run, or one that version 0.1 began cannot be read: it may be this run.
     """
-    name = here.config.name or f"{here.config.data.name}-{here.config.model.name}"
+    network = named_parts(here.config)["model.name"].rpartition(":")[2]
+    name = here.config.name or f"{here.config.data.name}-{network}"
     new = here.directory / f"{name}-{here.identity[:8]}"
     if is_begun(new):
         return new

@@ -13,10 +13,11 @@ import numpy as np
 
 from cnn_jax.config import ConfigError
 from cnn_jax.data import Dataset, eval_batches, prefetch
-from cnn_jax.runs.compare import check_data, warn_own_code
+from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.noted import missing_best, missing_newest
+from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import Run, RunError, read_run
 from cnn_jax.runs.log_window import STEPS_AHEAD
 from cnn_jax.runs.session import Session, open_session, precision
@@ -52,25 +53,27 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     }
 
 
-def evaluate(run: Path | str, *, split: str = "test", step: int | str = "latest") -> dict[str, Any]:
+def evaluate(
+    run: Path | str, *, split: str = "test", step: int | str = "latest", trust_code: bool = False
+) -> dict[str, Any]:
     """Evaluates a checkpoint of a run.
 
     Args:
       run: a run folder.
       split: "train", "validation" or "test".
       step: "latest", "best" (on the validation split) or the number of a saved step.
+      trust_code: run the code of one's own that lies in the folder, although this user has not trained with it.
 
     Returns:
       split, step, num_examples, loss, nll, ece, top1, top5, per_class.
 
     Raises:
-      RunError: when `run` is not a run folder, or its `config.json` or its data set was changed.
+      RunError: when `run` is not a run folder, its `config.json`, its code or its data set was changed, or its code is
+        not trusted.
       CheckpointError: when the step was not saved, is damaged, or is the best one and was removed.
     """
-    opened = read_run(run)
-    check_data(opened)
-    warn_own_code(opened)
-    with precision(opened.config.model.dtype):
+    with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
+        check_data(opened)
         session = open_session(opened.config, opened.derived)
         step, variables = load_variables(opened, session, step)
         values = evaluate_split(session, variables, session.dataset(split))

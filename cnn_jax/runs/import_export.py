@@ -12,6 +12,7 @@ from cnn_jax.runs.content import Content
 from cnn_jax.runs.derive import derive
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import RunError, open_run, read_run
 from cnn_jax.runs.naming import named
 from cnn_jax.runs.session import Session, open_session, precision
@@ -86,7 +87,7 @@ def import_weights(
         info = load_or_describe(config, "train", parse_chains(config)[1])
         derived = derive(config, num_examples=info.num_examples, num_classes=info.num_classes, num_devices=1)
         session = open_session(config, derived)
-        variables = load_weights(file, session.model, head=head, channels=session.image_shape[-1])
+        variables = load_weights(file, session.model, head=head, image_shape=session.image_shape)
         if head:
             check_classes(file, session.info.class_names, _OTHER_CLASSES)
         with named("data.eval_augment"):  # the network may not take images of this size
@@ -106,21 +107,23 @@ def import_weights(
     return out
 
 
-def export_weights(run: Path | str, file: Path | str, *, step: int | str = "latest") -> Path:
-    """Writes a run's weights as `.safetensors` under torchvision's names.
+def export_weights(run: Path | str, file: Path | str, *, step: int | str = "latest", trust_code: bool = False) -> Path:
+    """Writes a run's weights as `.safetensors` under torchvision's names, or those of a network of one's own.
 
     Args:
       run: a run folder.
       file: as `save_weights` takes it.
       step: "latest", "best" or the number of a saved step.
+      trust_code: as `evaluate`.
     """
-    opened, file = read_run(run), local_path(file, "FILE", utf8=False)
+    file = local_path(file, "FILE", utf8=False)
     if file.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
-    with precision(opened.config.model.dtype):
+    with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
         session = open_session(opened.config, opened.derived)
         _, variables = load_variables(opened, session, step)
-        save_weights(file, session.model, variables, class_names=session.info.class_names, images=_images_of(session))
+        names, images, shape = session.info.class_names, _images_of(session), session.image_shape
+        save_weights(file, session.model, variables, class_names=names, images=images, image_shape=shape)
     return file
 
 
@@ -128,5 +131,11 @@ def _images_of(session: Session) -> InputConvention:
     """How a run prepares the images that its network sees."""
     info, data, side = session.info, session.config.data, session.image_shape[0]
     return InputConvention(
-        info.mean, info.std, side, side, data.interpolation, source="a run", operations=data.eval_augment
+        info.mean,
+        info.std,
+        side,
+        side,
+        data.interpolation,
+        source="a run",
+        operations=tuple(map(str, data.eval_augment)),
     )

@@ -1,4 +1,4 @@
-"""The functions that a configuration names, found: optimiser, schedule, gradient rule, loss."""
+"""The functions that a configuration names, found: network, optimiser, schedule, gradient rule, loss."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -8,19 +8,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 
 from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config import Config, ConfigError, check_types, named_parts
-from cnn_jax.names import bind, find, join, split
+from cnn_jax.config.parts import own_name
+from cnn_jax.models import MODELS, architecture, create_model
+from cnn_jax.models.own import check_own, create_own, network_arguments
+from cnn_jax.names import find, join, split
 from cnn_jax.runs.naming import named
+from cnn_jax.signatures import bind
 from cnn_jax.training.losses import LOSSES, Loss
-from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, own_arguments
+from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, optimizer_arguments
 from cnn_jax.training.rules import RULES, Rule
 from cnn_jax.training.schedules import SCHEDULES, LearningRate, make_schedule
 
 # By key: ours, and what they are.
-_OURS: dict[str, tuple[Mapping[str, Callable[..., Any]], str]] = {
+_OURS: dict[str, tuple[Mapping[str, Any], str]] = {
+    "model.name": (MODELS, "network"),
     "optim.name": (OPTIMIZERS, "optimiser"),
     "optim.schedule": (SCHEDULES, "schedule"),
     "optim.gradient": (RULES, "gradient rule"),
@@ -29,16 +35,18 @@ _OURS: dict[str, tuple[Mapping[str, Callable[..., Any]], str]] = {
 
 
 def resolve_parts(config: Config) -> Config:
-    """The configuration with one name for each function, an optimiser's arguments complete, and the code that counts.
+    """The configuration with one name for each function, all arguments complete, and the code that counts.
 
-    Those of Optax's functions that are ours under another name bear ours. What an optimiser that is not ours takes by
-    default stands in the configuration, so that the experiment has another name where that changes.
+    Those of Optax's functions that are ours under another name bear ours. What a network or an optimiser that is not
+    ours takes by default stands in the configuration, so that the experiment has another name where that changes.
 
     Raises:
       ConfigError: when there is no such function.
     """
     parts = named_parts(config)
     for key, (ours, what) in _OURS.items():
+        if key == "model.name" and ":" not in parts[key]:
+            continue  # the registry says best what is wrong with a name
         with named(key):
             part = find(parts[key], ours, what, _experiment(config))
         if ":" not in parts[key]:
@@ -46,8 +54,10 @@ def resolve_parts(config: Config) -> Config:
         name = next((name for name, other in ours.items() if other is part), parts[key])
         section, field = key.split(".")
         values: dict[str, Any] = {field: name}
-        if key == "optim.name" and name not in ours:
-            values["arguments"] = own_arguments(part) | config.optim.arguments  # type: ignore[operator]
+        if key == "model.name":
+            values["options"] = network_arguments(part) | config.model.options  # type: ignore[operator]
+        elif key == "optim.name" and name not in ours:
+            values["arguments"] = optimizer_arguments(part) | config.optim.arguments  # type: ignore[operator]
         elif key != "optim.name":
             values[field] = join(name, split(getattr(getattr(config, section), field))[1])
         section_now = dataclasses.replace(getattr(config, section), **values)
@@ -70,7 +80,40 @@ def default_arguments(config: Config) -> dict[str, Any]:
     """
     config = check_types(config)
     with named("optim.name"):
-        return own_arguments(_found(config, "optim.name")[0])
+        return optimizer_arguments(_found(config, "optim.name")[0])
+
+
+def default_options(config: Config) -> dict[str, Any]:
+    """What the network of a configuration takes where it is none of ours, as `default_arguments`."""
+    config = check_types(config)
+    with named("model.name"):
+        return network_arguments(_found(config, "model.name")[0])
+
+
+def network(config: Config, num_classes: int) -> nn.Module:
+    """The network, ours or one's own."""
+    model, dtype = config.model, jnp.dtype(config.model.dtype)
+    name = named_parts(config)["model.name"]
+    if ":" not in name:
+        with named("model.name"):
+            architecture(name)
+        with named("model"):
+            return create_model(name, num_classes, dtype, model.options, remat=model.remat)
+    with named("model.name"):
+        part, _, name = _found(config, "model.name")
+        return create_own(part, model.options, name, num_classes, dtype, remat=model.remat)
+
+
+def check_network(config: Config, model: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    """Refuses a network of one's own that does not give logits of these images, before a folder is made.
+
+    Raises:
+      ConfigError: naming the key.
+    """
+    name = named_parts(config)["model.name"]
+    if ":" in name:
+        with named("model.name"):
+            check_own(model, name, image_shape, num_classes)
 
 
 def learning_rate(config: Config, *, peak: float, steps: int, warmup_steps: int) -> LearningRate:
@@ -135,11 +178,32 @@ def check_loss(config: Config, loss: Loss, num_classes: int) -> None:
         )
 
 
+def operations(config: Config, key: str, /, *leading: str, **offered: Any) -> list[str | Callable[..., Any]]:
+    """The operations of `data.augment` or another list: ours as text, one's own as functions with their arguments.
+
+    Args:
+      leading, offered: as `signatures.bind`.
+    """
+    found: list[str | Callable[..., Any]] = []
+    with named(key):
+        for text in getattr(config.data, key.removeprefix("data.")):
+            if own_name(text) is None:
+                found.append(text)
+            else:
+                found.append(bind(*_find(config, text, {}, "operation"), *leading, **offered))
+    return found
+
+
 def _found(config: Config, key: str) -> tuple[Callable[..., Any], dict[str, Any], str]:
     """A function, its arguments as they stand with its name, and its name."""
     section, field = key.split(".")
-    name, arguments = split(getattr(getattr(config, section), field))
-    ours, what = _OURS[key]
+    return _find(config, getattr(getattr(config, section), field), *_OURS[key])
+
+
+def _find(
+    config: Config, text: str, ours: Mapping[str, Any], what: str
+) -> tuple[Callable[..., Any], dict[str, Any], str]:
+    name, arguments = split(text)
     place = name.rpartition(":")[0]
     if config.code is None and place and find_own(place) is not None:  # what it was may not be what lies there now
         raise ValueError(f"{name!r} is a function of one's own, and a command that only reads a run does not run it.")

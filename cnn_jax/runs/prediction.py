@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from cnn_jax.data import DataError, read_image
-from cnn_jax.runs.compare import check_data, warn_own_code
+from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.console.pictures import class_name
 from cnn_jax.runs.content import knows_data_now
 from cnn_jax.runs.evaluation import load_variables
+from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import read_run
 from cnn_jax.runs.session import open_session, precision
 
@@ -25,7 +26,12 @@ class UnreadableImages(DataError):
 
 
 def predict(
-    run: Path | str, images: Sequence[Path | str], *, top: int = 5, step: int | str = "latest"
+    run: Path | str,
+    images: Sequence[Path | str],
+    *,
+    top: int = 5,
+    step: int | str = "latest",
+    trust_code: bool = False,
 ) -> list[dict[str, Any]]:
     """The most probable classes of image files.
 
@@ -36,6 +42,7 @@ def predict(
       images: paths of image files.
       top: how many classes to give; fewer where there are fewer.
       step: "latest", "best" or the number of a saved step.
+      trust_code: as `evaluate`.
 
     Returns:
       One `{image, classes, probabilities}` per image, the most probable class first.
@@ -44,11 +51,9 @@ def predict(
       RunError, CheckpointError: as `evaluate`.
       UnreadableImages: after all images, for those that could not be read.
     """
-    opened = read_run(run)
-    if opened.content.data is None or knows_data_now(opened.config):  # no data are read to classify other images
-        check_data(opened)
-    warn_own_code(opened)
-    with precision(opened.config.model.dtype):
+    with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
+        if opened.content.data is None or knows_data_now(opened.config):  # no data are read to classify other images
+            check_data(opened)
         session = open_session(opened.config, opened.derived)
         pixels: dict[str, np.ndarray] = {}
         faults: list[DataError] = []

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 from jaxtyping import Array
 
 from cnn_jax import ops
 from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import Chain, Dataset, DatasetInfo, parse_mix, parse_views, preprocess_image
 from cnn_jax.data.augmentation.views import Views
-from cnn_jax.models import Network, abstract_variables, architecture, create_model
+from cnn_jax.models import abstract_variables
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.build import step_context, training_step
@@ -22,7 +23,7 @@ from cnn_jax.runs.data_ranges import check_ranges
 from cnn_jax.runs.derive import Derived, check, derive
 from cnn_jax.runs.effects import check_effects
 from cnn_jax.runs.naming import named
-from cnn_jax.runs.parts import check_loss, learning_rate, loss, optimizer
+from cnn_jax.runs.parts import check_loss, check_network, learning_rate, loss, network, operations, optimizer
 from cnn_jax.runs.settings import precision as precision
 from cnn_jax.runs.splits import load_or_describe, load_split, load_training, parse_chains
 from cnn_jax.training.flax_layers import refuse_partial_batches
@@ -45,7 +46,7 @@ class Session:
 
     config: Config
     derived: Derived
-    model: Network
+    model: nn.Module
     optimizer: optax.GradientTransformationExtraArgs
     layout: Layout
     info: DatasetInfo
@@ -154,14 +155,10 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     else:
         info = load_or_describe(config, "test", eval_augment)
     info = _with_convention(info, config)
+    mixes = operations(config, "data.mix", "key", "images", "targets")
     with named("data.mix"):
-        mix = parse_mix(config.data.mix)
-    dtype = jnp.dtype(config.model.dtype)
-    with named("model.name"):
-        architecture(config.model.name)
-    with named("model"):
-        options, remat = config.model.options, config.model.remat
-        model = create_model(config.model.name, derived.num_classes, dtype, options, remat=remat)
+        mix = parse_mix(mixes)
+    dtype, model = jnp.dtype(config.model.dtype), network(config, derived.num_classes)
     with named("data.eval_views"):
         views = parse_views(config.data.eval_views) if config.data.eval_views else None
     with named("data.eval_augment"):
@@ -170,6 +167,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
         image_shape = _network_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
         # A network that does not take these images is refused before a folder is made.
+        check_network(config, model, image_shape, derived.num_classes)
         with named("model", "data.eval_augment"):
             seen = abstract_variables(model, image_shape)
         with named("data.augment"):
@@ -210,7 +208,7 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
 
 
 def _check_statistics(
-    config: Config, model: Network, layout: Layout, variables: Any, shape: tuple[int, int, int]
+    config: Config, model: nn.Module, layout: Layout, variables: Any, shape: tuple[int, int, int]
 ) -> None:
     """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
 

@@ -14,6 +14,7 @@ from cnn_jax.data import (
     take_subset,
 )
 from cnn_jax.runs.naming import named
+from cnn_jax.runs.parts import operations
 
 
 def parse_chains(config: Config) -> tuple[Chain, Chain]:
@@ -25,12 +26,13 @@ def parse_chains(config: Config) -> tuple[Chain, Chain]:
     data = config.data
     with named("data.name"):
         files = holds_files(data.name)
+    offered = {"key": None, "interpolation": data.interpolation}
+    specs = operations(config, "data.eval_augment", "image", **offered)
     with named("data.eval_augment"):  # first, because imported weights have the same for training
-        eval_augment = parse_augment(
-            data.eval_augment, files=files, allow_random=False, interpolation=data.interpolation
-        )
+        eval_augment = parse_augment(specs, files=files, allow_random=False, interpolation=data.interpolation)
+    specs = operations(config, "data.augment", "image", **offered)
     with named("data.augment"):
-        augment = parse_augment(data.augment, files=files, interpolation=data.interpolation)
+        augment = parse_augment(specs, files=files, interpolation=data.interpolation)
     return augment, eval_augment
 
 

@@ -62,7 +62,7 @@ def initial_state(session: Session) -> TrainState:
         session.model,
         head=not config.model.new_head,
         key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
-        channels=session.image_shape[-1],
+        image_shape=session.image_shape,
     )
     if not config.model.new_head:
         remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"

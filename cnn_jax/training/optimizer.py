@@ -1,6 +1,5 @@
 """The optimiser, composed from Optax: clipping, weight decay, the one that was named, and what is frozen."""
 
-import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ import jax
 import optax
 import optax.contrib
 
-from cnn_jax.names import call, literal, parameters
+from cnn_jax.signatures import call, own_arguments, parameters
 from cnn_jax.training.freeze import matching, only_the_rest
 from cnn_jax.training.schedules import LearningRate
 
@@ -97,14 +96,9 @@ def make_optimizer(
     return optax.with_extra_args_support(only_the_rest(optax.chain(*parts, optimizer), freeze))
 
 
-def own_arguments(part: Callable[..., Any]) -> dict[str, Any]:
+def optimizer_arguments(part: Callable[..., Any]) -> dict[str, Any]:
     """What an optimiser takes beside what the trainer gives it, by name, with the values that it has by default."""
-    found = {}
-    for name, parameter in parameters(part).items():
-        with contextlib.suppress(TypeError):  # what is no literal can be no argument
-            if name not in _OFFERED and parameter.default is not parameter.empty:
-                found[name] = literal(parameter.default)
-    return found
+    return own_arguments(part, _OFFERED)
 
 
 def _learning_rate(part: Callable[..., Any], what: str, rate: LearningRate) -> dict[str, Any]:

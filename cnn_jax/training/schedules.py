@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from cnn_jax.names import bind, call, parameters
+from cnn_jax.signatures import bind, call, parameters
 
 
 @dataclass(frozen=True)

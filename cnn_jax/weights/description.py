@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.models import MODELS, Network
+from flax import linen as nn
+
+from cnn_jax.models import MODELS
 from cnn_jax.paths import local_path
 from cnn_jax.weights import stated
 from cnn_jax.weights.files import WeightsError, read_metadata
@@ -45,7 +47,7 @@ class Description:
         return f"{self.network} with {choices}" if choices else self.network
 
 
-def describe(model: Network) -> Description | None:
+def describe(model: nn.Module) -> Description | None:
     """The registry's name for a network, and its departures from the published one; None for one of your own."""
     found = []
     for name, entry in MODELS.items():

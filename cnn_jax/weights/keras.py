@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax import linen as nn
 
-from cnn_jax.models import MODELS, Network
+from cnn_jax.models import MODELS
 from cnn_jax.weights.files import WeightsError, read_keras
 from cnn_jax.weights.keras_layers import KERAS_MODELS, keras_layer
 
@@ -14,7 +15,7 @@ _EPSILON = 1.001e-5 - 1e-5
 
 
 def read_keras_variables(
-    path: Path, model: Network, wanted: dict[tuple[str, ...], Any]
+    path: Path, model: nn.Module, wanted: dict[tuple[str, ...], Any]
 ) -> tuple[dict[tuple[str, ...], np.ndarray], dict[tuple[str, ...], str], list[str]]:
     """What a Keras file holds for a model.
 
@@ -61,7 +62,7 @@ def _fold(
     return array[:, :, ::-1] if caffe and target[1:] in (("conv1_1", "kernel"), ("stem_conv", "kernel")) else array
 
 
-def _keras_name(model: Network) -> str:
+def _keras_name(model: nn.Module) -> str:
     for name in KERAS_MODELS:
         entry = MODELS[name]
         layers = {**{k: getattr(entry.family, k) for k in entry.family.structure}, **entry.constructor.keywords}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array
 
@@ -42,7 +43,13 @@ _IGNORED = re.compile(r"num_batches_tracked$|^aux\d\.|^AuxLogits\.")
 
 
 def load_weights(
-    path: Path | str, model: Network, *, head: bool = True, key: Array | None = None, channels: int | None = None
+    path: Path | str,
+    model: nn.Module,
+    *,
+    head: bool = True,
+    key: Array | None = None,
+    channels: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> dict[str, Any]:
     """Reads a network's variables from a file.
 
@@ -52,6 +59,7 @@ def load_weights(
       head: False leaves the file's classifier and auxiliary classifiers out and draws them afresh.
       key: for what is drawn; by default `jax.random.key(0)`.
       channels: of the images; by default as published.
+      image_shape: (H, W, C) of the images, for a network that is not from `create_model`.
 
     Returns:
       Variables by collection. Auxiliary classifiers in the file that the model does not have are passed over. A
@@ -66,11 +74,13 @@ def load_weights(
       TypeError: when `model` is no network.
     """
     path = local_path(path, "FILE", utf8=False)
-    shape = _image_shape(model, channels)
+    shape = _image_shape(model, channels, image_shape)
     expected: Flat = flatten_dict(abstract_variables(model, shape))
     wanted = {p: leaf for p, leaf in expected.items() if head or not _is_head(p)}
     found, names, left_over, in_file = _read(path, model, wanted)
-    problems = explain(wanted, in_file, names, left_over, torch=not str(path).endswith(".h5"))
+    problems = explain(
+        wanted, in_file, names, left_over, torch=isinstance(model, Network) and not str(path).endswith(".h5")
+    )
     ours = describe(model)
     problems += _another_network(read_description(path), ours) or _another_network(timm_description(path), ours)
     if problems:
@@ -104,13 +114,16 @@ def _numbers(path: Path | str, name: str, array: np.ndarray, kind: str, dtype: A
 
 def save_weights(
     path: Path | str,
-    model: Network,
+    model: nn.Module,
     variables: dict[str, Any],
     *,
     class_names: Sequence[str] = (),
     images: InputConvention | None = None,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> None:
     """Writes a network's variables as `.safetensors` under torchvision's names, for its `load_state_dict`.
+
+    A Flax module of one's own keeps its names, and its arrays as they are.
 
     The file says for which network, options and number of classes it is, and `load_weights` compares.
 
@@ -119,6 +132,7 @@ def save_weights(
       model: whose family decides the names; families that torchvision does not have keep ours, joined by dots.
       variables: "params", and "batch_stats" where there are any.
       class_names, images: what the outputs mean, and how images were prepared, to be written as well.
+      image_shape: as `load_weights`.
 
     Raises:
       WeightsError: when the variables are not the model's.
@@ -126,7 +140,7 @@ def save_weights(
     """
     kernels = {p: leaf for p, leaf in flatten_dict(variables["params"]).items() if leaf.ndim == 4}
     channels = next((leaf.shape[2] for p, leaf in kernels.items() if p[0] in FIRST), None)
-    expected = flatten_dict(abstract_variables(model, _image_shape(model, channels)))
+    expected = flatten_dict(abstract_variables(model, _image_shape(model, channels, image_shape)))
     flat = {p: np.asarray(leaf) for p, leaf in flatten_dict(dict(variables)).items()}
     names = {p: torch_name(model, p) for p in expected}
     shapes = {p: leaf.shape for p, leaf in flat.items()}
@@ -141,14 +155,17 @@ def save_weights(
     write_safetensors(path, tensors, to_metadata(description) if description else None)
 
 
-def _image_shape(model: Network, channels: int | None) -> tuple[int, int, int]:
-    """A size that the model takes; its parameters depend on the channels only."""
+def _image_shape(model: nn.Module, channels: int | None, given: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """A size that the model takes; the parameters of ours depend on the channels only."""
     entry = next((e for e in MODELS.values() if e.family is type(model)), None)
+    if entry is None and given is not None and isinstance(model, nn.Module):
+        return given
     if entry is None:
         raise TypeError(
             f"`model` must be a network that create_model makes, got {model!r}; write "
-            "`create_model(NAME, num_classes=…)` in its place."
+            "`create_model(NAME, num_classes=…)` in its place, or, for a Flax module of your own, give `image_shape`."
         )
+    channels = channels or (None if given is None else given[-1])
     height, width, published = entry.image_shape
     return height, width, channels or published
 
@@ -166,7 +183,7 @@ class _Found(NamedTuple):
     shapes: dict[ParameterPath, tuple[int, ...]]
 
 
-def _read(path: Path, model: Network, wanted: Flat) -> _Found:
+def _read(path: Path, model: nn.Module, wanted: Flat) -> _Found:
     try:
         if not str(path).endswith(".h5"):
             return _read_torch_variables(path, model, wanted)
@@ -178,7 +195,7 @@ def _read(path: Path, model: Network, wanted: Flat) -> _Found:
     return _Found(arrays, names, left_over, {p: array.shape for p, array in arrays.items()})
 
 
-def _read_torch_variables(path: Path, model: Network, wanted: Flat) -> _Found:
+def _read_torch_variables(path: Path, model: nn.Module, wanted: Flat) -> _Found:
     tensors = read_torch(path)
     # torchvision's names, or timm's: those of which the file has more, whatever stands before all of them.
     rules = [{p: rule(model, p) for p in wanted} for rule in (torch_name, timm_name)]
@@ -201,9 +218,9 @@ def _plain(tensor: np.ndarray, ndim: int) -> tuple[int, ...]:
     return (len(tensor), tensor.size // len(tensor)) if dense else tensor.shape
 
 
-def _from_torch(model: Network, path: ParameterPath, tensor: np.ndarray, ndim: int) -> np.ndarray:
+def _from_torch(model: nn.Module, path: ParameterPath, tensor: np.ndarray, ndim: int) -> np.ndarray:
     """OIHW to HWIO, [out, in] to [in, out]; a convolution that is a dense layer of ours (timm's VGG) is flattened."""
-    if path[-1] != "kernel":
+    if path[-1] != "kernel" or not isinstance(model, Network):
         return tensor
     if tensor.ndim == 4 and ndim == 2 and tensor.size:
         tensor = tensor.reshape(len(tensor), -1)
@@ -216,9 +233,9 @@ def _from_torch(model: Network, path: ParameterPath, tensor: np.ndarray, ndim: i
     return tensor.T
 
 
-def _to_torch(model: Network, path: ParameterPath, array: np.ndarray) -> np.ndarray:
+def _to_torch(model: nn.Module, path: ParameterPath, array: np.ndarray) -> np.ndarray:
     """HWIO to OIHW, [in, out] to [out, in]."""
-    if path[-1] != "kernel":
+    if path[-1] != "kernel" or not isinstance(model, Network):
         return array
     if array.ndim == 4:
         return array.transpose(3, 2, 0, 1)

@@ -6,13 +6,14 @@ timm's ResNets, ResNeXts, wide ResNets and Inception v3 carry torchvision's name
 
 import re
 
-from cnn_jax.models.network import Network
+from flax import linen as nn
+
 from cnn_jax.models.resnet_v2 import ResNetV2
 from cnn_jax.models.vgg import VGG
 from cnn_jax.weights.torch_names import LEAVES, torch_name
 
 
-def timm_name(model: Network, path: tuple[str, ...]) -> str:
+def timm_name(model: nn.Module, path: tuple[str, ...]) -> str:
     """The name of a parameter or running average in timm's state dict.
 
     Args:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from flax import linen as nn
+
 from cnn_jax.models.alexnet import AlexNet
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.models.inception_v3 import InceptionV3
@@ -14,11 +16,12 @@ from cnn_jax.models.vgg import VGG
 LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 
 
-def torch_name(model: Network, path: tuple[str, ...]) -> str:
+def torch_name(model: nn.Module, path: tuple[str, ...]) -> str:
     """The name of a parameter or running average in torchvision's state dict.
 
     Args:
-      model: whose family decides; families that torchvision does not have keep our names, joined by dots.
+      model: whose family decides; families that torchvision does not have keep our names, joined by dots, and a Flax
+        module of one's own keeps its own.
       path: collection, modules, leaf: ("params", "stage1_block1", "conv1", "kernel").
 
     Example:
@@ -26,12 +29,14 @@ def torch_name(model: Network, path: tuple[str, ...]) -> str:
       >>> torch_name(create_model("resnet18"), ("params", "stage1_block1", "conv1", "kernel"))
       'layer1.0.conv1.weight'
     """
+    if not isinstance(model, Network):
+        return ".".join(path[1:])
     _, *modules, leaf = path
     rule = _RULES.get(type(model), lambda model, modules: ".".join(modules))
     return f"{rule(model, modules)}.{LEAVES.get(leaf, leaf)}"
 
 
-def _resnet(model: Network, modules: list[str]) -> str:
+def _resnet(model: nn.Module, modules: list[str]) -> str:
     whole = {"stem_conv": "conv1", "stem_norm": "bn1", "head": "fc"}
     parts = {"shortcut": "downsample", "conv": "0", "norm": "1"}
     first, *rest = modules
@@ -54,14 +59,14 @@ def _vgg(model: VGG, modules: list[str]) -> str:
     return f"features.{before + name.startswith('norm')}"
 
 
-def _alexnet(model: Network, modules: list[str]) -> str:
+def _alexnet(model: nn.Module, modules: list[str]) -> str:
     places = {"conv1": 0, "conv2": 3, "conv3": 6, "conv4": 8, "conv5": 10}
     dense = {"fc6": "classifier.1", "fc7": "classifier.4", "head": "classifier.6"}
     (name,) = modules
     return dense[name] if name in dense else f"features.{places[name]}"
 
 
-def _googlenet(model: Network, modules: list[str]) -> str:
+def _googlenet(model: nn.Module, modules: list[str]) -> str:
     branches = {
         "one": "branch1",
         "three_reduce": "branch2.0",
@@ -79,7 +84,7 @@ def _googlenet(model: Network, modules: list[str]) -> str:
 _AUX = {"conv": "conv", "fc": "fc1", "head": "fc2"}
 
 
-def _inception_v3(model: Network, modules: list[str]) -> str:
+def _inception_v3(model: nn.Module, modules: list[str]) -> str:
     whole = {
         "conv1a": "Conv2d_1a_3x3",
         "conv2a": "Conv2d_2a_3x3",

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from cnn_jax.config import reference
-from cnn_jax.training.optimizer import OPTIMIZERS, kernel_as_matrix, make_optimizer, own_arguments
+from cnn_jax.training.optimizer import OPTIMIZERS, kernel_as_matrix, make_optimizer, optimizer_arguments
 from cnn_jax.training.schedule_free import evaluated_params
 from cnn_jax.training.schedules import SCHEDULES, make_schedule
 
@@ -166,12 +166,12 @@ def test_an_optimiser_that_cannot_be_made_says_why(part, arguments, options, mes
 def test_the_defaults_of_ours_stand_in_the_identitys_tables():
     """Where Optax changes one, it must become an argument here: experiments would change under one name."""
     for name, part in OPTIMIZERS.items():
-        assert own_arguments(part) == reference.OPTIMIZERS[name]
+        assert optimizer_arguments(part) == reference.OPTIMIZERS[name]
 
 
 def test_arguments_of_its_own_are_literals_that_the_trainer_does_not_give():
-    assert own_arguments(optax.lion) == {"b1": 0.9, "b2": 0.99, "mu_dtype": None}
-    assert "linesearch" not in own_arguments(optax.lbfgs)
+    assert optimizer_arguments(optax.lion) == {"b1": 0.9, "b2": 0.99, "mu_dtype": None}
+    assert "linesearch" not in optimizer_arguments(optax.lbfgs)
 
 
 def test_muon_takes_a_convolution_as_a_matrix_of_outputs_by_their_inputs():

@@ -145,8 +145,9 @@ def parse_augment(
             raise ValueError(f"{spec!r} mixes the images of a batch with each other; write it in `data.mix`.")
     host, rest = split_host_crop(specs, interpolation) if files else (None, specs)
     chain = Chain(host, tuple(_parse(spec, interpolation) for spec in rest))
-    random = [spec for spec, call in zip(rest, chain.device, strict=True) if call.takes("key")]
-    random += [specs[0]] if host is not None and host.random else []
+    texts = [spec if isinstance(spec, str) else call.name for spec, call in zip(rest, chain.device, strict=True)]
+    random = [text for text, call in zip(texts, chain.device, strict=True) if call.takes("key")]
+    random += [str(specs[0])] if host is not None and host.random else []
     if random and not allow_random:
         raise ValueError(f"{random[0]!r} is random, and evaluation must not be; leave it out of `eval_augment`.")
     return chain

@@ -75,13 +75,19 @@ class Mix:
             jax.eval_shape(op, key, images, targets)
 
 
-def parse_mix(specs: Sequence[str]) -> Mix:
-    """Turn calls written as text, such as "mixup(0.2)", into operations.
+def parse_mix(specs: Sequence[str | Callable[..., Mixed]]) -> Mix:
+    """Turn calls written as text, such as "mixup(0.2)", and functions of your own into operations.
 
     Raises:
         ValueError: as `parse_augment`.
     """
-    return Mix(tuple(parse_call(spec, MIXES, "mixing", given=3) for spec in specs))
+    return Mix(tuple(_parse(spec) for spec in specs))
+
+
+def _parse(spec: str | Callable[..., Mixed]) -> Call:
+    if isinstance(spec, str):
+        return parse_call(spec, MIXES, "mixing", given=3)
+    return Call(getattr(spec, "func", spec).__name__, spec)
 
 
 def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Num[Array, ""]) -> Mixed:

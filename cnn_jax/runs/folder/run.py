@@ -20,6 +20,7 @@ from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.runs.folder.manifest import Manifest
 from cnn_jax.runs.folder.metrics_file import read_metrics as read_metrics
 from cnn_jax.runs.folder.metrics_log import MetricsLog
+from cnn_jax.runs.folder.own_code import store_code
 from cnn_jax.runs.folder.stored import SCHEMA, is_begun, to_json
 from cnn_jax.runs.folder.stored import Run as Run
 from cnn_jax.runs.folder.stored import RunError as RunError
@@ -111,11 +112,8 @@ class RunWriter:
             "environment": run.environment,
         }
         write_atomically(run.directory / "config.json", to_json(content))
-        for file in () if run.config.code is None else run.config.code.files:
-            copy = run.directory / "code" / file.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not copy.exists() or copy.read_bytes() != file.content:
-                copy.write_bytes(file.content)
+        if run.content.code is not None and run.config.code is not None:
+            store_code(run.directory, run.config.code.sources)
 
     def start(self, step: int, manifest: Manifest | None) -> dict[str, Any] | None:
         """Brings the metrics back to a step, that of the checkpoint restored.
