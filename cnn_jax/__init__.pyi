@@ -4,6 +4,7 @@ from .config import ModelConfig as ModelConfig
 from .config import OptimConfig as OptimConfig
 from .config import ParallelConfig as ParallelConfig
 from .config import TrainConfig as TrainConfig
+from .data import Images as Images
 from .models import create_model as create_model
 from .models import features as features
 from .models import list_models as list_models

@@ -1,7 +1,7 @@
 """Parts by name: how a name becomes a function, what the function is given, and how an object becomes a name.
 
 A *part* is a plain callable: a network, the constructor of an optimiser, a schedule, a loss, a gradient rule, an
-augmentation, a mix. The configuration holds its name, and its arguments as literals:
+augmentation, a mix, a data set. The configuration holds its name, and its arguments as literals:
 
     sgd                             one of ours
     optax:lion, my_package.x:lion   an attribute of a module
@@ -29,6 +29,7 @@ A part is called with these arguments, and with what its signature asks for by n
     gradient rule  (gradient, state, batch) ->       nothing more
                    (gradients, forward)
     augmentation   (image [H, W, C]) -> image        key (then it is random), interpolation
+    data set       (split) -> Images, or None        seed, root
     mix            (key, images, targets [b, k]) ->  nothing more
                    (images, targets)
 

@@ -11,6 +11,7 @@ from cnn_jax.config.flat import check_types as check_types
 from cnn_jax.config.flat import difference as difference
 from cnn_jax.config.flat import flatten as flatten
 from cnn_jax.config.flat import from_flat as from_flat
+from cnn_jax.config.flat import named as named
 from cnn_jax.config.identity import from_stored as from_stored
 from cnn_jax.config.identity import identity as identity
 from cnn_jax.config.identity import key_differences as key_differences

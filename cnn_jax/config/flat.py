@@ -1,9 +1,10 @@
 """A configuration as dotted keys: its differences, and the way back with every type checked."""
 
+import contextlib
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnn_jax.config.parts import PART, check_arguments, operation_name, part_name
@@ -14,6 +15,15 @@ from cnn_jax.typed import typed
 
 class ConfigError(ValueError):
     """A configuration that cannot be run: the message names the key, its value and the remedy."""
+
+
+@contextlib.contextmanager
+def named(*keys: str) -> Iterator[None]:
+    """Says which configuration key, or keys together, a mistake is in."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{' with '.join(f'`{key}`' for key in keys)}: {error}") from error
 
 
 def flatten(config: Any, *, identity_only: bool = False) -> dict[str, Any]:

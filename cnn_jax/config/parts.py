@@ -12,6 +12,10 @@ PART = str | Callable[..., Any]
 """The type of `sections.Part`, as `typing.get_type_hints` gives it."""
 
 
+TFDS = "tfds:"
+"""What stands before the name of a data set that TFDS prepared: it is no function."""
+
+
 def part_name(part: Any, experiment: str | None) -> tuple[str, dict[str, Any]]:
     """The canonical name of a function, given as text or as itself, and the arguments that stand with it.
 
@@ -23,6 +27,8 @@ def part_name(part: Any, experiment: str | None) -> tuple[str, dict[str, Any]]:
     """
     if not isinstance(part, str) and not callable(part):
         raise TypeError(f"give a name, or a function, got {part!r}.")
+    if isinstance(part, str) and part.startswith(TFDS):
+        return part, {}
     name, arguments = split(part) if isinstance(part, str) else reference(part)
     return canonical(name, experiment), arguments
 
@@ -72,7 +78,7 @@ def named_parts(config: Config) -> dict[str, str]:
     for section_name, section in sections.items():
         hints = typing.get_type_hints(type(section)) if dataclasses.is_dataclass(section) else {}
         for key, hint in hints.items():
-            if hint == PART:
+            if hint == PART and not str(getattr(section, key)).startswith(TFDS):
                 found[f"{section_name}.{key}"] = split(getattr(section, key))[0]
             elif hint == tuple[PART, ...]:
                 own = map(own_name, getattr(section, key))

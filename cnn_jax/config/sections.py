@@ -57,8 +57,9 @@ class ModelConfig:
 class DataConfig:
     """Which images, in which batches, changed how."""
 
-    name: str = "digits"
-    """A name that `cnn-jax data list` shows."""
+    name: Part = "digits"
+    """A name that `cnn-jax data list` shows; tfds:NAME/CONFIG, a set that TFDS prepared; or one's own function, as
+    FILE.py:NAME, that returns `cnn_jax.Images` for a split."""
     batch_size: int = 128
     """Examples a step, over all devices and processes together."""
     folder: str | None = outside_identity(None)

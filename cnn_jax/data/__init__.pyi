@@ -27,8 +27,12 @@ from .load import holds_files as holds_files
 from .load import is_fingerprinted as is_fingerprinted
 from .load import load_dataset as load_dataset
 from .order import permutation as permutation
+from .own import Images as Images
+from .own import own_spec as own_spec
+from .own import tfds_spec as tfds_spec
 from .prefetching import prefetch as prefetch
 from .sets.catalogue import DATASETS as DATASETS
+from .sets.catalogue import DatasetSpec as DatasetSpec
 from .store.prepare import passed_over_files as passed_over_files
 from .store.prepare import prepare as prepare
 from .store.prepare import skipped_files as skipped_files

@@ -17,6 +17,7 @@ class DatasetInfo:
         included.
         version: of the stored set; the contents never change under one version.
         skipped: the image files that could not be decoded and were left out when the set was prepared.
+        are_files: whether its images are files of any size, brought to one while they are decoded.
     """
 
     name: str
@@ -29,6 +30,7 @@ class DatasetInfo:
     std: tuple[float, ...]
     version: str
     skipped: tuple[str, ...] = ()
+    are_files: bool = False
 
 
 class Dataset(Protocol):

@@ -28,4 +28,5 @@ def describe_dataset(name: str, split: str, *, crop: HostCrop | None = None) -> 
         mean=(),
         std=(),
         version=spec.version,
+        are_files=crop is not None,
     )

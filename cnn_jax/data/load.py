@@ -27,7 +27,7 @@ VALIDATION_FRACTION = (
 
 
 def load_dataset(
-    name: str,
+    name: str | DatasetSpec,
     split: str,
     *,
     root: str | os.PathLike[str] | None = None,
@@ -44,7 +44,8 @@ def load_dataset(
     every seed and run.
 
     Args:
-        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder".
+        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder"; or an
+        entry of one's own.
         split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
         −1).
         root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
@@ -65,6 +66,7 @@ def load_dataset(
     if name != "folder" and folder is not None:
         raise ChoiceError(f"a folder has no effect with the data set {name}; name `folder`, or leave {folder} out.")
     spec = dataset_spec(name) if folder is None else folder_spec(folder)
+    name = name if isinstance(name, str) else name.name
     stored = _stored_split(spec, split, validation_fraction)
     prepared = _find(spec, root, on_error)
     if damaged := find_damage(prepared):
@@ -98,6 +100,7 @@ def load_dataset(
         std=about.std,
         version=prepared.name,
         skipped=skipped,
+        are_files=images is None,
     )
     if not info.num_examples:
         raise ChoiceError(f"the {split} split of {name} is empty with `validation_fraction` {validation_fraction}.")
@@ -110,7 +113,7 @@ def load_dataset(
     return EncodedDataset(prepared, stored, labels, info, crop, rows=rows, num_threads=num_threads)
 
 
-def holds_files(name: str) -> bool:
+def holds_files(name: str | DatasetSpec) -> bool:
     """Whether a data set is one of image files of any size.
 
     Raises:
@@ -120,7 +123,7 @@ def holds_files(name: str) -> bool:
 
 
 def fingerprint(
-    name: str,
+    name: str | DatasetSpec,
     *,
     root: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -149,14 +152,14 @@ def fingerprint(
     validation = {"validation": "validation"} if spec.has_validation else {}
     plays = {"train": "train", **validation, "test": spec.test}
     found = {split: stored.splits[place] for split, place in plays.items() if place in stored.splits}
-    if "/fold" in name:
+    if isinstance(name, str) and "/fold" in name:
         rows = np.ascontiguousarray(_fold(prepared, name), "<i8")
         found["train"] = hashlib.sha256(bytes.fromhex(found["train"]) + rows.tobytes()).hexdigest()
     return found | {"class_names": stored.class_names}
 
 
 def is_fingerprinted(
-    name: str,
+    name: str | DatasetSpec,
     *,
     root: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -193,6 +196,8 @@ def _stored_split(spec: DatasetSpec, split: str, validation_fraction: float | No
     if validation_fraction is not None and not 0 <= validation_fraction < 1:
         raise ChoiceError(f"`validation_fraction` must be in [0, 1), got {validation_fraction}.")
     if split == "test":
+        if spec.test not in spec.splits:
+            raise ChoiceError(f"{spec.name} has no test split; it has {', '.join(spec.splits)}.")
         return spec.test
     return "train" if split == "validation" and not spec.has_validation else split
 

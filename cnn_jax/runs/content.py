@@ -6,6 +6,7 @@ from typing import Any
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
 from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted
+from cnn_jax.runs.splits import data_source
 from cnn_jax.weights import weights_digest
 
 
@@ -66,9 +67,11 @@ def data_now(config: Config) -> dict[str, str] | None:
 def knows_data_now(config: Config) -> bool:
     """Whether `data_now` answers without reading the data set through."""
     data = config.data
-    return is_fingerprinted(data.name, root=data.root, folder=data.folder, on_error=data.on_error)
+    if ":" in str(data.name):
+        return False
+    return is_fingerprinted(data_source(config), root=data.root, folder=data.folder, on_error=data.on_error)
 
 
 def _fingerprint(config: Config) -> dict[str, str]:
     data = config.data
-    return fingerprint(data.name, root=data.root, folder=data.folder, on_error=data.on_error)
+    return fingerprint(data_source(config), root=data.root, folder=data.folder, on_error=data.on_error)

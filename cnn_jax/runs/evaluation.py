@@ -22,6 +22,7 @@ from cnn_jax.runs.folder.run import Run, RunError, read_run
 from cnn_jax.runs.log_window import STEPS_AHEAD
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.training.metrics import EvalMetrics
+from cnn_jax.training.state import TrainState
 
 
 def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def evaluate(
     """
     with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
         check_data(opened)
-        session = open_session(opened.config, opened.derived)
+        session = open_session(opened.config, opened.derived, opened.info)
         step, variables = load_variables(opened, session, step)
         values = evaluate_split(session, variables, session.dataset(split))
     return {"split": split, "step": step, **values}
@@ -93,11 +94,26 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
             raise _nothing(run)
         number = _step_number(run, checkpoints, step)
         try:
-            tree = checkpoints.restore(number, session.abstract_checkpoint())
+            return number, _variables(checkpoints, number, session)
         except CheckpointError as error:
             others = [s for s in checkpoints.steps if s != number]
             raise type(error)(f"{error} Other steps saved: {others or 'none'}; --step takes one of them.") from error
-        return number, tree["state"].eval_variables
+
+
+def _variables(checkpoints: Checkpoints, step: int, session: Session) -> dict[str, Any]:
+    """The variables alone, without the optimiser that made them, where nothing of its state is needed."""
+    manifest = checkpoints.manifest(step)
+    kept = [path for path, *_ in manifest.leaves or () if path.startswith("state.opt_state.")]
+    if manifest.is_old or any(path.endswith(".b1") for path in kept):  # schedule-free optimisers keep an average
+        state: TrainState = checkpoints.restore(step, session.abstract_checkpoint())["state"]
+        return state.eval_variables
+    names = {"params": "params", "batch_stats": "batch_stats"}
+    averages = {"params": "ema", "batch_stats": "ema_batch_stats"}
+    names = {kind: averages[kind] if manifest.holds(f"state.{averages[kind]}.") else kind for kind in names}
+    target = {"state": {names[kind]: leaves for kind, leaves in session.abstract_variables().items()}}
+    part = tuple(f"state.{name}." for name in names.values())
+    found = checkpoints.restore(step, target, part=part)["state"]
+    return {kind: found.get(name, {}) for kind, name in names.items()}
 
 
 def _nothing(run: Run) -> CheckpointError:

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig
+from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, named
 from cnn_jax.models import architecture
 from cnn_jax.paths import local_path
 from cnn_jax.runs.content import Content
@@ -14,7 +14,6 @@ from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import RunError, open_run, read_run
-from cnn_jax.runs.naming import named
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.splits import load_or_describe, parse_chains
 from cnn_jax.runs.start import with_weights
@@ -97,7 +96,7 @@ def import_weights(
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:
             with (
-                contextlib.closing(open_run(unfinished, config, derived, content)) as writer,
+                contextlib.closing(open_run(unfinished, config, derived, content, session.info)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
             ):
                 checkpoints.save(0, {"state": state, "window": session.empty_window()})
@@ -120,7 +119,7 @@ def export_weights(run: Path | str, file: Path | str, *, step: int | str = "late
     if file.suffix != ".safetensors":
         raise ConfigError(f"weights are written as .safetensors, got `{file}`.")
     with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
-        session = open_session(opened.config, opened.derived)
+        session = open_session(opened.config, opened.derived, opened.info)
         _, variables = load_variables(opened, session, step)
         names, images, shape = session.info.class_names, _images_of(session), session.image_shape
         save_weights(file, session.model, variables, class_names=names, images=images, image_shape=shape)

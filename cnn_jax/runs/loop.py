@@ -92,7 +92,10 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
             found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
             workdir = Path(str(found))
             check_path(workdir)
-        with StopSignals() as stop, contextlib.closing(open_run(workdir, config, session.derived, content)) as writer:
+        with (
+            StopSignals() as stop,
+            contextlib.closing(open_run(workdir, config, session.derived, content, session.info)) as writer,
+        ):
             return _run(session, writer, stop, profile)
 
 

@@ -12,12 +12,11 @@ from flax import linen as nn
 
 from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_modules import find_own
-from cnn_jax.config import Config, ConfigError, check_types, named_parts
+from cnn_jax.config import Config, ConfigError, check_types, named, named_parts
 from cnn_jax.config.parts import own_name
 from cnn_jax.models import MODELS, architecture, create_model
 from cnn_jax.models.own import check_own, create_own, network_arguments
 from cnn_jax.names import find, join, split
-from cnn_jax.runs.naming import named
 from cnn_jax.signatures import bind
 from cnn_jax.training.losses import LOSSES, Loss
 from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, optimizer_arguments
@@ -190,8 +189,13 @@ def operations(config: Config, key: str, /, *leading: str, **offered: Any) -> li
             if own_name(text) is None:
                 found.append(text)
             else:
-                found.append(bind(*_find(config, text, {}, "operation"), *leading, **offered))
+                found.append(bind(*own_part(config, text, "operation"), *leading, **offered))
     return found
+
+
+def own_part(config: Config, text: str, what: str) -> tuple[Callable[..., Any], dict[str, Any], str]:
+    """A function that is none of ours by its name, with the arguments that stand with it."""
+    return _find(config, text, {}, what)
 
 
 def _found(config: Config, key: str) -> tuple[Callable[..., Any], dict[str, Any], str]:

@@ -54,7 +54,7 @@ def predict(
     with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
         if opened.content.data is None or knows_data_now(opened.config):  # no data are read to classify other images
             check_data(opened)
-        session = open_session(opened.config, opened.derived)
+        session = open_session(opened.config, opened.derived, opened.info)
         pixels: dict[str, np.ndarray] = {}
         faults: list[DataError] = []
         for path in map(str, images):

@@ -1,4 +1,4 @@
-"""Everything that follows from a configuration before the first step: data, model, optimiser, steps, layout."""
+"""What follows from a configuration before the first step: data, model, layout; and, once asked for, the steps."""
 
 import dataclasses
 import functools
@@ -11,24 +11,21 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array
 
-from cnn_jax import ops
-from cnn_jax.config import Config, ConfigError
-from cnn_jax.data import Chain, Dataset, DatasetInfo, parse_mix, parse_views, preprocess_image
+from cnn_jax.config import Config, ConfigError, named
+from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image
 from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import abstract_variables
-from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout, create_layout
-from cnn_jax.runs.build import step_context, training_step
-from cnn_jax.runs.data_ranges import check_ranges
-from cnn_jax.runs.derive import Derived, check, derive
-from cnn_jax.runs.effects import check_effects
-from cnn_jax.runs.naming import named
+from cnn_jax.runs.build import training_step
+from cnn_jax.runs.checks import check, check_effects, check_ranges, check_statistics
+from cnn_jax.runs.derive import Derived, derive
 from cnn_jax.runs.parts import check_loss, check_network, learning_rate, loss, network, operations, optimizer
 from cnn_jax.runs.settings import precision as precision
-from cnn_jax.runs.splits import load_or_describe, load_split, load_training, parse_chains
-from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
+from cnn_jax.runs.splits import forget_data, load_or_describe, load_split, load_training, parse_chains, with_convention
+from cnn_jax.training.freeze import check_freeze, check_pattern
+from cnn_jax.training.losses import Loss
 from cnn_jax.training.metrics import TrainMetrics
+from cnn_jax.training.schedules import LearningRate
 from cnn_jax.training.state import TrainState, create_state
 from cnn_jax.training.step import (
     EvalStep,
@@ -42,21 +39,61 @@ from cnn_jax.training.step import (
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """A configuration made ready to run; nothing here changes while it runs."""
+    """A configuration made ready to run; nothing here changes while it runs.
+
+    What only training needs (the optimiser, the schedule, the step) is made when it is asked for.
+    """
 
     config: Config
     derived: Derived
     model: nn.Module
-    optimizer: optax.GradientTransformationExtraArgs
     layout: Layout
     info: DatasetInfo
     augment: Chain
+    mix: Mix
     eval_augment: Chain
     image_shape: tuple[int, int, int]
     """(H, W, C) as the network sees them, after augmentation."""
-    train_step: TrainStep
-    eval_step: EvalStep
     logits: LogitsOf
+
+    @functools.cached_property
+    def rate(self) -> LearningRate:
+        """The learning rate of every step."""
+        numbers = self.derived
+        return learning_rate(
+            self.config, peak=numbers.learning_rate, steps=numbers.steps, warmup_steps=numbers.warmup_steps
+        )
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformationExtraArgs:
+        """With clipping, weight decay and what is frozen."""
+        return optimizer(self.config, self.rate)
+
+    @functools.cached_property
+    def loss(self) -> Loss:
+        """Of each row."""
+        return loss(self.config, self.derived.num_classes)
+
+    @functools.cached_property
+    def train_step(self) -> TrainStep:
+        """To be compiled by the layout."""
+        return training_step(
+            self.config,
+            self.model,
+            self.optimizer,
+            self.rate,
+            self.loss,
+            self.augment,
+            self.mix,
+            self.info,
+            self.derived.num_classes,
+            self.layout,
+        )
+
+    @functools.cached_property
+    def eval_step(self) -> EvalStep:
+        """To be compiled by the layout."""
+        return make_eval_step(self.logits, self.loss, self.layout)
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
@@ -85,7 +122,13 @@ class Session:
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
         batch = self._abstract_batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
-        return self.layout.compile(self.eval_step, self.abstract_checkpoint()["state"].eval_variables, batch)
+        return self.layout.compile(self.eval_step, self.abstract_variables(), batch)
+
+    def abstract_variables(self) -> dict[str, Any]:
+        """The shapes, dtypes and shardings of what evaluation uses."""
+        variables = {"batch_stats": {}, **abstract_variables(self.model, self.image_shape)}
+        tree = {name: variables[name] for name in ("params", "batch_stats")}
+        return jax.tree.map(_place, tree, self.layout.shardings(tree))
 
     def make_state(self) -> TrainState:
         """The state before the first step; to be jitted."""
@@ -128,33 +171,33 @@ class Session:
         return jax.tree.map(_place, tree, self.layout.shardings(tree))
 
 
-def open_session(config: Config, derived: Derived | None = None) -> Session:
+def open_session(config: Config, derived: Derived | None = None, info: DatasetInfo | None = None) -> Session:
     """Reads the data set's description and builds what the configuration asks for; no parameter is made yet.
 
     Args:
       derived: as stored with a run; None works it out from the training split and the devices.
-
-    A run whose configuration gives the mean and the deviation can be opened without its data set, to predict.
+      info: of the data set, as stored with a run, which then needs no data set to predict; None: of the test split.
 
     Raises:
       ConfigError: on a value out of range or values that contradict each other.
       DataError: when the data set is unknown, or is needed and not prepared.
     """
+    forget_data()
     layout = create_layout(config.parallel.strategy, config.model.conv)
     if derived_here := derived is None:
         check(config, layout.num_devices)
     else:
         check_ranges(config.data)
-    augment, eval_augment = parse_chains(config)
+    augment, eval_augment = parse_chains(config, info)
     if derived_here and config.data.on_error == "skip" and eval_augment.host is None:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     if derived is None:
         info = load_training(config, eval_augment).info
         sizes = {"num_examples": info.num_examples, "num_classes": info.num_classes}
         derived = derive(config, **sizes, num_devices=layout.num_devices)
-    else:
+    elif info is None:
         info = load_or_describe(config, "test", eval_augment)
-    info = _with_convention(info, config)
+    info = with_convention(info, config)
     mixes = operations(config, "data.mix", "key", "images", "targets")
     with named("data.mix"):
         mix = parse_mix(mixes)
@@ -182,73 +225,18 @@ def open_session(config: Config, derived: Derived | None = None) -> Session:
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
         with named("data.mix"):
             mix.check(shape, derived.num_classes)
-        _check_statistics(config, model, layout, variables, shape)
+        check_statistics(config, model, layout, variables, shape)
         check_effects(config, seen, scales=augment.scales or eval_augment.scales)
-    rate = learning_rate(config, peak=derived.learning_rate, steps=derived.steps, warmup_steps=derived.warmup_steps)
-    chosen, row_loss = optimizer(config, rate), loss(config, derived.num_classes)
-    if derived_here:
-        check_loss(config, row_loss, derived.num_classes)
     logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
-    return Session(
-        config=config,
-        derived=derived,
-        model=model,
-        optimizer=chosen,
-        layout=layout,
-        info=info,
-        augment=augment,
-        eval_augment=eval_augment,
-        image_shape=image_shape,
-        train_step=training_step(
-            config, model, chosen, rate, row_loss, augment, mix, info, derived.num_classes, layout
-        ),
-        eval_step=make_eval_step(logits, row_loss, layout),
-        logits=logits,
-    )
-
-
-def _check_statistics(
-    config: Config, model: nn.Module, layout: Layout, variables: Any, shape: tuple[int, int, int]
-) -> None:
-    """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
-
-    Raises:
-      ConfigError: naming the key that makes them so small, and the shape; or a layer that sees no whole batch.
-    """
-    parts = config.parallel.accumulate
-    images = jax.ShapeDtypeStruct((config.data.batch_size // parts, *shape), jnp.float32)
-    key, context = jax.random.key(0), step_context(config.model, batch=None)  # of all rows: no axis is bound here
-    with (
-        named("model"),
-        ops.context(context),
-        hold_statistics(config.optim.freeze),
-        refuse_partial_batches(layout.batch, parts),
-    ):
-        try:
-            jax.eval_shape(
-                lambda variables, images: model.apply(
-                    variables, images, train=True, mutable=["batch_stats", "features"], rngs={"dropout": key}
-                ),
-                variables,
-                images,
-            )
-        except StatisticsError as error:
-            many = "parallel.accumulate" if config.parallel.accumulate > 1 else "data.batch_size"
-            too_small = many if config.model.ghost_batch is None else "model.ghost_batch"
-            raise ConfigError(f"`{too_small}`: {error}") from error
+    session = Session(config, derived, model, layout, info, augment, mix, eval_augment, image_shape, logits)
+    if derived_here:
+        check_loss(config, session.loss, derived.num_classes)
+        session.train_step  # noqa: B018, what is wrong with the parts of training is said now
+    return session
 
 
 def _place(shape: Array | jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
-
-
-def _with_convention(info: DatasetInfo, config: Config) -> DatasetInfo:
-    """The data set's description, with the mean and deviation that the configuration gives."""
-    for key in ("mean", "std"):
-        values = getattr(config.data, key)
-        if values and len(values) not in (1, info.image_shape[-1]):
-            raise ConfigError(f"`data.{key}` has {len(values)} values for {info.image_shape[-1]} channels.")
-    return dataclasses.replace(info, mean=config.data.mean or info.mean, std=config.data.std or info.std)
 
 
 def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tuple[int, int, int]:

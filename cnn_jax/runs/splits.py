@@ -1,31 +1,89 @@
 """The data of a run, as its configuration describes them: how images are changed, and the splits."""
 
-from cnn_jax.config import Config, ConfigError
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from cnn_jax.config import Config, ConfigError, named
+from cnn_jax.config.parts import TFDS
 from cnn_jax.data import (
     Chain,
     ChoiceError,
     Dataset,
     DatasetInfo,
+    DatasetSpec,
+    Images,
     UnpreparedError,
     describe_dataset,
     holds_files,
     load_dataset,
+    own_spec,
     parse_augment,
     take_subset,
+    tfds_spec,
 )
-from cnn_jax.runs.naming import named
-from cnn_jax.runs.parts import operations
+from cnn_jax.runs.parts import operations, own_part
+from cnn_jax.signatures import bind
 
 
-def parse_chains(config: Config) -> tuple[Chain, Chain]:
+def data_source(config: Config) -> str | DatasetSpec:
+    """The name of the data set in the catalogue, or an entry for one of one's own, or of TFDS.
+
+    Raises:
+      ConfigError: where there is no such function.
+      DataError: where it returns no data set.
+    """
+    name = str(config.data.name)
+    if name.startswith(TFDS):
+        return tfds_spec(name.removeprefix(TFDS))
+    if ":" not in name.partition("(")[0]:
+        return name
+    with named("data.name"):
+        part, arguments, name = own_part(config, name, "data set")
+        read = bind(part, arguments, name, "split", seed=config.seed, root=config.data.root)
+    return _spec(_Once(read), name)
+
+
+class _Once:
+    """A function by its parts, so that what it returned is known again; a data set may take long to be read."""
+
+    def __init__(self, read: Callable[..., Any]) -> None:
+        self.read, self.key = read, (read.func, repr(sorted(read.keywords.items())))  # type: ignore[attr-defined]
+
+    def __call__(self, split: str) -> Images | None:
+        found: Images | None = self.read(split)
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Once) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@functools.lru_cache(maxsize=1)
+def _spec(read: _Once, name: str) -> DatasetSpec:
+    return own_spec(read, name)
+
+
+def forget_data() -> None:
+    """Own data sets are read again: they may have changed since the last command."""
+    _spec.cache_clear()
+
+
+def parse_chains(config: Config, info: DatasetInfo | None = None) -> tuple[Chain, Chain]:
     """The operations of training and of evaluation.
+
+    Args:
+      info: of the data set, where it is known and need not be sought.
 
     Raises:
       ConfigError: naming the key, or the unknown data set.
     """
     data = config.data
     with named("data.name"):
-        files = holds_files(data.name)
+        files = holds_files(data_source(config)) if info is None else info.are_files
     offered = {"key": None, "interpolation": data.interpolation}
     specs = operations(config, "data.eval_augment", "image", **offered)
     with named("data.eval_augment"):  # first, because imported weights have the same for training
@@ -46,7 +104,7 @@ def load_split(config: Config, split: str, chain: Chain) -> Dataset:
     data = config.data
     try:
         return load_dataset(
-            data.name,
+            data_source(config),
             split,
             root=data.root,
             validation_fraction=data.validation_fraction,
@@ -64,9 +122,9 @@ def load_or_describe(config: Config, split: str, chain: Chain) -> DatasetInfo:
     try:
         return load_split(config, split, chain).info
     except UnpreparedError:
-        if not (data.mean and data.std):
+        if not (data.mean and data.std) or ":" in str(data.name):
             raise
-    return describe_dataset(data.name, split, crop=chain.host)
+    return describe_dataset(str(data.name), split, crop=chain.host)
 
 
 def load_training(config: Config, chain: Chain) -> Dataset:
@@ -79,3 +137,16 @@ def load_training(config: Config, chain: Chain) -> Dataset:
         class_fractions=data.class_fractions,
         label_noise=data.label_noise,
     )
+
+
+def with_convention(info: DatasetInfo, config: Config) -> DatasetInfo:
+    """The data set's description, with the mean and deviation that the configuration gives.
+
+    Raises:
+      ConfigError: when they are not for these channels.
+    """
+    for key in ("mean", "std"):
+        values = getattr(config.data, key)
+        if values and len(values) not in (1, info.image_shape[-1]):
+            raise ConfigError(f"`data.{key}` has {len(values)} values for {info.image_shape[-1]} channels.")
+    return dataclasses.replace(info, mean=config.data.mean or info.mean, std=config.data.std or info.std)

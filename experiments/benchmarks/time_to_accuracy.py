@@ -64,7 +64,7 @@ def ours(config: Config, target: float) -> dict[str, Any]:
 def peer(python: str, config: Config, target: float, folder: Path) -> dict[str, Any]:
     """The same in PyTorch, in a process of its own, from the same arrays."""
     if not (arrays := folder / "arrays.npz").exists():
-        splits = {name: load_dataset(config.data.name, name) for name in ("train", "test")}
+        splits = {name: load_dataset(str(config.data.name), name) for name in ("train", "test")}
         info = splits["train"].info
         content: dict[str, Any] = {"mean": info.mean, "std": info.std}
         for name, data in splits.items():

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
-from cnn_jax.runs.derive import check, derive
+from cnn_jax.runs.checks import check
+from cnn_jax.runs.derive import derive
 from cnn_jax.runs.session import open_session
 
 NAN, INF = float("nan"), float("inf")

@@ -167,12 +167,14 @@ def folder_spec(folder: str | os.PathLike[str]) -> DatasetSpec:
     )
 
 
-def dataset_spec(name: str) -> DatasetSpec:
-    """The entry called `name`; a fold such as "stl10/fold3" has its set's.
+def dataset_spec(name: str | DatasetSpec) -> DatasetSpec:
+    """The entry called `name`; a fold such as "stl10/fold3" has its set's, and an entry is its own.
 
     Raises:
         ChoiceError: for an unknown name, with the names that come close.
     """
+    if isinstance(name, DatasetSpec):
+        return name
     spec = DATASETS.get(name.split("/fold")[0])
     if spec is not None:
         return spec

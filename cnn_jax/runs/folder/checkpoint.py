@@ -113,11 +113,13 @@ class Checkpoints:
         except Exception as error:
             raise self._failure(step, error) from error
 
-    def restore(self, step: int, target: Any) -> Any:
+    def restore(self, step: int, target: Any, *, part: tuple[str, ...] = ()) -> Any:
         """The tree saved at a step, verified.
 
         Args:
           target: a tree of `jax.ShapeDtypeStruct` with the shapes, dtypes and shardings wanted.
+          part: the beginnings of the paths of what the target holds, as "state.params."; the rest is then neither read
+            nor verified. Empty: the target is the whole tree.
 
         Raises:
           DamagedError: when its bytes are not the ones saved.
@@ -131,11 +133,16 @@ class Checkpoints:
             check_origin(manifest, folder, step, self._identity)
             if manifest.is_old:
                 wanted = older.as_written(target)
-            check_structure(stored_leaves(manifest, lambda: self._stored(step)), wanted, folder)
+            stored = stored_leaves(manifest, lambda: self._stored(step))
+            check_structure(tuple(leaf for leaf in stored if not part or leaf[0].startswith(part)), wanted, folder)
             return manifest, wanted
 
         def read() -> Any:
-            args = ocp.args.Composite(tree=ocp.args.StandardRestore(wanted))
+            how = ocp.args.StandardRestore(wanted)
+            if part:
+                places = ocp.checkpoint_utils.construct_restore_args(wanted)
+                how = ocp.args.PyTreeRestore(wanted, restore_args=places, partial_restore=True)
+            args = ocp.args.Composite(tree=how)
             try:
                 tree = self._manager.restore(step, args=args).tree
             except Exception as error:  # Orbax, TensorStore and JSON each raise their own kinds on damaged files
@@ -145,8 +152,10 @@ class Checkpoints:
             if manifest.is_old:
                 tree = older.without_added(tree, target)
             found = np.asarray(jax.device_get(checksum(tree))).tolist()
-            for (path, *_), a, b in zip(leaves_of(tree), found, manifest.sums, strict=True):
-                if a != b:
+            paths = [path for path, *_ in leaves_of(tree)]
+            sums = manifest.sums_by_path() if part else dict(zip(paths, manifest.sums, strict=True))
+            for path, a in zip(paths, found, strict=True):
+                if a != sums[path]:
                     raise DamagedError(f"{named(folder)} is damaged: {path} differs from what was saved.")
             return older.with_added(tree, target, f"{named(folder)}") if manifest.is_old else tree
 

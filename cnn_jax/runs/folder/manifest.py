@@ -35,6 +35,14 @@ class Manifest:
         """Whether it holds the checksums alone, as those that cnn_jax 0.1 wrote."""
         return self.step is None
 
+    def sums_by_path(self) -> dict[str, int]:
+        """The checksum of each leaf by its path; not of an old one, which names none."""
+        return {path: total for (path, *_), total in zip(self.leaves or (), self.sums, strict=True)}
+
+    def holds(self, beginning: str) -> bool:
+        """Whether the path of any leaf begins so."""
+        return any(path.startswith(beginning) for path, *_ in self.leaves or ())
+
     def to_json(self) -> dict[str, Any]:
         """With a checksum of its own."""
         content = json.loads(json.dumps(dataclasses.asdict(self)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config, ConfigError
+from cnn_jax.data import DatasetInfo
 from cnn_jax.parallel import known_to_all
 from cnn_jax.runs.compare import differences
 from cnn_jax.runs.content import NOTHING, Content
@@ -28,7 +29,9 @@ from cnn_jax.runs.folder.stored import read_run as read_run
 from cnn_jax.runs.together import by_process_0
 
 
-def open_run(directory: Path, config: Config, derived: Derived, content: Content = NOTHING) -> "RunWriter":
+def open_run(
+    directory: Path, config: Config, derived: Derived, content: Content = NOTHING, info: DatasetInfo | None = None
+) -> "RunWriter":
     """Takes the folder for writing: a new one is made, one of the same identity is continued.
 
     Process 0 alone looks at the folder, locks it and writes to it; the others do as it does. In a folder that is there,
@@ -39,7 +42,7 @@ def open_run(directory: Path, config: Config, derived: Derived, content: Content
       ConfigError: when the folder holds another experiment (naming the difference).
     """
     folder = None if config.code is None else config.code.folder
-    run = Run(directory, config, derived, environment(folder), content)
+    run = Run(directory, config, derived, environment(folder), content, info=info)
     return by_process_0(lambda: _take(run)) or RunWriter(run, None)
 
 
@@ -108,6 +111,7 @@ class RunWriter:
             "data": run.content.data,
             "code": run.content.code,
             "weights": run.content.weights,
+            "info": None if run.info is None else dataclasses.asdict(dataclasses.replace(run.info, skipped=())),
             "record": run.record,
             "environment": run.environment,
         }

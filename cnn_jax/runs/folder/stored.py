@@ -7,6 +7,7 @@ from typing import Any
 
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
+from cnn_jax.data import DatasetInfo
 from cnn_jax.paths import local_path
 from cnn_jax.runs.content import NOTHING, Content
 from cnn_jax.runs.derive import Derived
@@ -31,6 +32,8 @@ class Run:
     content: Content = NOTHING
     record: list[Any] = dataclasses.field(default_factory=list)
     schema: int = SCHEMA
+    info: DatasetInfo | None = None
+    """Of its data set: what predicting needs to know; None where it was not stored."""
 
     @property
     def identity(self) -> str:
@@ -41,6 +44,11 @@ class Run:
     def checkpoints(self) -> Path:
         """Where the checkpoints lie."""
         return self.directory / "checkpoints"
+
+
+def _info(stored: dict[str, Any]) -> DatasetInfo:
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+    return DatasetInfo(**values)
 
 
 def is_begun(directory: Path) -> bool:
@@ -87,6 +95,7 @@ def read_run(directory: Path | str) -> Run:
             Content(**{key: stored[key] for key in ("code", "data", "weights")}) if schema == SCHEMA else NOTHING,
             stored.get("record", []),
             schema,
+            _info(stored["info"]) if stored.get("info") else None,
         )
         found = run.identity if schema == SCHEMA else configuration.identity_0_1(stored["config"])
         written = stored["identity"]
