@@ -8,7 +8,8 @@ from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.data import data_root
 from cnn_jax.paths import PathError, local_path
-from cnn_jax.runs import loop
+from cnn_jax.runs import trainer
+from cnn_jax.runs.loop import Finished
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):
@@ -70,6 +71,6 @@ def test_every_command_refuses_a_url_before_any_work(experiment, capsys, tmp_pat
 
 def test_a_run_lies_in_the_home(experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(loop, "_run", lambda *_: None)
-    loop.train(load_experiment(experiment), "~/r")
+    monkeypatch.setattr(trainer, "run_events", lambda *_, **__: iter([Finished(None)]))
+    trainer.train(load_experiment(experiment), "~/r")
     assert (tmp_path / "r" / "config.json").exists()

@@ -19,7 +19,7 @@ from cnn_jax.runs.console.signals import Stopped
 from cnn_jax.runs.content import Content
 from cnn_jax.runs.derive import derive
 from cnn_jax.runs.folder.record import Record
-from cnn_jax.runs.folder.run import open_run
+from cnn_jax.runs.folder.run import take_run
 from cnn_jax.runs.folder.stored import to_json
 
 CONFIG = Config(
@@ -37,7 +37,7 @@ def make(folder, config=CONFIG, *, step=24, end=None, content=CONTENT):
     """A run folder: one start that came to `step`, and then raised `end`."""
     derived = derive(config, num_examples=1000, num_classes=10, num_devices=1)
     with (
-        contextlib.closing(open_run(folder, config, derived, content)) as writer,
+        contextlib.closing(take_run(folder, config, derived, content)) as writer,
         contextlib.suppress(BaseException),
         Record(writer, 0) as record,
     ):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -24,21 +24,30 @@ def models(json: Json = False) -> int:
 
 
 def summary(
-    models: Annotated[tuple[str, ...], arg(metavar="MODEL…", help="One network for its layers, several to compare.")],
+    models: Annotated[
+        tuple[str, ...],
+        arg(metavar="MODEL…", help="A network, an experiment file or a run; one for its layers, several to compare."),
+    ],
     /,
     image_size: Annotated[int | None, arg(help="Side of the images in pixels; as published when not given.")] = None,
     classes: Annotated[int | None, arg(help="Outputs of the classifier; as published when not given.")] = None,
     json: Json = False,
 ) -> int:
     """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total."""
-    from cnn_jax.inspect import comparison_table, layer_table, summarize
+    from cnn_jax.inspect import comparison_table, layer_table
+    from cnn_jax.inspect import summary as summary_of
+    from cnn_jax.runs.open import find_network
 
     if not models:
         raise ConfigError("summary needs the name of at least one network; `cnn-jax models` lists them.")
     check_range("--image-size", image_size, 1, LARGEST_IMAGE)
     check_range("--classes", classes, 1)
     with _usage():
-        summaries = [summarize(name, image_size, classes) for name in models]
+        summaries = []
+        for name in models:
+            called, model, (height, width, channels) = find_network(name, classes)
+            found = summary_of(model, (image_size or height, image_size or width, channels))
+            summaries.append(replace(found, model=called))
     figures = summaries[0].as_dict() if len(summaries) == 1 else {"models": [s.as_dict() for s in summaries]}
 
     def show() -> None:
@@ -50,7 +59,7 @@ def summary(
 
 
 def bench(
-    model: Annotated[str, arg(metavar="MODEL", help="As `cnn-jax models` lists them.")],
+    model: Annotated[str, arg(metavar="MODEL", help="As `cnn-jax models` lists them, or an experiment file.")],
     /,
     batch: Annotated[int, arg(help="Images a step.")] = 16,
     image_size: Annotated[int | None, arg(help="Height and width; None is the published one.")] = None,

@@ -1,4 +1,4 @@
-"""The commands about runs: train, eval, predict, diff."""
+"""The commands about runs: train, eval, predict, verify, diff."""
 
 import math
 import sys
@@ -41,9 +41,16 @@ def train(
     result = train(without_defaults(config), workdir, profile=profile)
     if not is_writer():
         return 0
-    test = {"split": "test", "step": result.step, **result.test}
+    test = None if result.test is None else {"split": "test", "step": result.step, **result.test}
     figures = {"run": str(result.run), "step": result.step, "test": test}
-    return print_figures(figures, json, lambda: _print_evaluation(test, title=str(result.run)))
+
+    def show() -> None:
+        if test is None:
+            print(f"{result.run}: {result.step} steps are done; its test split was not looked at.")
+        else:
+            _print_evaluation(test, title=str(result.run))
+
+    return print_figures(figures, json, show)
 
 
 def evaluate(
@@ -92,6 +99,33 @@ def predict(
     if fault is not None:
         raise fault
     return status
+
+
+def verify(
+    run: RunFolder,
+    /,
+    first: Annotated[int | None, arg(help="A saved step, or 0; the one before the last when not given.")] = None,
+    last: Annotated[int | None, arg(help="A saved step; the newest when not given.")] = None,
+    trust_code: TrustCode = False,
+    json: Json = False,
+) -> int:
+    """Train a part of a run again, from one checkpoint to the next, and say whether the bits agree."""
+    from cnn_jax.runs import verify
+
+    figures = verify(run, first=first, last=last, trust_code=trust_code, quiet=False)
+
+    def show() -> None:
+        what = f"{run}: trained from step {figures['first']} to {figures['last']} again"
+        if figures["equal"]:
+            print(f"{what}: all {figures['arrays']} arrays agree to the bit.")
+        else:
+            names = figures["differing"]
+            print(f"{what}: {len(names)} of {figures['arrays']} arrays differ, {names[0]} first.")
+        for name, (there, here) in figures["environment"].items():
+            print(f"another environment: {name} {there!r} there, {here!r} here")
+
+    print_figures(figures, json, show)
+    return 0 if figures["equal"] else 1
 
 
 def diff(left: RunFolder, right: RunFolder, /, json: Json = False) -> int:

@@ -1,7 +1,7 @@
 from .cost import Layer as Layer
 from .cost import layers as layers
-from .summary import Summary as Summary
-from .summary import summarize as summarize
+from .overview import Summary as Summary
+from .overview import summary as summary
 from .tables import comparison_table as comparison_table
 from .tables import layer_table as layer_table
 from .variance import plot_variance as plot_variance

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from cnn_jax.inspect.summary import Summary
+from cnn_jax.inspect.overview import Summary
 
 
 def layer_table(summary: Summary) -> Table:

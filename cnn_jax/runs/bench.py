@@ -17,10 +17,9 @@ from jaxtyping import Array
 
 from cnn_jax import ops
 from cnn_jax.inspect import layers
-from cnn_jax.models import create_model
 from cnn_jax.models.initialize import initialize
-from cnn_jax.models.registry import architecture
 from cnn_jax.parallel.compile import compile_step, compiler_options, peak_bytes, without_cache
+from cnn_jax.runs.open import find_network
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def time_steps(
     """Time whole training steps on noise.
 
     Args:
-        name: of a network; it is given its published channels and number of classes.
+        name: of a network, which is given its published channels and number of classes; or an experiment file.
         batch: images a step.
         image_size: height and width; None is the published one.
         dtype: of the computation.
@@ -76,9 +75,8 @@ def time_steps(
 def _time_steps(
     name: str, batch: int, image_size: int | None, dtype: str, conv: str, steps: int, warmup: int
 ) -> StepTimes:
-    height, width, channels = architecture(name).image_shape
+    name, model, (height, width, channels) = find_network(name, dtype=dtype)
     shape = (image_size or height, image_size or width, channels)
-    model = create_model(name, dtype=jnp.dtype(dtype))
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
     print(f"{name}: preparing {batch} images of {shape}", file=sys.stderr, flush=True)
     variables = initialize(model, keys, shape)
@@ -86,7 +84,8 @@ def _time_steps(
     parameters, batch_stats = variables["params"], variables.get("batch_stats", {})
     state: tuple[Any, ...] = (parameters, batch_stats, optimizer.init(parameters))
     images = jax.random.normal(jax.random.key(2), (batch, *shape), jnp.float32)
-    labels = jnp.arange(batch) % model.num_classes
+    logits = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    labels = jnp.arange(batch) % logits.shape[-1]
 
     if conv == "auto":
         compiler_options(

@@ -6,7 +6,6 @@ from typing import Any
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
 from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted
-from cnn_jax.runs.splits import data_source
 from cnn_jax.weights import weights_digest
 
 
@@ -67,11 +66,12 @@ def data_now(config: Config) -> dict[str, str] | None:
 def knows_data_now(config: Config) -> bool:
     """Whether `data_now` answers without reading the data set through."""
     data = config.data
-    if ":" in str(data.name):
-        return False
-    return is_fingerprinted(data_source(config), root=data.root, folder=data.folder, on_error=data.on_error)
+    name = str(data.name)
+    return ":" not in name and is_fingerprinted(name, root=data.root, folder=data.folder, on_error=data.on_error)
 
 
 def _fingerprint(config: Config) -> dict[str, str]:
+    from cnn_jax.runs.splits import data_source  # here, because what a folder says is read without JAX
+
     data = config.data
     return fingerprint(data_source(config), root=data.root, folder=data.folder, on_error=data.on_error)

@@ -13,7 +13,7 @@ from cnn_jax.runs.derive import derive
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.own_code import with_code
-from cnn_jax.runs.folder.run import RunError, open_run, read_run
+from cnn_jax.runs.folder.run import RunError, read_run, take_run
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.splits import load_or_describe, parse_chains
 from cnn_jax.runs.start import with_weights
@@ -96,7 +96,7 @@ def import_weights(
         unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
         try:
             with (
-                contextlib.closing(open_run(unfinished, config, derived, content, session.info)) as writer,
+                contextlib.closing(take_run(unfinished, config, derived, content, session.info)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
             ):
                 checkpoints.save(0, {"state": state, "window": session.empty_window()})

@@ -1,37 +1,33 @@
-"""The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped."""
+"""The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped.
+
+What happens is given as events, to whoever runs the loop.
+"""
 
 import contextlib
 import dataclasses
+import functools
 import math
 import warnings
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
 from cnn_jax.data import prefetch, train_batches
-from cnn_jax.parallel import Agreement, is_writer, joined, known_to_all, peak_bytes
-from cnn_jax.paths import local_path
-from cnn_jax.runs.compare import default_directory
+from cnn_jax.parallel import Agreement, is_writer, known_to_all, peak_bytes
 from cnn_jax.runs.console.pictures import draw_curves, draw_predictions, is_drawn
 from cnn_jax.runs.console.profile import StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.console.signals import Stopped, StopSignals
-from cnn_jax.runs.content import content_of
-from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.folder.checkpoint import Checkpoints
-from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.noted import missing_newest
-from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.record import Record
-from cnn_jax.runs.folder.run import Run, RunWriter, open_run
+from cnn_jax.runs.folder.run import RunWriter
 from cnn_jax.runs.log_window import MetricWindow
-from cnn_jax.runs.parts import resolve_parts
-from cnn_jax.runs.session import Session, open_session, precision
-from cnn_jax.runs.start import initial_state, resolve_weights
-from cnn_jax.runs.together import by_process_0
+from cnn_jax.runs.session import Session
+from cnn_jax.runs.start import initial_state
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.state import TrainState
 
@@ -48,58 +44,43 @@ class Result:
 
     run: Path
     step: int
-    test: dict[str, Any]
-    """The test split's evaluation: num_examples, loss, nll, ece, top1, top5, per_class."""
+    test: dict[str, Any] | None
+    """The test split's evaluation: num_examples, loss, nll, ece, top1, top5, per_class. None where `train.test` is
+    never, or there is no such split."""
 
 
-def train(config: Config, workdir: Path | str | None = None, *, profile: bool = False) -> Result:
-    """Trains an experiment to its end, continuing where the folder's newest checkpoint stands.
+@dataclasses.dataclass(frozen=True)
+class Logged:
+    """A line of `metrics.jsonl` was written."""
 
-    Args:
-      workdir: the run folder; None is one below `runs/`, called by `config.name`, or the data set and the model, and
-        by the identity.
-      profile: write a trace of ten steps, for Perfetto or xprof, into the folder's `profile/`.
-
-    Raises:
-      ConfigError: when the configuration contradicts itself, or the folder holds another experiment.
-      RunError: when another process writes to the folder, it was removed meanwhile, its metrics are damaged beyond
-        repair, or it was trained and its checkpoints are gone.
-      DataError: when the data set is not prepared.
-      CheckpointError: when the newest checkpoint cannot be used and is not proved to be damaged, when none can be
-        used, or when one cannot be saved.
-      DivergedError: when the loss or the state is no longer finite; the checkpoints before stay.
-      Stopped: on SIGTERM, SIGINT, SIGHUP or SIGUSR1, to this process or to another of the run, after a checkpoint, or
-        before there is anything to save.
-      PeerError: when another process of the run dies.
-    """
-    config, parallel = check_types(config), config.parallel
-    workdir = None if workdir is None else local_path(workdir, "--workdir")
-    join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
-    own_folder = None if config.code is None else config.code.folder
-    with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
-        config = resolve_weights(resolve_batch_norm(resolve_parts(config), num_devices=jax.device_count()))
-        check_path(Path("runs" if workdir is None else workdir))
-        if workdir is not None and not parallel.distributed:
-            check_free(workdir)
-        session = open_session(config)
-        old_name = identity_0_1(flatten(config))
-        config = resolve_classes(config, session.info.num_classes)
-        session = dataclasses.replace(session, config=config)
-        # What is kept of a data set after it was read through is there for the others, which wait.
-        content = by_process_0(lambda: content_of(config)) or content_of(config)
-        if workdir is None:
-            here = Run(Path("runs"), config, session.derived, {}, content)
-            found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
-            workdir = Path(str(found))
-            check_path(workdir)
-        with (
-            StopSignals() as stop,
-            contextlib.closing(open_run(workdir, config, session.derived, content, session.info)) as writer,
-        ):
-            return _run(session, writer, stop, profile)
+    step: int
+    split: str
+    values: dict[str, Any]
 
 
-def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) -> Result:
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A checkpoint was begun."""
+
+    step: int
+    state: Callable[[], TrainState]
+    """Copies the state to the host; to be called before the next event is asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """All steps are done."""
+
+    result: Result
+
+
+Event = Logged | Saved | Finished
+
+
+def run_events(
+    session: Session, writer: RunWriter, stop: StopSignals, *, quiet: bool, profile: bool
+) -> Iterator[Event]:
+    """What happens from the newest checkpoint of a folder to the end of its run; see `training_events`."""
     config, run, last = session.config, writer.run, session.derived.steps
     directory = run.directory
     saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
@@ -114,14 +95,15 @@ def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) 
         test = writer.start(step, checkpoints.manifest(step) if restored else None)
         if test is not None:
             _check_test(session, test)
-        with TrainProgress(last, step, quiet=not is_writer()) as progress:
+        tested = test is not None or not session.tests
+        with TrainProgress(last, step, quiet=quiet or not is_writer()) as progress:
             numbers = dataclasses.asdict(session.derived)
             shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
             progress.say(f"{directory}: {', '.join(shown)}")
-            if known_to_all(is_writer() and test is not None and is_drawn(directory)):
-                assert test is not None
+            if known_to_all(is_writer() and step == last and tested and is_drawn(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
-                return Result(directory, last, test)
+                yield Finished(Result(directory, last, test))
+                return
             if skipped := session.info.skipped:
                 listed = writer.list_skipped(skipped)
                 progress.say(f"files left out, in training and evaluation: {len(skipped)}, all listed in {listed}")
@@ -134,23 +116,27 @@ def _run(session: Session, writer: RunWriter, stop: StopSignals, profile: bool) 
                 tree = {"state": initial_state(session), "window": session.empty_window()}
                 _check_finite(session, tree["state"], step)
             state: TrainState = tree["state"]
-            if step < last or test is None:
+            if step < last or not tested:
                 agree = Agreement(session.layout)
                 with Record(writer, step) as record:
                     if step < last:
-                        state = _steps(session, writer, record, checkpoints, progress, tree, step, stop, agree, profile)
+                        steps = _steps(session, writer, record, checkpoints, progress, tree, step, stop, agree, profile)
+                        state = yield from steps
                         with record.spend("saving"):
                             writer.note_saved(checkpoints.wait())
                     _end_if_asked(stop, agree, last)
-                    with record.spend("evaluation"):
-                        test = evaluate_split(session, state.eval_variables, session.dataset("test"))
-                    _check_test(session, test)
-                    writer.write(last, "test", test)
-            progress.report(last, "test", test)
+                    if session.tests:
+                        with record.spend("evaluation"):
+                            test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+                        _check_test(session, test)
+                        writer.write(last, "test", test)
+            if test is not None:
+                progress.report(last, "test", test)
+                yield Logged(last, "test", test)
     if is_writer():
         draw_curves(directory)
     draw_predictions(directory, session, state.eval_variables)
-    return Result(directory, last, test)
+    yield Finished(Result(directory, last, test))
 
 
 def _end_if_asked(stop: StopSignals, agree: Agreement, step: int) -> None:
@@ -190,7 +176,7 @@ def _steps(
     stop: StopSignals,
     agree: Agreement,
     profile: bool,
-) -> TrainState:
+) -> Generator[Event, None, TrainState]:
     config, derived, layout = session.config, session.derived, session.layout
     rows = layout.rows(config.data.batch_size)
     batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
@@ -201,11 +187,20 @@ def _steps(
     validation = session.dataset("validation") if session.has_validation else None
     first, last, state = step, derived.steps, tree["state"]
 
-    def report(step: int, split: str, values: dict[str, Any]) -> None:
+    def report(step: int, split: str, values: dict[str, Any]) -> Logged:
         writer.write(step, split, values)
         progress.report(step, split, values)
         if not math.isfinite(values["loss"]):
             raise _diverged(session, f"the {split} loss at step {step} is {values['loss']}")
+        return Logged(step, split, values)
+
+    def save() -> None:
+        with window.paused(), record.spend("saving"):
+            writer.note_saved(checkpoints.wait())
+            _check_finite(session, state, step)
+            tree = {"state": state, "window": window.merged()}
+            checkpoints.save(step, tree, top1=top1, lines=writer.lines)
+        record.saved(step)
 
     line_due = False
     with (
@@ -214,12 +209,13 @@ def _steps(
     ):
         window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
         while step < last:
+            events: list[Event] = []
             profiler.before_step(step - first)
             with window.waiting(), record.spend("waiting"):
                 batch = next(ready)
             state, metrics = train_step(state, batch)
             if line_due:  # one step late, so that the device works while the line is written
-                report(step, "train", window.means())
+                events.append(report(step, "train", window.means()))
             step += 1
             window.add(metrics)
             stopping = agree(stop.requested or 0)
@@ -230,23 +226,26 @@ def _steps(
                 for every in (derived.log_every, derived.checkpoint_every, derived.eval_every)
             )
             if line_due and (saves or evaluates or stopping):
-                report(step, "train", window.means())
+                events.append(report(step, "train", window.means()))
                 line_due = False
             top1 = None
             if evaluates and validation is not None:
                 with window.paused(), record.spend("evaluation"):
                     values = evaluate_split(session, state.eval_variables, validation)
-                report(step, "validation", values)
+                events.append(report(step, "validation", values))
                 top1 = values["top1"]
             if saves or stopping:
-                with window.paused(), record.spend("saving"):
-                    writer.note_saved(checkpoints.wait())
-                    _check_finite(session, state, step)
-                    tree = {"state": state, "window": window.merged()}
-                    checkpoints.save(step, tree, top1=top1, lines=writer.lines)
-                record.saved(step)
+                save()
+                events.append(Saved(step, functools.partial(jax.device_get, state)))
             if stopping and step < last:
                 with record.spend("saving"):
                     writer.note_saved(checkpoints.wait())
                 raise Stopped(stopping, step)
+            try:
+                with window.paused() if events else contextlib.nullcontext():
+                    yield from events
+            except GeneratorExit:  # whoever watches has seen enough
+                if not saves:
+                    save()
+                raise
     return state

@@ -17,11 +17,20 @@ from cnn_jax.data.augmentation.views import Views
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.build import training_step
-from cnn_jax.runs.checks import check, check_effects, check_ranges, check_statistics
+from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
+from cnn_jax.runs.fitting import check_effects, check_statistics
+from cnn_jax.runs.machine.settings import precision as precision
 from cnn_jax.runs.parts import check_loss, check_network, learning_rate, loss, network, operations, optimizer
-from cnn_jax.runs.settings import precision as precision
-from cnn_jax.runs.splits import forget_data, load_or_describe, load_split, load_training, parse_chains, with_convention
+from cnn_jax.runs.splits import (
+    forget_data,
+    has_test,
+    load_or_describe,
+    load_split,
+    load_training,
+    parse_chains,
+    with_convention,
+)
 from cnn_jax.training.freeze import check_freeze, check_pattern
 from cnn_jax.training.losses import Loss
 from cnn_jax.training.metrics import TrainMetrics
@@ -107,6 +116,11 @@ class Session:
         """An image from elsewhere, as a batch of evaluation holds the data set's own: uint8 [H, W, C]."""
         crop, interpolation = self.eval_augment.host, self.config.data.interpolation
         return preprocess_image(image, self.info.image_shape, crop=crop, interpolation=interpolation)
+
+    @functools.cached_property
+    def tests(self) -> bool:
+        """Whether the run ends with the test split: there is one, and it may be looked at."""
+        return self.config.train.test == "end" and has_test(self.config)
 
     @property
     def has_validation(self) -> bool:

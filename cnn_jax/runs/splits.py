@@ -72,6 +72,12 @@ def forget_data() -> None:
     _spec.cache_clear()
 
 
+def has_test(config: Config) -> bool:
+    """Whether the data set has a test split, or one that plays its part; all of the catalogue have."""
+    source = data_source(config)
+    return isinstance(source, str) or source.test in source.splits
+
+
 def parse_chains(config: Config, info: DatasetInfo | None = None) -> tuple[Chain, Chain]:
     """The operations of training and of evaluation.
 

@@ -20,6 +20,7 @@ import cnn_jax.data.gallery
 import cnn_jax.parallel
 import cnn_jax.runs.bench
 import cnn_jax.runs.loop
+import cnn_jax.runs.trainer
 from cnn_jax.cli import COMMANDS, main
 
 VALUES = {
@@ -39,6 +40,7 @@ BASE = {
     "submit": "submit train {experiment}",
     "eval": "eval {run}",
     "predict": "predict {run} {image}",
+    "verify": "verify {run}",
     "models": "models",
     "summary": "summary lenet5",
     "bench": "bench lenet5",
@@ -98,10 +100,10 @@ def checks_only(monkeypatch, tmp_path):
     """The work that follows the checks is left out."""
     monkeypatch.chdir(tmp_path)  # a word may be a path
 
-    def traced(session, writer, stop, profile):
+    def traced(session, writer, stop, **_):
         jax.eval_shape(session.train_step, session.abstract_checkpoint()["state"], session.abstract_batch())
         values = {"num_examples": 1, "loss": 0.0, "nll": 0.0, "ece": 0.0, "top1": 0.0, "top5": 0.0, "per_class": {}}
-        return cnn_jax.runs.loop.Result(writer.run.directory, session.derived.steps, values)
+        yield cnn_jax.runs.loop.Finished(cnn_jax.runs.loop.Result(writer.run.directory, session.derived.steps, values))
 
     class Job:
         job_id = "1"
@@ -113,7 +115,7 @@ def checks_only(monkeypatch, tmp_path):
         raise ValueError("no cluster.")
 
     times = [f.name for f in dataclasses.fields(cnn_jax.runs.bench.StepTimes)]
-    monkeypatch.setattr(cnn_jax.runs.loop, "_run", traced)
+    monkeypatch.setattr(cnn_jax.runs.trainer, "run_events", traced)
     monkeypatch.setattr(jax.distributed, "initialize", alone)  # JAX asks the machine, and runs already
     monkeypatch.setattr(cnn_jax.parallel, "launch", lambda *_, **__: 0)
     monkeypatch.setattr(cnn_jax.parallel, "submit", lambda *_: Job)

@@ -2,9 +2,10 @@ import io
 import json
 
 import pytest
+from flax import linen as nn
 from rich.console import Console
 
-from cnn_jax.inspect import comparison_table, layer_table, summarize
+from cnn_jax.inspect import comparison_table, layer_table, summary
 
 # GMACs of torchvision's weight metadata.
 GMACS = {
@@ -33,14 +34,14 @@ GMACS = {
 
 @pytest.mark.parametrize("name", GMACS)
 def test_macs_are_within_1_percent_of_the_published_figure(name):
-    summary = summarize(name)
+    found = summary(name)
     # The figure is rounded to two or three places; AlexNet's to 0.7 %.
-    assert summary.macs / 1e9 == pytest.approx(GMACS[name], rel=0.01)
-    assert sum(layer.parameters for layer in summary.layers) == summary.params
+    assert found.macs / 1e9 == pytest.approx(GMACS[name], rel=0.01)
+    assert sum(layer.parameters for layer in found.layers) == found.params
 
 
 def test_lenet5_by_hand():
-    rows = {layer.name: layer for layer in summarize("lenet5").layers}
+    rows = {layer.name: layer for layer in summary("lenet5").layers}
     assert list(rows) == ["c1", "avg_pool1", "c3", "avg_pool2", "c5", "f6", "head"]
     assert rows["c1"].macs == 28 * 28 * 6 * 25 and rows["c1"].flops == 2 * rows["c1"].macs
     assert rows["c3"].macs == 10 * 10 * 16 * 25 * 6
@@ -65,12 +66,12 @@ def test_lenet5_by_hand():
     ],
 )
 def test_receptive_fields_are_the_published_ones(name, layer, field):
-    rows = {row.name: row for row in summarize(name).layers}
+    rows = {row.name: row for row in summary(name).layers}
     assert rows[layer].receptive_field == (field, field)
 
 
 def test_row_and_column_filters_see_rectangles():
-    rows = {row.name: row for row in summarize("inception_v3").layers}
+    rows = {row.name: row for row in summary("inception_v3").layers}
     before = rows["mixed6b/branch7x7_1/conv"].receptive_field
     row, column = (rows[f"mixed6b/branch7x7_{i}/conv"].receptive_field for i in (2, 3))
     assert row[0] == before[0] and row[1] - before[1] == 6 * 16
@@ -78,14 +79,14 @@ def test_row_and_column_filters_see_rectangles():
 
 
 def test_summary_names_normalisations_and_global_average():
-    rows = summarize("resnet20_cifar").layers
+    rows = summary("resnet20_cifar").layers
     assert sum(row.kind == "norm" for row in rows) == sum(row.kind == "conv" for row in rows) == 19
     assert rows[1].name == "stem_norm" and rows[1].parameters == 32
     assert rows[-2].kind == "global_avg_pool" and rows[-2].kernel == (8, 8)
 
 
 def test_size_classes_dtype_and_options_count():
-    small = summarize("resnet18", 32, 10, dtype="bfloat16", options={"stem": "cifar"})
+    small = summary("resnet18", 32, 10, dtype="bfloat16", options={"stem": "cifar"})
     assert small.layers[0].output_shape == (32, 32, 64) and small.layers[0].kernel == (3, 3, 3, 64)
     assert small.layers[0].activation_bytes == 32 * 32 * 64 * 2
     assert small.layers[-1].output_shape == (10,)
@@ -93,14 +94,29 @@ def test_size_classes_dtype_and_options_count():
 
 def test_summary_refuses_a_size_that_the_network_cannot_take():
     with pytest.raises(ValueError, match="VGG needs images of at least 32×32, got 16×16"):
-        summarize("vgg16", 16)
+        summary("vgg16", 16)
 
 
 def test_tables_and_json_say_the_same():
-    summary = summarize("alexnet_paper")
-    figures = json.loads(json.dumps(summary.as_dict()))
+    found = summary("alexnet_paper")
+    figures = json.loads(json.dumps(found.as_dict()))
     assert figures["flops"] == 2 * figures["macs"] == sum(layer["flops"] for layer in figures["layers"])
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(layer_table(summary), comparison_table([summary, summarize("lenet5")]))
+    console.print(layer_table(found), comparison_table([found, summary("lenet5")]))
     text = console.export_text()
     assert "60,965,224" in text and "724.4 M" in text and "61,706" in text and "conv5" in text
+
+
+def test_a_module_of_one_s_own_is_summed_up_too():
+    class Own(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            x = nn.Conv(5, (3, 3))(images)
+            return nn.Dense(7)(nn.relu(x).mean((1, 2)))
+
+    found = summary(Own(), (10, 12, 3))
+    assert (found.model, found.image_shape, found.num_classes) == ("Own", (10, 12, 3), 7)
+    assert found.params == (3 * 3 * 3 * 5 + 5) + (5 * 7 + 7)
+    assert found.macs == 10 * 12 * 3 * 3 * 3 * 5 - (2 * 10 + 2 * 12) * 3 * 3 * 5 + 4 * 3 * 5 + 5 * 7  # without padding
+    with pytest.raises(ValueError, match=r"a module needs `image_size` as \(height, width, channels\)"):
+        summary(Own(), 10)

@@ -305,11 +305,11 @@ def test_a_finished_run_that_is_not_finite_does_not_end_well(copy, experiment, c
 
 
 def test_what_is_no_number_is_null_in_json_and_said_in_a_table(copy, capsys, monkeypatch):
-    from cnn_jax import training
+    from cnn_jax import runs
 
     figures = {"split": "test", "step": 12, "num_examples": 9, "loss": float("inf"), "nll": float("nan"), "ece": None}
     figures |= {"top1": 0.5, "top5": 1.0, "per_class": {"a": None, "b": float("nan")}}
-    monkeypatch.setattr(training, "evaluate", lambda *args, **options: figures)
+    monkeypatch.setattr(runs, "evaluate", lambda *args, **options: figures)
     capsys.readouterr()
     assert main(["eval", str(copy), "--json"]) == 0
     strict = {"parse_constant": lambda word: pytest.fail(f"{word} is no JSON")}

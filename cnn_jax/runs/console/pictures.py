@@ -43,13 +43,16 @@ def draw_curves(directory: Path) -> Path:
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
-    """A grid of test images into `predictions.png`: the class predicted and its probability, mistakes in red.
+    """A grid of images into `predictions.png`: the class predicted and its probability, mistakes in red.
+
+    They are of the test split; where that is not to be looked at, of the validation split, or else of the training's.
 
     Called by all processes of a run; process 0 draws.
     """
     from matplotlib.figure import Figure
 
-    test = session.dataset("test")
+    split = "test" if session.tests else "validation" if session.has_validation else "train"
+    test = session.dataset(split)
     # Evenly spaced, so that a set sorted by class shows all its classes.
     indices = np.linspace(0, len(test) - 1, min(len(test), _ROWS * _COLUMNS)).astype(np.int32)
     images = test.images(indices)

@@ -24,7 +24,7 @@ from cnn_jax.runs.folder.manifest import (
 )
 from cnn_jax.runs.folder.orbax_logs import OrbaxLogs, ocp
 from cnn_jax.runs.folder.paths import check_path
-from cnn_jax.runs.together import together
+from cnn_jax.runs.machine.together import together
 
 
 class Checkpoints:

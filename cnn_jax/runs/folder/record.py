@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
 from cnn_jax.parallel import is_writer
-from cnn_jax.runs.environment import environment_changes
 from cnn_jax.runs.folder.run import RunError, RunWriter
+from cnn_jax.runs.machine.environment import environment_changes
 
 Kind = Literal["compile", "evaluation", "saving", "waiting"]
 
@@ -26,7 +26,7 @@ class Record:
     where the last start had another one, and notes at the end how it went: "finished", "stopped" or "diverged". An
     entry whose `ended` is None is of a start that runs, was killed, or failed.
 
-    An exception says how it ends a run by an attribute `ended`; Ctrl-C stops it.
+    An exception says how it ends a run by an attribute `ended`; Ctrl-C stops it, and so does who watches no longer.
     """
 
     def __init__(self, writer: RunWriter, step: int) -> None:
@@ -59,7 +59,7 @@ class Record:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        stopped = "stopped" if isinstance(error, KeyboardInterrupt) else None
+        stopped = "stopped" if isinstance(error, (KeyboardInterrupt, GeneratorExit)) else None
         self._entry["ended"] = "finished" if error is None else getattr(error, "ended", stopped)
         with contextlib.suppress(OSError, RunError):  # what ended the run matters more
             self._write()

@@ -14,8 +14,6 @@ from cnn_jax.parallel import known_to_all
 from cnn_jax.runs.compare import differences
 from cnn_jax.runs.content import NOTHING, Content
 from cnn_jax.runs.derive import Derived
-from cnn_jax.runs.environment import environment as environment
-from cnn_jax.runs.environment import flat_environment
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.runs.folder.manifest import Manifest
@@ -26,10 +24,12 @@ from cnn_jax.runs.folder.stored import SCHEMA, is_begun, to_json
 from cnn_jax.runs.folder.stored import Run as Run
 from cnn_jax.runs.folder.stored import RunError as RunError
 from cnn_jax.runs.folder.stored import read_run as read_run
-from cnn_jax.runs.together import by_process_0
+from cnn_jax.runs.machine.environment import environment as environment
+from cnn_jax.runs.machine.environment import flat_environment
+from cnn_jax.runs.machine.together import by_process_0
 
 
-def open_run(
+def take_run(
     directory: Path, config: Config, derived: Derived, content: Content = NOTHING, info: DatasetInfo | None = None
 ) -> "RunWriter":
     """Takes the folder for writing: a new one is made, one of the same identity is continued.

@@ -10,7 +10,7 @@ import pytest
 
 from cnn_jax.config import load_experiment
 from cnn_jax.data.store import lock_file
-from cnn_jax.runs import loop
+from cnn_jax.runs import trainer
 from cnn_jax.runs.folder.lock import FolderLock, only_training
 from cnn_jax.runs.folder.metrics_file import RunError
 
@@ -41,10 +41,10 @@ def test_one_that_locks_the_file_alone_is_seen(tmp_path):
 
 
 def test_a_folder_that_is_written_to_is_refused_before_anything_is_made_ready(tmp_path, experiment, monkeypatch):
-    monkeypatch.setattr(loop, "open_session", lambda *_: pytest.fail("a session was opened"))
+    monkeypatch.setattr(trainer, "open_session", lambda *_: pytest.fail("a session was opened"))
     held = FolderLock(tmp_path)
     with pytest.raises(RunError, match="being written by another process"):
-        loop.train(load_experiment(experiment), tmp_path)
+        trainer.train(load_experiment(experiment), tmp_path)
     held.release()
 
 

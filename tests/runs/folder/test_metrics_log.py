@@ -14,7 +14,7 @@ from cnn_jax.runs.folder.events import EventWriter, read_records
 from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.runs.folder.metrics_file import RunError, read_metrics
 from cnn_jax.runs.folder.metrics_log import MetricsLog
-from cnn_jax.runs.folder.run import open_run
+from cnn_jax.runs.folder.run import take_run
 
 STEPS = 6
 
@@ -328,7 +328,7 @@ def test_a_full_disk_is_said_once_and_keeps_no_lock(tmp_path):
     derived = derive(Config(), num_examples=1000, num_classes=10, num_devices=1)
     with (
         pytest.raises(RunError, match="cannot be written at step 1: No space left"),
-        contextlib.closing(open_run(tmp_path, Config(), derived)) as writer,
+        contextlib.closing(take_run(tmp_path, Config(), derived)) as writer,
     ):
         writer.start(0, None)
         (tmp_path / "metrics.jsonl").symlink_to("/dev/full")

@@ -16,14 +16,14 @@ import pytest
 
 import cnn_jax
 from cnn_jax.config import Config, DataConfig, ModelConfig, TrainConfig, load_experiment
-from cnn_jax.runs import environment as module
 from cnn_jax.runs.console.signals import Stopped
 from cnn_jax.runs.derive import derive
-from cnn_jax.runs.environment import environment, environment_changes
 from cnn_jax.runs.folder.record import Record
-from cnn_jax.runs.folder.run import open_run
+from cnn_jax.runs.folder.run import take_run
 from cnn_jax.runs.folder.stored import RunError
-from cnn_jax.runs.settings import precision
+from cnn_jax.runs.machine import environment as module
+from cnn_jax.runs.machine.environment import environment, environment_changes
+from cnn_jax.runs.machine.settings import precision
 
 CONFIG = Config(
     model=ModelConfig("lenet5", num_classes=10), data=DataConfig(batch_size=64), train=TrainConfig(steps=24)
@@ -38,7 +38,7 @@ def entries(folder):
 def start(folder, step=0):
     """A start of a run that goes on from `step`."""
     derived = derive(CONFIG, num_examples=1000, num_classes=10, num_devices=1)
-    with contextlib.closing(open_run(folder, CONFIG, derived)) as writer, Record(writer, step) as record:
+    with contextlib.closing(take_run(folder, CONFIG, derived)) as writer, Record(writer, step) as record:
         yield record
 
 

@@ -13,7 +13,7 @@ from cnn_jax.config import ConfigError, flatten, identity, identity_0_1, load_ex
 from cnn_jax.runs.compare import check_data, default_directory, warn_own_code
 from cnn_jax.runs.content import NOTHING, Content
 from cnn_jax.runs.evaluation import evaluate
-from cnn_jax.runs.folder.run import Run, RunError, diff_runs, open_run, read_run
+from cnn_jax.runs.folder.run import Run, RunError, diff_runs, read_run, take_run
 from cnn_jax.runs.folder.stored import to_json
 from cnn_jax.runs.prediction import predict
 
@@ -45,7 +45,7 @@ def old(tmp_path):
 
 def open_and_close(directory, experiment, content=NOTHING, *, train=True, **changes):
     config = dataclasses.replace(experiment[0], **changes)
-    with contextlib.closing(open_run(directory, config, experiment[1], content)) as writer:
+    with contextlib.closing(take_run(directory, config, experiment[1], content)) as writer:
         if train:
             writer.write_config()
 

@@ -34,7 +34,7 @@ _PLUGINS = re.compile(r"(jax-(cuda|rocm)\d*-(plugin|pjrt)|nvidia-(cudnn|cublas|n
 # Extensions of the processor by which oneDNN and XLA choose their programs.
 _EXTENSIONS = re.compile(r"(sse4_2|avx.*|fma|f16c|amx_.*|asimd.*|sve.*|sme\d?|i8mm|bf16|fphp)$")
 
-# Settings of JAX, as they hold, that change what is computed; `cnn_jax.runs.settings` pins the first four.
+# Settings of JAX, as they hold, that change what is computed; `cnn_jax.runs.machine.settings` pins the first four.
 _JAX_SETTINGS = (
     "jax_enable_x64",
     "jax_default_prng_impl",

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from cnn_jax.inspect.cost import Layer, layers
 from cnn_jax.models import abstract_variables, architecture, create_model
@@ -59,34 +60,42 @@ class Summary:
         }
 
 
-def summarize(
-    name: str,
-    image_size: int | None = None,
+def summary(
+    model: str | nn.Module,
+    image_size: int | tuple[int, int, int] | None = None,
     num_classes: int | None = None,
     *,
     dtype: Any = jnp.float32,
     options: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """The cost of a network by name; computes shapes only.
+    """The cost of a network; computes shapes only.
 
     Args:
-      name: as in `list_models`.
-      image_size: side of a square image; None: as published.
-      num_classes: None: as published.
-      dtype: of the computation, which the activation memory follows.
-      options: departures from the published network.
+      model: a name as in `list_models`, or any Flax module that is called as a network is.
+      image_size: side of a square image; None: as published. A module needs (height, width, channels).
+      num_classes, dtype, options: of a network by name; None: as published.
 
     Raises:
       ValueError: for an unknown name, or a size that the network cannot take.
 
     Example:
-      >>> summarize("lenet5").params
+      >>> summary("lenet5").params
       61706
     """
-    entry = architecture(name)
-    model = create_model(name, num_classes, dtype, options)
-    height, width, channels = entry.image_shape
-    shape = (height, width, channels) if image_size is None else (image_size, image_size, channels)
+    if isinstance(model, str):
+        name, (height, width, channels) = model, architecture(model).image_shape
+        model = create_model(model, num_classes, dtype, options)
+        shape = (height, width, channels)
+        if image_size is not None:
+            shape = (image_size, image_size, channels) if isinstance(image_size, int) else image_size
+    elif isinstance(image_size, tuple):
+        name, shape = type(model).__name__, image_size
+    else:
+        raise ValueError(f"a module needs `image_size` as (height, width, channels), got {image_size}.")
     variables = abstract_variables(model, shape)
+    classes = getattr(model, "num_classes", None)
+    if classes is None:
+        image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+        classes = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, image).shape[-1]
     params = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
-    return Summary(name, shape, model.num_classes, params, tuple(layers(model, variables, shape)))
+    return Summary(name, shape, classes, params, tuple(layers(model, variables, shape)))

@@ -13,7 +13,7 @@ from cnn_jax.config import ConfigError
 from cnn_jax.parallel import known_to_all
 from cnn_jax.runs.folder.damage import DamagedError, UnreadableError
 from cnn_jax.runs.folder.metrics_file import RunError
-from cnn_jax.runs.together import by_process_0, together
+from cnn_jax.runs.machine.together import by_process_0, together
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""Whether settings fit this network and these images: found by shapes alone, before a folder is made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnn_jax import ops
+from cnn_jax.config import Config, ConfigError, named
+from cnn_jax.ops import StatisticsError
+from cnn_jax.parallel import Layout
+from cnn_jax.runs.build import step_context
+from cnn_jax.training.flax_layers import refuse_partial_batches
+from cnn_jax.training.freeze import hold_statistics
+
+
+def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool) -> None:
+    """Refuses what this network, or the operations on its images, have no use for.
+
+    Args:
+      variables: of the network, or their shapes.
+      scales: whether an operation of training or evaluation scales images.
+
+    Raises:
+      ConfigError: naming the key and the remedy.
+    """
+    for key in ("ghost_batch", "frozen_norm", "unbiased_variance"):
+        value = getattr(config.model, key)
+        if value and "batch_stats" not in variables:
+            meant = ", which `parallel.batch_norm` per_device stands for," if key == "ghost_batch" else ""
+            raise ConfigError(
+                f"`model.{key}`{meant} is {value}: it has no effect on {config.model.name}, which has no "
+                "BatchNorm here; leave it out."
+            )
+    data = config.data
+    if data.interpolation != "bilinear" and not scales:
+        raise ConfigError(
+            f"`data.interpolation` is {data.interpolation}: nothing in `data.augment` and `data.eval_augment` scales "
+            'images, so it has no effect; leave it out, or add e.g. "resize(32)".'
+        )
+
+
+def check_statistics(
+    config: Config, model: nn.Module, layout: Layout, variables: Any, shape: tuple[int, int, int]
+) -> None:
+    """Refuses micro-batches that leave BatchNorm one value a channel, by the shapes of a forward pass of training.
+
+    Raises:
+      ConfigError: naming the key that makes them so small, and the shape; or a layer that sees no whole batch.
+    """
+    parts = config.parallel.accumulate
+    images = jax.ShapeDtypeStruct((config.data.batch_size // parts, *shape), jnp.float32)
+    key, context = jax.random.key(0), step_context(config.model, batch=None)  # of all rows: no axis is bound here
+    with (
+        named("model"),
+        ops.context(context),
+        hold_statistics(config.optim.freeze),
+        refuse_partial_batches(layout.batch, parts),
+    ):
+        try:
+            jax.eval_shape(
+                lambda variables, images: model.apply(
+                    variables, images, train=True, mutable=["batch_stats", "features"], rngs={"dropout": key}
+                ),
+                variables,
+                images,
+            )
+        except StatisticsError as error:
+            many = "parallel.accumulate" if config.parallel.accumulate > 1 else "data.batch_size"
+            too_small = many if config.model.ghost_batch is None else "model.ghost_batch"
+            raise ConfigError(f"`{too_small}`: {error}") from error

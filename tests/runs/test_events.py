@@ -1,0 +1,100 @@
+"""A run that is watched: what happens is given as it happens, and watching changes nothing."""
+
+import contextlib
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+from cnn_jax.runs import Finished, Logged, Saved, evaluate, list_runs, train, training_events
+from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.stored import read_run
+
+CONFIG = Config(
+    model=ModelConfig("lenet5", conv="xla"),
+    data=DataConfig("digits", batch_size=64, augment=("resize(28)",), eval_augment=("resize(28)",)),
+    optim=OptimConfig(learning_rate=0.2),
+    train=TrainConfig(steps=12, log_every=5, eval_every=6, checkpoint_every=4),
+)
+
+
+def sums(run, step=12):
+    return Checkpoints(run / "checkpoints", read_only=True).manifest(step).sums
+
+
+def lines(run):
+    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in read]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    return run, train(CONFIG, run)
+
+
+def test_every_line_and_save_is_an_event_and_the_last_is_the_result(trained, tmp_path, capsys):
+    run, result = trained
+    events = list(training_events(CONFIG, tmp_path))
+    assert "step" not in capsys.readouterr().err  # quiet
+    logged = [event for event in events if isinstance(event, Logged)]
+    assert [(e.step, e.split) for e in logged] == [(line["step"], line["split"]) for line in lines(tmp_path)]
+    assert [e.step for e in events if isinstance(e, Saved)] == [4, 8, 12]
+    assert events[-1] == Finished(dataclasses.replace(result, run=tmp_path))
+    assert sums(tmp_path) == sums(run) and lines(tmp_path) == lines(run)
+
+
+def test_the_state_can_be_looked_at_where_it_is_saved(trained, tmp_path):
+    seen = {event.step: event.state() for event in training_events(CONFIG, tmp_path) if isinstance(event, Saved)}
+    assert sorted(seen) == [4, 8, 12] and [int(seen[step].step) for step in seen] == [4, 8, 12]
+    assert sums(tmp_path) == sums(trained[0])
+    kernels = [state.params["head"]["kernel"] for state in seen.values()]
+    assert not np.array_equal(kernels[0], kernels[1]) and isinstance(kernels[0], np.ndarray)
+
+
+@pytest.mark.parametrize("step", [5, 6, 8])
+def test_leaving_the_loop_saves_and_the_same_call_continues(trained, tmp_path, step):
+    events = training_events(CONFIG, tmp_path)
+    for event in events:
+        if event.step >= step:
+            break
+    events.close()
+    record = read_run(tmp_path).record[-1]
+    assert record["ended"] == "stopped" and record["last_step"] == step
+    assert list_runs(tmp_path)[0]["state"] == "stopped"
+    *_, last = training_events(CONFIG, tmp_path)
+    assert last.result.test == trained[1].test
+    assert sums(tmp_path) == sums(trained[0]) and lines(tmp_path) == lines(trained[0])
+
+
+def test_an_error_of_who_watches_ends_the_run_as_resumably(trained, tmp_path):
+    with pytest.raises(ZeroDivisionError), contextlib.closing(training_events(CONFIG, tmp_path)) as events:
+        for event in events:
+            if event.step >= 5:
+                raise ZeroDivisionError
+    assert train(CONFIG, tmp_path).test == trained[1].test
+    assert sums(tmp_path) == sums(trained[0])
+
+
+def test_a_run_may_leave_its_test_split_alone(trained, tmp_path):
+    untested = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, test="never"))
+    for _ in range(2):  # the second finds it finished
+        assert train(untested, tmp_path).test is None
+    assert sums(tmp_path) == sums(trained[0])
+    assert "test" not in {line["split"] for line in lines(tmp_path)}
+    assert list_runs(tmp_path)[0]["state"] == "finished"
+    assert train(CONFIG, tmp_path).test == trained[1].test  # the same experiment, looked at
+    assert lines(tmp_path) == lines(trained[0])
+
+
+def test_variables_are_read_without_the_optimiser(trained, monkeypatch):
+    import cnn_jax.runs.session as session
+
+    monkeypatch.setattr(session, "optimizer", lambda *_: pytest.fail("an optimiser was made"))
+    monkeypatch.setattr(session, "load_training", lambda *_: pytest.fail("training data were opened"))
+    figures = evaluate(trained[0])
+    assert figures["loss"] == trained[1].test["loss"]
+    assert jax.devices()
