@@ -10,14 +10,15 @@ import ast
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from cnn_jax.code.changes import changes, functions_in
 from cnn_jax.code.module import CodeModule, Import, imports_of, is_import
 from cnn_jax.code.names import Chain, Function, bound_names, is_definition, references, same_scope
+from cnn_jax.code.own_code import OwnCode, OwnFile
 from cnn_jax.code.own_modules import OwnModule, find_own, find_spec
 from cnn_jax.code.scope import Scope
 from cnn_jax.code.text import deep_trees
@@ -25,48 +26,6 @@ from cnn_jax.code.text import deep_trees
 _SETTINGS = ("config", "ablation")  # of an experiment file: they count as the configuration that they give
 _REFLECTION = {"globals", "locals", "vars", "eval", "exec"}  # reach what no name shows
 _LOADERS = {"import_module", "__import__", "exec", "eval", "run_path", "run_module", "spec_from_file_location"}
-
-
-@dataclass(frozen=True)
-class OwnFile:
-    """A file of which something counts."""
-
-    name: str
-    """Relative to the experiment's folder, or as its module's name gives it."""
-    digest: str
-    """SHA-256 of what counts of it."""
-
-
-@dataclass(frozen=True)
-class OwnCode:
-    """One's own code in an experiment."""
-
-    folder: Path | None
-    """Of the experiment file: modules beside it are imported from there. None without such a file."""
-    digest: str | None
-    """SHA-256 of what counts of all files; None where nothing does."""
-    files: tuple[OwnFile, ...]
-    sources: Mapping[str, bytes] = field(repr=False)
-    """All files that are run, the experiment file and what it imports of one's own, by the names of `OwnFile`."""
-    path: Path
-    """Of the experiment file."""
-    content: bytes = field(repr=False)
-    loaded: tuple[str, ...] = ()
-    """The modules of one's own that it loaded."""
-    module: str | None = None
-    """What it is called among the loaded modules."""
-
-    def naming(self, parts: Iterable[str]) -> "OwnCode":
-        """The same experiment's code, where its configuration names these functions."""
-        found = own_code(self.path, self.content, folder=self.folder, parts=parts, loaded=self.loaded)
-        return replace(found, module=self.module)
-
-    def record(self) -> dict[str, object] | None:
-        """As `config.json` keeps it; None where nothing counts."""
-        if self.digest is None:
-            return None
-        experiment = None if self.folder is None else self.path.name
-        return {"digest": self.digest, "files": {f.name: f.digest for f in self.files}, "experiment": experiment}
 
 
 def own_code(
@@ -93,6 +52,12 @@ def own_code(
     digest = hashlib.sha256(json.dumps(sorted((name, f.digest) for name, f in files)).encode()).hexdigest()
     counted = tuple(f for _, f in files)
     return OwnCode(folder, digest if files else None, counted, sources, path, content, tuple(loaded))
+
+
+def code_naming(code: OwnCode, parts: Iterable[str]) -> OwnCode:
+    """The same experiment's code, where its configuration names these functions."""
+    found = own_code(code.path, code.content, folder=code.folder, parts=parts, loaded=code.loaded)
+    return replace(found, module=code.module)
 
 
 class _Reach:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.code.digest import OwnCode, own_code
+from cnn_jax.code.digest import own_code
+from cnn_jax.code.own_code import OwnCode
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config.flat import ConfigError, check_types
 from cnn_jax.config.parts import named_parts

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cnn_jax.code.digest import OwnCode
+from cnn_jax.code.own_code import OwnCode
 
 Part = Annotated[str | Callable[..., Any], tyro.conf.arg(constructor=str, metavar="NAME")]
 """A function by its name (see `cnn_jax.names`). An experiment file may hold the function itself, or `functools.partial`

@@ -110,7 +110,6 @@ def run_events(
                 progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
-            if restored:
                 tree = restored[1]
             else:
                 tree = {"state": initial_state(session), "window": session.empty_window()}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from cnn_jax.code.digest import own_code
+from cnn_jax.code.digest import code_naming, own_code
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config import Config, ConfigError, check_types, named, named_parts
 from cnn_jax.config.parts import own_name
@@ -63,7 +63,7 @@ def resolve_parts(config: Config) -> Config:
         config = dataclasses.replace(config, **{section: section_now})
     elsewhere = [name for name in named_parts(config).values() if ":" in name]
     if config.code is not None:
-        code = config.code.naming(elsewhere)
+        code = code_naming(config.code, elsewhere)
     elif elsewhere:
         code = own_code(Path("-"), b"", folder=None, parts=elsewhere)
     else:

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError, named
 from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image
-from cnn_jax.data.augmentation.views import Views
+from cnn_jax.data.augmentation.views import seen_shape
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.build import training_step
@@ -68,10 +68,8 @@ class Session:
     @functools.cached_property
     def rate(self) -> LearningRate:
         """The learning rate of every step."""
-        numbers = self.derived
-        return learning_rate(
-            self.config, peak=numbers.learning_rate, steps=numbers.steps, warmup_steps=numbers.warmup_steps
-        )
+        n = self.derived
+        return learning_rate(self.config, peak=n.learning_rate, steps=n.steps, warmup_steps=n.warmup_steps)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformationExtraArgs:
@@ -221,7 +219,7 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     with named("data.eval_augment"):
         eval_shape = eval_augment.output_shape(info.image_shape)
     with named("data.eval_views"):
-        image_shape = _network_shape(eval_shape, views)
+        image_shape = seen_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
         # A network that does not take these images is refused before a folder is made.
         check_network(config, model, image_shape, derived.num_classes)
@@ -251,11 +249,3 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
 
 def _place(shape: Array | jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)
-
-
-def _network_shape(image_shape: tuple[int, int, int], views: Views | None) -> tuple[int, int, int]:
-    """The shape in which the network sees an image of evaluation."""
-    if views is None:
-        return image_shape
-    _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
-    return shape[0], shape[1], shape[2]

@@ -59,3 +59,11 @@ def average_views(
     stacked = batches.reshape(-1, *batches.shape[2:])
     logits = logits_of(stacked).reshape(batches.shape[0], images.shape[0], -1)
     return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=0) - jnp.log(jnp.asarray(batches.shape[0], logits.dtype))
+
+
+def seen_shape(image_shape: tuple[int, int, int], views: Views | None) -> tuple[int, int, int]:
+    """The shape [H, W, C] of an image in a view; its own without views."""
+    if views is None:
+        return image_shape
+    _, _, *shape = jax.eval_shape(views, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)).shape
+    return shape[0], shape[1], shape[2]

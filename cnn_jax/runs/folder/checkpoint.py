@@ -133,7 +133,7 @@ class Checkpoints:
             check_origin(manifest, folder, step, self._identity)
             if manifest.is_old:
                 wanted = older.as_written(target)
-            stored = stored_leaves(manifest, lambda: self._stored(step))
+            stored = stored_leaves(manifest, folder)
             check_structure(tuple(leaf for leaf in stored if not part or leaf[0].startswith(part)), wanted, folder)
             return manifest, wanted
 
@@ -161,13 +161,6 @@ class Checkpoints:
 
         manifest, wanted = together(folder, examine)
         return together(folder, read)
-
-    def _stored(self, step: int) -> Any:
-        """Shapes and dtypes of the arrays of a checkpoint, as Orbax has noted them."""
-        try:
-            return ocp.StandardCheckpointHandler().metadata(self.directory / str(step) / "tree").tree
-        except Exception as error:
-            raise diagnose(self.directory / str(step), error) from error
 
     def restore_newest(self, target: Any) -> tuple[int, Any] | None:
         """The newest step that verifies, and its tree; None when nothing is saved.

@@ -2,15 +2,15 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.runs.folder.damage import DamagedError, ForeignError, StructureError, named, unreadable
+from cnn_jax.runs.folder.damage import DamagedError, ForeignError, StructureError, diagnose, named, unreadable
 from cnn_jax.runs.folder.files import json_crc32
+from cnn_jax.runs.folder.orbax_logs import ocp
 
 Leaf = tuple[str, tuple[int, ...], str]  # path, shape, dtype
 
@@ -85,9 +85,14 @@ def leaves_of(tree: Any) -> tuple[Leaf, ...]:
     )
 
 
-def stored_leaves(manifest: Manifest, noted: Callable[[], Any]) -> tuple[Leaf, ...]:
-    """The leaves that a checkpoint holds; for one of 0.1, from the metadata that `noted` gives."""
-    return leaves_of(noted()) if manifest.leaves is None else manifest.leaves
+def stored_leaves(manifest: Manifest, folder: Path) -> tuple[Leaf, ...]:
+    """The leaves that the checkpoint in `folder` holds; for one of 0.1, as Orbax has noted them."""
+    if manifest.leaves is not None:
+        return manifest.leaves
+    try:
+        return leaves_of(ocp.StandardCheckpointHandler().metadata(folder / "tree").tree)
+    except Exception as error:  # of many kinds, on damaged files
+        raise diagnose(folder, error) from error
 
 
 def check_origin(manifest: Manifest, folder: Path, step: int, identity: str | None) -> None:
