@@ -75,7 +75,12 @@ def test_the_import_walk_finds_a_forbidden_import(tmp_path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_are_rooms_and_not_drawers(path):
     assert path.stem.rstrip("s") not in ("util", "helper", "misc", "common")
-    assert path.read_text().count("\n") <= 300
+    assert path.read_text().count("\n") <= 250
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_room_has_no_more_than_twenty_files(folder):
+    assert len([path for path in SOURCES if path.parent == folder and path.name != "__init__.py"]) <= 20
 
 
 def loaded_after(code: str) -> set[str]:

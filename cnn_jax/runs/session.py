@@ -133,29 +133,27 @@ class Session:
     @functools.cached_property
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
-        batch = self._abstract_batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
+        batch = self._batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
         return self.layout.compile(self.eval_step, self.abstract_variables(), batch)
 
     def abstract_variables(self) -> dict[str, Any]:
         """The shapes, dtypes and shardings of what evaluation uses."""
         variables = {"batch_stats": {}, **abstract_variables(self.model, self.image_shape)}
-        tree = {name: variables[name] for name in ("params", "batch_stats")}
-        return jax.tree.map(_place, tree, self.layout.shardings(tree))
+        kept = {name: variables[name] for name in ("params", "batch_stats")}
+        return jax.tree.map(_place, kept, self.layout.shardings(kept))
 
     def make_state(self) -> TrainState:
         """The state before the first step; to be jitted."""
-        config = self.config
-        ema, scaled = config.optim.ema_decay is not None, config.model.dtype == "float16"
-        return create_state(self.model, self.optimizer, self.image_shape, seed=config.seed, ema=ema, loss_scale=scaled)
+        ema, scaled = self.config.optim.ema_decay is not None, self.config.model.dtype == "float16"
+        seed, shape = self.config.seed, self.image_shape
+        return create_state(self.model, self.optimizer, shape, seed=seed, ema=ema, loss_scale=scaled)
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of a training batch."""
         shape = self.augment.batch_shape(self.info.image_shape)
-        return self._abstract_batch(self.config.data.batch_size, shape)
+        return self._batch(self.config.data.batch_size, shape)
 
-    def _abstract_batch(
-        self, size: int, image_shape: tuple[int, int, int], **more: type
-    ) -> dict[str, jax.ShapeDtypeStruct]:
+    def _batch(self, size: int, image_shape: tuple[int, int, int], **more: type) -> dict[str, jax.ShapeDtypeStruct]:
         rows = self.layout.rows(size)
         size = rows.stop - rows.start
         batch: dict[str, np.ndarray] = {"image": np.zeros((size, *image_shape), np.uint8)}
