@@ -8,9 +8,8 @@ from jax import Array, lax
 from jax.sharding import NamedSharding
 
 from .forward_mode import reverse_mode_only
-from .materialize import materialize_on_cpu
 from .normalize import as_row, batch_statistics, normalize
-from .precision import sum_dtype
+from .precision import materialize_on_cpu, sum_dtype
 from .varying import sum_to_vary_as
 
 type Saved = tuple[Array, Array, Array, Array, Array]

@@ -21,7 +21,7 @@ from jax import Array, lax
 from .forward_mode import reverse_mode_only
 from .geometry import ConvGeometry
 from .input_gradient import strided_input_gradient
-from .materialize import materialize_on_cpu
+from .precision import materialize_on_cpu
 from .varying import sum_to_vary_as, vary_alike
 from .weight_gradient import FOLDED_CHANNELS, weight_gradient
 from .xla_conv import transposed_conv, xla_conv

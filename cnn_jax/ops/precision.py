@@ -1,9 +1,7 @@
-"""The dtype that sums and statistics are taken in."""
+"""The dtype that sums and statistics are taken in, and the fence that keeps a value from being computed again."""
 
 import jax.numpy as jnp
-from jax import Array
-
-from .materialize import materialize_on_cpu
+from jax import Array, lax
 
 
 def sum_dtype(x: Array) -> jnp.dtype:
@@ -23,3 +21,12 @@ def widened(x: Array) -> Array:
     convolution and a constant (the zero of a ReLU) are among it, the bfloat16 program reads beyond its buffers.
     """
     return materialize_on_cpu(x).astype(sum_dtype(x)) if is_half(x) else x
+
+
+def materialize_on_cpu(x: Array) -> Array:
+    """The same values; lowered for a CPU, written to memory once: a fence that fusion does not cross.
+
+    XLA fuses a residual network's chain of additions into each of its uses, so that the last block reads the results
+    of all blocks before it.
+    """
+    return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda x: x)
