@@ -6,7 +6,7 @@
 Krizhevsky et al. 2012: batch 128, rate 0.01 (0.02 at batch 256) divided by ten three times in about 90 epochs,
 momentum 0.9, decay 0.0005 (section 5); random crops and flips of 256×256 images, colour shifted along the principal
 components, ten views averaged (section 4.1). Deviations: the drops come at fixed epochs, where the authors
-watched the validation error; the mean is subtracted by channel, not by pixel; the decay spares the biases.
+watched the validation error; the mean is subtracted by channel, not by pixel.
 
 Result: not yet run. The paper's table 2 reports an error of 40.7 % top-1 and 18.2 % top-5 on the validation images
 (one network); it takes five to six days on two GTX 580.
@@ -38,6 +38,7 @@ def config() -> Config:
             "sgd",
             learning_rate=0.02,
             weight_decay=5e-4,
+            decay="all",
             arguments={"nesterov": False},
             schedule=f"step(fractions={(1 / 3, 2 / 3, 5 / 6)})",
         ),

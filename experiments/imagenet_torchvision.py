@@ -3,16 +3,15 @@
     cnn-jax data prepare imagenet2012 --source DIR
     cnn-jax train experiments/imagenet_torchvision.py
     cnn-jax train experiments/imagenet_torchvision.py --model.name resnext50_32x4d --train.epochs 100 \
-        --optim.step-fractions 0.3 0.6 0.9
+        --optim.schedule "step(fractions=(0.3, 0.6, 0.9))"
     cnn-jax train experiments/imagenet_torchvision.py --model.name alexnet --optim.learning_rate 0.01
     cnn-jax train experiments/imagenet_torchvision.py --model.name vgg16 --optim.learning_rate 0.01
     cnn-jax train experiments/imagenet_torchvision.py --model.name vgg16_bn
     cnn-jax train experiments/imagenet_torchvision.py --model.name googlenet --model.options.aux True
 
 torchvision, references/classification: batch 256 (8 × 32), rate 0.1 divided by ten every 30 of 90 epochs, momentum
-0.9, decay 0.0001 (ResNeXt: 100 epochs; AlexNet and VGG without BatchNorm: rate 0.01). One deviation: the decay spares
-biases and normalisation. torchvision's weights of GoogLeNet were not trained by it but are "ported from the original
-paper".
+0.9, decay 0.0001 (ResNeXt: 100 epochs; AlexNet and VGG without BatchNorm: rate 0.01). torchvision's weights of
+GoogLeNet were not trained by it but are "ported from the original paper".
 
 Result: not yet run. torchvision reports top-1 76.130 % for resnet50, 77.618 for resnext50_32x4d, 56.522 for alexnet,
 71.592 for vgg16, 73.360 for vgg16_bn and 69.778 for googlenet.
@@ -35,6 +34,7 @@ def config() -> Config:
             "sgd",
             learning_rate=0.1,
             weight_decay=1e-4,
+            decay="all",
             arguments={"nesterov": False},
             schedule=f"step(fractions={(1 / 3, 2 / 3)})",
         ),

@@ -8,7 +8,7 @@ Simonyan and Zisserman 2014, section 3.1, single scale: batch 256, rate 0.01 div
 momentum 0.9, decay 0.0005, dropout 0.5; crops of 224 from images of smaller side 256, flips, colour shift. Deviations:
 the crops come from the central 256×256; the drops come at fixed epochs, where the authors watched the validation
 error; He's initialisation, and colours of deviation 1 as it wants them, in place of a start from the shallower
-network; evaluation on one central crop, not densely; the decay spares the biases.
+network; evaluation on one central crop, not densely.
 
 Result: not yet run. The paper's table 3 reports an error of 27.0 % top-1 and 8.8 % top-5 for VGG-16 trained and
 tested at that scale, 27.3 % and 9.0 % for VGG-19.
@@ -37,6 +37,7 @@ def config() -> Config:
             "sgd",
             learning_rate=0.01,
             weight_decay=5e-4,
+            decay="all",
             arguments={"nesterov": False},
             schedule="step(fractions=(0.4, 0.7, 0.9))",
         ),

@@ -198,6 +198,11 @@ def run_but_training_lines(configs: list[Config]) -> list[Arrays]:
     return [{name: value for name, value in found.items() if not name.startswith("train at")} for found in run(configs)]
 
 
+def run_but_test_lines(configs: list[Config]) -> list[Arrays]:
+    """As `run`, without the line of the test split, which may be left alone."""
+    return [{name: value for name, value in found.items() if not name.startswith("test at")} for found in run(configs)]
+
+
 TRAIN = (
     "import json, sys, cnn_jax, cnn_jax.config\n"
     "for folder, flat in json.loads(sys.argv[1]): cnn_jax.train(cnn_jax.config.from_flat(flat), folder)"

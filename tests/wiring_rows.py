@@ -24,6 +24,7 @@ from wiring_looks import (
     parameters,
     program,
     run,
+    run_but_test_lines,
     run_but_training_lines,
     start,
     stream,
@@ -144,6 +145,7 @@ ROWS: dict[str, list[Any]] = {
         Changes(LENET | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
     ],
     "optim.lr_scaling": [Changes(LENET, ("linear", "sqrt", "none"))],
+    "optim.rate_factors": [Changes(LENET, ([], ["c1=0.1"], ["c1=0.1", "c=3"]))],
     "optim.decay": [Changes(LENET | {"optim.weight_decay": 0.1}, ("kernels", "all", "c1"))],
     "optim.schedule": [
         Changes(
@@ -160,6 +162,7 @@ ROWS: dict[str, list[Any]] = {
     "train.steps": [Changes(LENET, (8, 4))],
     "train.loss": [Changes(LENET, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],
     "train.log_every": [Same(RUN, (1, 3), run_but_training_lines)],
+    "train.test": [Same(RUN, ("end", "never"), run_but_test_lines)],
     "train.eval_every": [Same(RUN, (2, 4))],
     "train.checkpoint_every": [Same(RUN, (4, 3))],
     "train.keep_checkpoints": [Same(RUN, (2, 1))],

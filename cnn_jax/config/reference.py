@@ -52,6 +52,7 @@ REFERENCE: dict[str, Any] = {
     "optim.name": "sgd",
     "optim.learning_rate": 0.1,
     "optim.lr_scaling": "linear",
+    "optim.rate_factors": (),
     "optim.weight_decay": 1e-4,
     "optim.decay": "kernels",
     "optim.schedule": ("cosine", {}),

@@ -121,6 +121,9 @@ class OptimConfig:
     gradient: Part = "plain"
     """Where the gradient is taken: plain, at the parameters; sam, uphill from them (Foret et al. 2021), e.g.
     "sam(rho=0.05)"; or one's own."""
+    rate_factors: tuple[str, ...] = ()
+    """Other rates for some parameters: a factor for each regular expression for the beginning of their names, e.g.
+    "head=10" "stem|stage1=0.1"; the first that fits counts."""
     clip_norm: float | None = None
     """The largest global norm of the gradient; None does not clip."""
     label_smoothing: float = 0.0

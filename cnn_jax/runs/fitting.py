@@ -12,8 +12,9 @@ from cnn_jax.config import Config, ConfigError, named
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
+from cnn_jax.runs.parts import rate_factors
 from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import hold_statistics
+from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
 
 
 def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool) -> None:
@@ -40,6 +41,28 @@ def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool)
             f"`data.interpolation` is {data.interpolation}: nothing in `data.augment` and `data.eval_augment` scales "
             'images, so it has no effect; leave it out, or add e.g. "resize(32)".'
         )
+
+
+def check_patterns(config: Config, params: Any, begins: bool) -> None:
+    """Refuses regular expressions for the names of parameters that match none.
+
+    Args:
+      params: of the network, or their shapes.
+      begins: whether the run begins here; one that there is was trained with what it says.
+
+    Raises:
+      ConfigError: naming the key.
+    """
+    optim = config.optim
+    if optim.freeze is not None:
+        with named("optim.freeze"):
+            check_freeze(optim.freeze, params)
+    if begins and optim.decay not in ("kernels", "all"):
+        with named("optim.decay"):
+            check_pattern(optim.decay, params)
+    for pattern, _ in rate_factors(config) if begins else ():
+        with named("optim.rate_factors"):
+            check_pattern(pattern, params)
 
 
 def check_statistics(

@@ -1,6 +1,7 @@
 """The functions that a configuration names, found: network, optimiser, schedule, gradient rule, loss."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,26 @@ def learning_rate(config: Config, *, peak: float, steps: int, warmup_steps: int)
         return make_schedule(*_found(config, "optim.schedule"), peak=peak, steps=steps, warmup_steps=warmup_steps)
 
 
+def rate_factors(config: Config) -> list[tuple[str, float]]:
+    """The patterns of `optim.rate_factors` with their factors.
+
+    Raises:
+      ConfigError: for what is no pattern with a positive factor.
+    """
+    found = []
+    for text in config.optim.rate_factors:
+        pattern, _, number = text.rpartition("=")
+        with named("optim.rate_factors"):
+            try:
+                factor = float(number)
+            except ValueError:
+                factor = 0.0
+            if not pattern or not 0 < factor < math.inf:
+                raise ValueError(f"{text!r} must be PATTERN=FACTOR with a positive factor, such as head=10.")
+        found.append((pattern, factor))
+    return found
+
+
 def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     """The optimiser, with clipping and weight decay, for what is not frozen."""
     optim = config.optim
@@ -134,6 +155,7 @@ def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformatio
             weight_decay=optim.weight_decay,
             decays=decayed(optim.decay),
             clip_norm=optim.clip_norm,
+            factors=rate_factors(config),
             freeze=optim.freeze,
             seed=config.seed,
         )

@@ -19,9 +19,17 @@ from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.build import training_step
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
-from cnn_jax.runs.fitting import check_effects, check_statistics
+from cnn_jax.runs.fitting import check_effects, check_patterns, check_statistics
 from cnn_jax.runs.machine.settings import precision as precision
-from cnn_jax.runs.parts import check_loss, check_network, learning_rate, loss, network, operations, optimizer
+from cnn_jax.runs.parts import (
+    check_loss,
+    check_network,
+    learning_rate,
+    loss,
+    network,
+    operations,
+    optimizer,
+)
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -31,7 +39,6 @@ from cnn_jax.runs.splits import (
     parse_chains,
     with_convention,
 )
-from cnn_jax.training.freeze import check_freeze, check_pattern
 from cnn_jax.training.losses import Loss
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.schedules import LearningRate
@@ -219,19 +226,13 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     with named("data.eval_views"):
         image_shape = seen_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:
-        # A network that does not take these images is refused before a folder is made.
-        check_network(config, model, image_shape, derived.num_classes)
+        check_network(config, model, image_shape, derived.num_classes)  # before a folder is made
         with named("model", "data.eval_augment"):
             seen = abstract_variables(model, image_shape)
         with named("data.augment"):
             shape = augment.output_shape(augment.batch_shape(info.image_shape))
             variables = seen if shape == image_shape else abstract_variables(model, shape)
-    if config.optim.freeze is not None:
-        with named("optim.freeze"):
-            check_freeze(config.optim.freeze, seen["params"])
-    if derived_here and config.optim.decay not in ("kernels", "all"):
-        with named("optim.decay"):
-            check_pattern(config.optim.decay, seen["params"])
+        check_patterns(config, seen["params"], derived_here)
     if derived_here:  # the runs that there are may be evaluated whatever they were trained on
         with named("data.mix"):
             mix.check(shape, derived.num_classes)

@@ -19,7 +19,7 @@ from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.run import Run, take_run
 from cnn_jax.runs.loop import Event, Finished, Result, run_events
 from cnn_jax.runs.machine.settings import precision
-from cnn_jax.runs.machine.together import by_process_0
+from cnn_jax.runs.machine.together import by_process_0, check_alike
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
 from cnn_jax.runs.start import resolve_weights
@@ -82,6 +82,7 @@ def training_events(
         session = dataclasses.replace(session, config=config)
         # What is kept of a data set after it was read through is there for the others, which wait.
         content = by_process_0(lambda: content_of(config)) or content_of(config)
+        check_alike(content.identity(config))
         if workdir is None:
             here = Run(Path("runs"), config, session.derived, {}, content)
             found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -53,6 +53,7 @@ def make_optimizer(
     weight_decay: float,
     decays: Callable[[optax.Params], optax.Params] = is_kernel,
     clip_norm: float | None = None,
+    factors: Sequence[tuple[str, float]] = (),
     freeze: str | None = None,
     seed: int = 0,
 ) -> optax.GradientTransformationExtraArgs:
@@ -67,6 +68,7 @@ def make_optimizer(
       what: its name, for the messages.
       decays: gives the mask of what decays.
       clip_norm: the largest global norm of the gradient.
+      factors: (pattern, factor) for the steps of the parameters whose names begin so; the first that fits counts.
       freeze: a regular expression for parameters that stay; see `cnn_jax.training.freeze`.
       seed: of the noise of optimisers that add some.
 
@@ -93,7 +95,21 @@ def make_optimizer(
     )
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(f"{what} must return an optax.GradientTransformation, got {optimizer!r}.")
-    return optax.with_extra_args_support(only_the_rest(optax.chain(*parts, optimizer), freeze))
+    whole = only_the_rest(optax.chain(*parts, optimizer), freeze)
+    return optax.with_extra_args_support(optax.chain(whole, _scaled(factors)) if factors else whole)
+
+
+def _scaled(factors: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
+    """Steps multiplied by factors that depend on the parameters' names."""
+
+    def scale(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        fits = [(matching(pattern, updates), factor) for pattern, factor in factors]
+        factor_of = jax.tree.map(lambda _: 1.0, updates)
+        for fitting, factor in reversed(fits):
+            factor_of = jax.tree.map(lambda is_so, now, new=factor: new if is_so else now, fitting, factor_of)
+        return jax.tree.map(lambda update, factor: update * factor, updates, factor_of)
+
+    return optax.stateless(scale)
 
 
 def optimizer_arguments(part: Callable[..., Any]) -> dict[str, Any]:

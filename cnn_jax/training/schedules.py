@@ -91,13 +91,16 @@ def make_schedule(
     else:
         itself = "warmup_steps" in takes
         after = steps if itself else after
+        # Where there is a peak beside it, it is what a warm-up begins at: zero, or as the arguments say.
+        first = {"init_value": peak}
+        if itself and "peak_value" in takes:
+            first = {} if "init_value" in arguments else {"init_value": 0.0}
         schedule = call(
             part,
             arguments,
             what,
             **dict.fromkeys(("learning_rate", "peak", "peak_value", "value"), peak),
-            # Where there is a peak beside it, what a warm-up begins at.
-            init_value=0.0 if itself and "peak_value" in takes else peak,
+            **first,
             **dict.fromkeys(("steps", "decay_steps", "transition_steps"), after),
             total_steps=steps,
             first_step=warmup_steps,

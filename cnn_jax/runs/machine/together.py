@@ -55,3 +55,19 @@ def together[T](folder: Path, attempt: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result
+
+
+def check_alike(identity: str) -> None:
+    """Refuses, in all processes, a run of which one of them holds another experiment than process 0.
+
+    Raises:
+      ConfigError: saying what may differ.
+    """
+    if jax.process_count() == 1:
+        return
+    differs = known_to_all(identity) != identity
+    if int(np.max(multihost_utils.process_allgather(np.int32(differs)))):
+        raise ConfigError(
+            f"the processes of this run do not hold one experiment (here it is {identity}): other code of one's own, "
+            "data, starting weights or settings. Give all of them the same files and flags."
+        )

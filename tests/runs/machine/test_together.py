@@ -13,7 +13,7 @@ from cnn_jax.config import ConfigError
 from cnn_jax.parallel import known_to_all
 from cnn_jax.runs.folder.damage import DamagedError, UnreadableError
 from cnn_jax.runs.folder.metrics_file import RunError
-from cnn_jax.runs.machine.together import by_process_0, together
+from cnn_jax.runs.machine.together import by_process_0, check_alike, together
 
 
 @pytest.fixture
@@ -75,3 +75,16 @@ def test_who_could_read_does_not_go_on_alone(process):
     process(0, heard=np.int32(2))
     with pytest.raises(UnreadableError, match="another process of the run cannot use checkpoint 3 in checkpoints"):
         together(Path("checkpoints/3"), lambda: "a tree")
+
+
+@pytest.mark.parametrize(
+    ("number", "mine", "theirs", "alike"), [(1, "b", 0, False), (1, "a", 0, True), (0, "a", 1, False)]
+)
+def test_processes_that_hold_other_experiments_end_together(process, monkeypatch, number, mine, theirs, alike):
+    process(number, "a")
+    monkeypatch.setattr(multihost_utils, "process_allgather", lambda differs: [differs, theirs])
+    if alike:
+        check_alike(mine)
+    else:
+        with pytest.raises(ConfigError, match=f"do not hold one experiment \\(here it is {mine}\\)"):
+            check_alike(mine)
