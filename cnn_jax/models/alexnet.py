@@ -44,7 +44,7 @@ class AlexNet(Network):
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of at least 67×67 (63×63 with padding); the last maps are averaged to 6×6 (torchvision)."""
         pool = max_pool if self.pool == "max" else avg_pool
-        x = self.take(images, minimum_size=67 - 2 * self.first_padding)
+        x = self.check_images(images, minimum_size=67 - 2 * self.first_padding)
         x = self.expose("stem", self.convolve(1, x, 11, 4, self.first_padding, train))
         x = self.expose("stage1", pool(x, 3, 2))
         x = self.expose("stage2", pool(self.convolve(2, x, 5, 1, 2, train), 3, 2))

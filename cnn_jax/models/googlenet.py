@@ -63,14 +63,14 @@ class GoogLeNet(Network):
         """Logits of images of at least 15×15, or 31×31 where the fourth pooling takes 3×3 windows."""
         layers = self.layers(epsilon=1e-3, remat=self.remat)
         pool = max_pool if self.pool == "max" else avg_pool
-        damp = local_response_norm if self.response_norm else (lambda x: x)
+        normalize = local_response_norm if self.response_norm else (lambda x: x)
 
         def unit(name: str, features: int, window: int, x: Array, strides: int = 1) -> Array:
             return ConvUnit(layers, self.scaled(features), window, strides, window // 2, name=name)(x, train)
 
-        x = self.take(images, minimum_size=15 if self.last_window == 2 else 31)
-        x = damp(pool(unit("conv1", 64, 7, x, strides=2), 3, 2, ceil_mode=True))
-        x = damp(unit("conv3", 192, 3, unit("conv2", 64, 1, x)))
+        x = self.check_images(images, minimum_size=15 if self.last_window == 2 else 31)
+        x = normalize(pool(unit("conv1", 64, 7, x, strides=2), 3, 2, ceil_mode=True))
+        x = normalize(unit("conv3", 192, 3, unit("conv2", 64, 1, x)))
         x = self.expose("stem", pool(x, 3, 2, ceil_mode=True))
         for name, channels in BLOCKS.items():
             block = layers.block(Inception)

@@ -138,7 +138,7 @@ class InceptionV3(Network):
         def unit(name: str, features: int, window: int, x: Array, strides: int = 1, padding: str = "VALID") -> Array:
             return ConvUnit(layers, self.scaled(features), window, strides, padding, name=name)(x, train)
 
-        x = unit("conv1a", 32, 3, self.take(images, minimum_size=75), strides=2)
+        x = unit("conv1a", 32, 3, self.check_images(images, minimum_size=75), strides=2)
         x = unit("conv2b", 64, 3, unit("conv2a", 32, 3, x), padding="SAME")
         x = unit("conv4a", 192, 3, unit("conv3b", 80, 1, max_pool(x, 3, 2)))
         x = self.expose("stem", max_pool(x, 3, 2))

@@ -63,7 +63,7 @@ class LeNet5(Network):
         """Logits of images; raises ValueError for a size other than 28×28 and 32×32."""
         layers = self.layers()
         pool = max_pool if self.pool == "max" else avg_pool
-        x = self.take(images)
+        x = self.check_images(images)
         size = x.shape[1:3]
         if size not in ((28, 28), (32, 32)):
             raise ValueError(

@@ -67,7 +67,7 @@ class Network(nn.Module):
         """`channels` times the width, rounded to a multiple that is at least one."""
         return multiple_of * max(1, round(channels * self.width / multiple_of))
 
-    def take(self, images: Float[Array, "n h w c"], minimum_size: int = 1) -> Float[Array, "n h w c"]:
+    def check_images(self, images: Float[Array, "n h w c"], minimum_size: int = 1) -> Float[Array, "n h w c"]:
         """The images in the compute dtype, after checking them.
 
         Raises:

@@ -48,7 +48,7 @@ class ResNet(Network):
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of any size."""
-        x = self.expose("stem", self.begin(self.take(images), train))
+        x = self.expose("stem", self.begin(self.check_images(images), train))
         for stage, depth in enumerate(self.depths, start=1):
             for block in range(1, depth + 1):
                 x = self.block(stage, block, x, train)

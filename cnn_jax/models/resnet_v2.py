@@ -52,7 +52,7 @@ class ResNetV2(Network):
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of any size."""
         layers = self.layers()
-        x = self.expose("stem", self.begin(self.take(images)))
+        x = self.expose("stem", self.begin(self.check_images(images)))
         for stage, depth in enumerate(self.depths, start=1):
             for block in range(1, depth + 1):
                 x = self.block(stage, block, x, train)
@@ -88,7 +88,7 @@ class ResNetV2(Network):
             strides=2 if strides else 1,
             shortcut=shortcut,
             first=number == 1,
-            open_bias=True if keras else None,
+            bias_without_norm=True if keras else None,
             dropout=self.dropout if self.dropout_in_blocks else 0.0,
             drop_path=self.drop_path * number / sum(self.depths),
             name=f"stage{stage}_block{block}",

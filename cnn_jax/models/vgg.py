@@ -34,15 +34,15 @@ class VGG(Network):
     def __call__(self, images: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n classes"]:
         """Logits of images of at least 32×32; the last maps are averaged to 7×7, as at 224×224."""
         layers = self.layers()
-        halve = max_pool if self.pool == "max" else avg_pool
-        x = self.take(images, minimum_size=32)
+        pool = max_pool if self.pool == "max" else avg_pool
+        x = self.check_images(images, minimum_size=32)
         for stage, (depth, features) in enumerate(zip(self.depths, STAGE_FEATURES, strict=True), start=1):
             for i in range(1, depth + 1):
                 x = layers.conv(f"conv{stage}_{i}", self.scaled(features), 3, padding=1, use_bias=True)(x)
                 x = layers.activate(layers.normalize(f"norm{stage}_{i}", x, train=train))
                 if stage == i == 1:
                     self.expose("stem", x)
-            x = self.expose(f"stage{stage}", halve(x, 2))
+            x = self.expose(f"stage{stage}", pool(x, 2))
         x = self.expose("pool", adaptive_avg_pool(x, 7))
         x = x.reshape(x.shape[0], -1)
         for name in ("fc6", "fc7"):

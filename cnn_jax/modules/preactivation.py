@@ -20,7 +20,7 @@ class PreActivationBlock(nn.Module):
       strides: step of the (first) 3×3 convolution.
       shortcut: as in `Shortcut`, or "none".
       first: the input is a convolution's that nothing activated yet: it is activated before the paths part (appendix).
-      open_bias: biases on the convolutions that no normalisation follows: the last one and the projection.
+      bias_without_norm: biases on the convolutions that no normalisation follows: the last one and the projection.
       dropout: rate between the two 3×3 convolutions (Zagoruyko and Komodakis 2016, §2.4).
       drop_path: rate of `DropPath`.
     """
@@ -31,7 +31,7 @@ class PreActivationBlock(nn.Module):
     strides: int = 1
     shortcut: str = "B"
     first: bool = False
-    open_bias: bool | None = None
+    bias_without_norm: bool | None = None
     dropout: float = 0.0
     drop_path: float = 0.0
 
@@ -44,14 +44,14 @@ class PreActivationBlock(nn.Module):
             y = layers.conv("conv1", self.features, 3, self.strides, 1)(active)
             y = layers.activate(layers.normalize("norm2", y, train=train))
             y = Dropout(self.dropout, name="dropout")(y, train=train)
-            y = layers.conv("conv2", self.features, 3, 1, 1, use_bias=self.open_bias)(y)
+            y = layers.conv("conv2", self.features, 3, 1, 1, use_bias=self.bias_without_norm)(y)
         else:
             y = layers.activate(
                 layers.normalize("norm2", layers.conv("conv1", self.inner, 1, 1, 0)(active), train=train)
             )
             y = layers.conv("conv2", self.inner, 3, self.strides, 1)(y)
             y = layers.activate(layers.normalize("norm3", y, train=train))
-            y = layers.conv("conv3", self.features, 1, 1, 0, use_bias=self.open_bias)(y)
+            y = layers.conv("conv3", self.features, 1, 1, 0, use_bias=self.bias_without_norm)(y)
         if self.shortcut == "none":
             return y
         y = DropPath(self.drop_path, name="drop_path")(y, train=train)
@@ -63,7 +63,7 @@ class PreActivationBlock(nn.Module):
             self.features,
             self.strides,
             normalize=False,
-            use_bias=self.open_bias,
+            use_bias=self.bias_without_norm,
             name="shortcut",
         )
         return y + around(active if projects or self.first else x, train=train)

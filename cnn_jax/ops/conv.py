@@ -7,13 +7,13 @@ from jax import Array
 from jaxtyping import Float
 
 from .context import current
-from .conv_cpu import conv_with_own_gradients
+from .conv_cpu import conv_custom_vjp
 from .conv_products import im2col_conv, matmul_conv
 from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
 from .xla_conv import settled, xla_conv_with_its_gradients
 
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
-    "auto": conv_with_own_gradients,
+    "auto": conv_custom_vjp,
     "xla": xla_conv_with_its_gradients,
     "im2col": im2col_conv,
     "matmul": matmul_conv,

@@ -28,7 +28,7 @@ from .xla_conv import transposed_conv, xla_conv
 
 
 @reverse_mode_only
-def conv_with_own_gradients(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
+def conv_custom_vjp(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
     """XLA's convolution, with the gradients that suit the platform it is lowered for.
 
     Reverse mode over reverse mode works; forward mode (`jax.jvp`) needs `context(conv="xla")`.

@@ -32,7 +32,7 @@ def xla_max_pool(x: Array, geometry: PoolGeometry) -> Array:
 
 
 @reverse_mode_only
-def max_pool_with_own_gradient(x: Array, geometry: PoolGeometry) -> Array:
+def max_pool_custom_vjp(x: Array, geometry: PoolGeometry) -> Array:
     """Max pooling in the form that suits the platform it is lowered for; forward mode needs `context(conv="xla")`."""
     return _max_pool(x, geometry)
 

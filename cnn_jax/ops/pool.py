@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from .context import current
 from .geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
-from .max_pool_cpu import MOST_TAPS, max_pool_with_own_gradient, xla_max_pool
+from .max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
 from .precision import widened
 
 
@@ -45,7 +45,7 @@ def max_pool(
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "max_pool")
     few = window[0] * window[1] <= MOST_TAPS
-    pool = max_pool_with_own_gradient if few and current().conv == "auto" else xla_max_pool
+    pool = max_pool_custom_vjp if few and current().conv == "auto" else xla_max_pool
     return pool(x, PoolGeometry(window, strides, _extend(pads, overhang)))
 
 

@@ -17,7 +17,6 @@ from jaxtyping import Array
 
 from .layout import Layout
 from .stopping import STOPPING
-from .thread_policy import starting_jax
 
 # A process that has not been heard of for so long is dead.
 HEARTBEAT_SECONDS = 30
@@ -78,8 +77,7 @@ def joined(
             ) from error
     this, count = "a process that had just started", None
     try:
-        with starting_jax():
-            count = jax.process_count()  # here the processes meet for the first time
+        count = jax.process_count()  # here the processes meet for the first time
         this = f"process {jax.process_index()} of {count}"
         yield
         # Process 0 has pictures to draw; who left before it would be taken for dead.

@@ -14,7 +14,7 @@ from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
 from cnn_jax.runs.parts import rate_factors
 from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import check_freeze, check_pattern, hold_statistics
+from cnn_jax.training.freeze import check_freeze, check_pattern, frozen_batch_norm
 
 
 def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool) -> None:
@@ -79,7 +79,7 @@ def check_statistics(
     with (
         named("model"),
         ops.context(context),
-        hold_statistics(config.optim.freeze),
+        frozen_batch_norm(config.optim.freeze),
         refuse_partial_batches(layout.batch, parts),
     ):
         try:

@@ -60,14 +60,14 @@ def check_pattern(pattern: str, params: Any) -> None:
         raise ValueError(f"{pattern!r} matches no parameter. The network's layers: {', '.join(params)}.")
 
 
-def hold(freeze: str | None, params: Any) -> Any:
+def stop_frozen(freeze: str | None, params: Any) -> Any:
     """The parameters, the frozen ones as constants: their gradient is zero, and is not computed."""
     if freeze is None:
         return params
     return jax.tree.map(lambda p, held: jax.lax.stop_gradient(p) if held else p, params, matching(freeze, params))
 
 
-def hold_statistics(freeze: str | None) -> contextlib.AbstractContextManager[Any]:
+def frozen_batch_norm(freeze: str | None) -> contextlib.AbstractContextManager[Any]:
     """Inside it, a BatchNorm whose scale is frozen behaves as in evaluation; one of Flax's under `frozen_norm`, too."""
 
     def evaluate(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
@@ -86,7 +86,7 @@ def hold_statistics(freeze: str | None) -> contextlib.AbstractContextManager[Any
     return nn.intercept_methods(evaluate)
 
 
-def only_the_rest(optimizer: optax.GradientTransformation, freeze: str | None) -> optax.GradientTransformation:
+def freeze_updates(optimizer: optax.GradientTransformation, freeze: str | None) -> optax.GradientTransformation:
     """The optimiser for the parameters that move; the others stay where they are."""
     if freeze is None:
         return optimizer

@@ -13,7 +13,7 @@ from cnn_jax import ops
 from cnn_jax.parallel import Layout
 from cnn_jax.randomness import random_key, rows_of_batch
 from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import hold, hold_statistics
+from cnn_jax.training.freeze import frozen_batch_norm, stop_frozen
 from cnn_jax.training.losses import Loss
 from cnn_jax.training.state import TrainState
 
@@ -59,7 +59,7 @@ def loss_gradient(
 
         def loss_of(params: Any) -> tuple[Array, Forward]:
             logits, updates = model.apply(
-                {"params": hold(freeze, params), "batch_stats": batch_stats},
+                {"params": stop_frozen(freeze, params), "batch_stats": batch_stats},
                 images,
                 train=True,
                 mutable=["batch_stats", "features"],
@@ -73,7 +73,7 @@ def loss_gradient(
         with (
             ops.context(context),
             rows_of_batch(rows, batch_size),
-            hold_statistics(freeze),
+            frozen_batch_norm(freeze),
             refuse_partial_batches(context.batch, micro_batches),
         ):
             gradients, forward = jax.grad(loss_of, has_aux=True)(params)
@@ -113,11 +113,15 @@ def over_batch(
                 return (total, forward.batch_stats), (forward.loss, forward.logits)
 
             # Micro-batch i takes rows i, i + n, i + 2n, …: every device finds its share among its own rows.
-            dealt = (_deal(images, micro_batches), _deal(targets, micro_batches), _deal(rows, micro_batches))
+            dealt = (
+                _to_micro_batches(images, micro_batches),
+                _to_micro_batches(targets, micro_batches),
+                _to_micro_batches(rows, micro_batches),
+            )
             zeros = jax.tree.map(jnp.zeros_like, params)
-            (total, batch_stats), (loss, logits) = jax.lax.scan(add, (zeros, state.batch_stats), dealt)
+            (total, batch_stats), (loss, logits) = jax.lax.scan(add, (zeros, state.batch_stats), parts)
             gradients = jax.tree.map(lambda g: g / micro_batches, total)
-            forward = Forward(_collect(loss), _collect(logits), batch_stats)
+            forward = Forward(_from_micro_batches(loss), _from_micro_batches(logits), batch_stats)
         gradients = layout.mean(gradients)
         if average_statistics:
             forward = Forward(forward.loss, forward.logits, layout.mean(forward.batch_stats))
@@ -153,11 +157,11 @@ def objective(gradient: Callable[[Any], tuple[Any, Forward]], layout: Layout) ->
     return of_params
 
 
-def _deal(rows: Array, parts: int) -> Array:
+def _to_micro_batches(rows: Array, parts: int) -> Array:
     """[b, …] to [parts, b / parts, …], row r to part r mod parts."""
     return rows.reshape(-1, parts, *rows.shape[1:]).swapaxes(0, 1)
 
 
-def _collect(dealt: Array) -> Array:
-    """The inverse of `_deal`."""
+def _from_micro_batches(dealt: Array) -> Array:
+    """The inverse of `_to_micro_batches`."""
     return dealt.swapaxes(0, 1).reshape(-1, *dealt.shape[2:])

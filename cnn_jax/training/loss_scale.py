@@ -44,10 +44,10 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
-def keep_unless(taken: Bool[Array, ""], new: Any, old: Any) -> Any:
-    """`new` where the step was taken, else `old`; a schedule's count always moves, as the data and the step do."""
+def select_state(finite: Bool[Array, ""], new: Any, old: Any) -> Any:
+    """`new` where the step was finite, else `old`; a schedule's count always moves, as the data and the step do."""
 
     def choose(n: Any, o: Any) -> Any:
-        return n if isinstance(n, optax.ScaleByScheduleState) else jnp.where(taken, n, o)
+        return n if isinstance(n, optax.ScaleByScheduleState) else jnp.where(finite, n, o)
 
     return jax.tree.map(choose, new, old, is_leaf=lambda x: isinstance(x, optax.ScaleByScheduleState))

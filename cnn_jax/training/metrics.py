@@ -95,9 +95,9 @@ class GradientNorm(metrics.Average):
     """The mean norm of the gradients of the steps taken; a skipped step has none that means anything."""
 
     @classmethod
-    def from_model_output(cls, grad_norm: Float[Array, ""], taken: ArrayLike = True, **_: Any) -> "GradientNorm":
+    def from_model_output(cls, grad_norm: Float[Array, ""], finite: ArrayLike = True, **_: Any) -> "GradientNorm":
         """One step's norm."""
-        return cls(jnp.where(taken, grad_norm, 0), jnp.asarray(taken, jnp.int32))
+        return cls(jnp.where(finite, grad_norm, 0), jnp.asarray(finite, jnp.int32))
 
     def compute(self) -> Float[Array, ""]:
         """The mean; 0 where every step was skipped."""
@@ -111,9 +111,9 @@ class SkippedSteps(metrics.Metric):
     count: Int[Array, ""]
 
     @classmethod
-    def from_model_output(cls, taken: ArrayLike = True, **_: Any) -> "SkippedSteps":
+    def from_model_output(cls, finite: ArrayLike = True, **_: Any) -> "SkippedSteps":
         """0 or 1."""
-        return cls(1 - jnp.asarray(taken, jnp.int32))
+        return cls(1 - jnp.asarray(finite, jnp.int32))
 
     def merge(self, other: "SkippedSteps") -> "SkippedSteps":
         """The sum."""

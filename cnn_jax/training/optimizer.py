@@ -10,7 +10,7 @@ import optax
 import optax.contrib
 
 from cnn_jax.signatures import call, own_arguments, parameters
-from cnn_jax.training.freeze import matching, only_the_rest
+from cnn_jax.training.freeze import freeze_updates, matching
 from cnn_jax.training.schedules import LearningRate
 
 
@@ -95,7 +95,7 @@ def make_optimizer(
     )
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise ValueError(f"{what} must return an optax.GradientTransformation, got {optimizer!r}.")
-    whole = only_the_rest(optax.chain(*parts, optimizer), freeze)
+    whole = freeze_updates(optax.chain(*parts, optimizer), freeze)
     return optax.with_extra_args_support(optax.chain(whole, _scaled(factors)) if factors else whole)
 
 

@@ -43,10 +43,10 @@ def make_train_step(
 
         gradients, forward = rule(at, state, batch)
         mean_loss = layout.mean(forward.loss.mean())
-        new, taken = update(state, gradients, forward.batch_stats, mean_loss, objective(at, layout))
+        new, finite = update(state, gradients, forward.batch_stats, mean_loss, objective(at, layout))
         loss, logits, labels = (layout.gather(rows) for rows in (forward.loss, forward.logits, batch["label"]))
         norm, rate = optax.tree.norm(gradients), schedule(state.step)
-        return new, train_metrics(loss, logits, labels, grad_norm=norm, learning_rate=rate, taken=taken)
+        return new, train_metrics(loss, logits, labels, grad_norm=norm, learning_rate=rate, finite=finite)
 
     return train_step
 
@@ -58,16 +58,16 @@ def train_metrics(
     *,
     grad_norm: ArrayLike,
     learning_rate: ArrayLike,
-    taken: ArrayLike = True,
+    finite: ArrayLike = True,
 ) -> TrainMetrics:
-    """The metrics of one step; `taken` is false for a step that loss scaling skipped."""
+    """The metrics of one step; `finite` is false for a step that loss scaling skipped."""
     return TrainMetrics.single_from_model_output(
         loss=loss,
         top1=in_top_k(logits, labels, 1),
         top5=in_top_k(logits, labels, 5),
         grad_norm=jnp.asarray(grad_norm, loss.dtype),
         learning_rate=jnp.asarray(learning_rate, loss.dtype),
-        taken=taken,
+        finite=finite,
     )
 
 

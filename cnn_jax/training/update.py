@@ -9,17 +9,17 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from cnn_jax.training.average import average_into
-from cnn_jax.training.loss_scale import all_finite, keep_unless
+from cnn_jax.training.loss_scale import all_finite, select_state
 from cnn_jax.training.state import TrainState
 
 Update = Callable[[TrainState, Any, Any, Array, Callable[[Any], Array]], tuple[TrainState, ArrayLike]]
 
 
 def make_update(optimizer: optax.GradientTransformationExtraArgs, *, ema_decay: float | None = None) -> Update:
-    """The function `(state, gradients, batch_stats, loss, objective) -> (state, taken)`.
+    """The function `(state, gradients, batch_stats, loss, objective) -> (state, finite)`.
 
     `batch_stats` are the running statistics after the step, `loss` its mean loss, `objective` that loss as a function
-    of the parameters, which optimisers may ask for; `taken` is false where loss scaling skips the step.
+    of the parameters, which optimisers may ask for; `finite` is false where loss scaling skips the step.
     """
 
     def update(
@@ -40,8 +40,8 @@ def make_update(optimizer: optax.GradientTransformationExtraArgs, *, ema_decay: 
             new = average_into(new, state, decay=ema_decay)
         if state.loss_scale is None:
             return new, True
-        taken = all_finite(gradients)
-        new = keep_unless(taken, new, dataclasses.replace(state, step=new.step, loss_scale=None))
-        return dataclasses.replace(new, loss_scale=state.loss_scale.adjust(taken)), taken
+        finite = all_finite(gradients)
+        new = select_state(finite, new, dataclasses.replace(state, step=new.step, loss_scale=None))
+        return dataclasses.replace(new, loss_scale=state.loss_scale.adjust(finite)), finite
 
     return update

@@ -7,7 +7,7 @@ import pytest
 
 from cnn_jax.ops import context
 from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import hold_statistics
+from cnn_jax.training.freeze import frozen_batch_norm
 
 IMAGES = np.random.default_rng(0).normal(2.0, 3.0, size=(4, 3, 3, 2)).astype(np.float32)
 KEY = jax.random.key(0)
@@ -42,7 +42,7 @@ def step(net, train=True):
 )
 def test_a_frozen_batch_norm_of_flax_is_evaluation(as_fields, freeze, frozen_norm, moves):
     net = Net(as_fields)
-    with context(frozen_norm=frozen_norm), hold_statistics(freeze):
+    with context(frozen_norm=frozen_norm), frozen_batch_norm(freeze):
         y, mean = step(net)
     expected, stays = step(net, train=False)
     assert np.array_equal(mean, stays) != moves
@@ -74,7 +74,7 @@ def test_a_layer_that_does_not_see_the_batch_is_refused_with_the_remedy(as_field
 
 
 def test_under_pmap_a_frozen_batch_norm_serves_and_dropout_does_not():
-    with hold_statistics("norm"), refuse_partial_batches("data", 1):
+    with frozen_batch_norm("norm"), refuse_partial_batches("data", 1):
         step(Net())
         with pytest.raises(ValueError, match="`drop` is Flax's Dropout: it drops the same places on each device"):
             step(Net(rate=0.5))
