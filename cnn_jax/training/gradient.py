@@ -113,11 +113,7 @@ def over_batch(
                 return (total, forward.batch_stats), (forward.loss, forward.logits)
 
             # Micro-batch i takes rows i, i + n, i + 2n, …: every device finds its share among its own rows.
-            dealt = (
-                _to_micro_batches(images, micro_batches),
-                _to_micro_batches(targets, micro_batches),
-                _to_micro_batches(rows, micro_batches),
-            )
+            parts = tuple(_to_micro_batches(each, micro_batches) for each in (images, targets, rows))
             zeros = jax.tree.map(jnp.zeros_like, params)
             (total, batch_stats), (loss, logits) = jax.lax.scan(add, (zeros, state.batch_stats), parts)
             gradients = jax.tree.map(lambda g: g / micro_batches, total)
