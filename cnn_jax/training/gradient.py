@@ -106,14 +106,14 @@ def over_batch(
             gradients, forward = of_rows(state, params, state.batch_stats, images, targets, rows)
         else:
 
-            def add(carry: tuple[Any, Any], part: tuple[Array, Array, Array]) -> tuple[Any, tuple[Array, Array]]:
+            def add(carry: tuple[Any, Any], part: tuple[Array, ...]) -> tuple[Any, tuple[Array, Array]]:
                 total, batch_stats = carry
                 gradients, forward = of_rows(state, params, batch_stats, *part)
                 total = jax.tree.map(jnp.add, total, gradients)
                 return (total, forward.batch_stats), (forward.loss, forward.logits)
 
             # Micro-batch i takes rows i, i + n, i + 2n, …: every device finds its share among its own rows.
-            parts = tuple(_to_micro_batches(each, micro_batches) for each in (images, targets, rows))
+            parts: tuple[Array, ...] = tuple(_to_micro_batches(each, micro_batches) for each in (images, targets, rows))
             zeros = jax.tree.map(jnp.zeros_like, params)
             (total, batch_stats), (loss, logits) = jax.lax.scan(add, (zeros, state.batch_stats), parts)
             gradients = jax.tree.map(lambda g: g / micro_batches, total)
