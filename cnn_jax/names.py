@@ -1,7 +1,7 @@
 """Parts by name: how a name becomes a function, what the function is given, and how an object becomes a name.
 
-A *part* is a plain callable: a network, the constructor of an optimiser, a schedule, a loss, a gradient rule, an
-augmentation, a mix, a data set. The configuration holds its name, and its arguments as literals:
+A *part* is a plain callable: a network, the constructor of an optimiser, a schedule, a loss, a metric, a gradient
+rule, an augmentation, a mix, a data set. The configuration holds its name, and its arguments as literals:
 
     sgd                             one of ours
     optax:lion, my_package.x:lion   an attribute of a module
@@ -26,6 +26,7 @@ A part is called with these arguments, and with what its signature asks for by n
                    or rate by `step`; else a         total_steps, first_step (the first after the warm-up);
                    constructor of such a function    warmup_steps (then it warms up itself, and its steps are all)
     loss           (logits [b, k], targets) -> [b]   label_smoothing, num_classes
+    metric         (logits [b, k], labels) -> [b]    num_classes
     gradient rule  (gradient, state, batch) ->       nothing more
                    (gradients, forward)
     augmentation   (image [H, W, C]) -> image        key (then it is random), interpolation

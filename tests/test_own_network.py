@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from cnn_jax import open_run
 from cnn_jax.cli import main
 from cnn_jax.config import ConfigError, flatten, identity, load_experiment
 from cnn_jax.runs import evaluate, export_weights, predict, train
@@ -37,6 +38,9 @@ class Gated(nn.Module):
 def invert(image, key, probability=0.1):
     return jnp.where(jax.random.bernoulli(key, probability), 255 - image, image)
 
+def brier(logits, labels, scale=1.0):
+    return scale * ((jax.nn.softmax(logits) - jax.nn.one_hot(labels, logits.shape[1])) ** 2).sum(1)
+
 def swap(key, images, targets, share=0.5):
     other = images[::-1]
     return share * images + (1 - share) * other, share * targets + (1 - share) * targets[::-1]
@@ -48,7 +52,9 @@ def config():
             "digits", batch_size=32, augment=(partial(invert, probability=0.2), "pad_crop(1)"), mix=(swap,)
         ),
         optim=OptimConfig(learning_rate=0.5),
-        train=TrainConfig(steps=STEPS, checkpoint_every=3, eval_every=6, log_every=3),
+        train=TrainConfig(
+            steps=STEPS, checkpoint_every=3, eval_every=6, log_every=3, metrics=(partial(brier, scale=10),)
+        ),
     )
 """
 LAYERS = """
@@ -101,6 +107,16 @@ def test_objects_are_stored_as_names_with_complete_arguments(trained):
 def test_evaluation_after_the_file_is_gone_gives_what_training_gave(trained):
     figures = evaluate(trained[0])
     assert {k: figures[k] for k in trained[1]} == trained[1]
+
+
+def test_a_metric_of_its_own_is_measured_over_all_examples(trained):
+    run = open_run(trained[0])
+    test, lines = run.dataset("test"), run.metrics()
+    logits = np.asarray(run.logits(run.variables(), test.images(np.arange(len(test)))), np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    wanted = 10 * ((probabilities - np.eye(10)[test.labels]) ** 2).sum(1).mean()
+    assert trained[1]["brier"] == pytest.approx(wanted, rel=1e-5)  # a sum of 359 numbers in float32
+    assert [line["split"] for line in lines if "brier" in line] == ["validation", "test"]
 
 
 def test_a_module_of_the_same_name_that_is_loaded_already_is_not_taken(trained, tmp_path, monkeypatch):
@@ -206,9 +222,12 @@ def test_what_stands_in_the_identity(tmp_path):
         (("partial(Gated, features=6)", "':Gatd'"), "has no function 'Gatd'. Did you mean `Gated`"),
         (("features=6", "feature=6"), "`model.name`: :Gated takes no `feature`. Did you mean `features`"),
         (("mix=(swap,)", "eval_augment=(invert,)"), "`data.eval_augment`: 'invert' is random"),
+        (("(brier,", "(swap,"), "`train.metrics`: :swap needs `targets`"),
+        (("** 2).sum(1)", "** 2)"), "`train.metrics`: brier must give one number for each row"),
         (("probability=0.2", "chance=0.2"), "`data.augment`: :invert takes no `chance`"),
     ],
-    ids=["logits", "train", "collection", "dtype", "remat", "unknown", "nearest", "argument", "random", "operation"],
+    ids=["logits", "train", "collection", "dtype", "remat", "unknown", "nearest", "argument", "random", "metric", "rows",
+         "operation"],
 )  # fmt: skip
 def test_mistakes_are_named_before_a_folder_is_made(tmp_path, change, message):
     assert change[0] in EXPERIMENT

@@ -162,6 +162,9 @@ ROWS: dict[str, list[Any]] = {
     "train.steps": [Changes(LENET, (8, 4))],
     "train.loss": [Changes(LENET, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],
     "train.log_every": [Same(RUN, (1, 3), run_but_training_lines)],
+    "train.metrics": [
+        Changes(LENET, tuple([f"softmax_cross_entropy(label_smoothing={x})"] for x in (0.1, 0.5)), evaluation)
+    ],
     "train.test": [Same(RUN, ("end", "never"), run_but_test_lines)],
     "train.eval_every": [Same(RUN, (2, 4))],
     "train.checkpoint_every": [Same(RUN, (4, 3))],

@@ -107,7 +107,7 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     for key, ours in PARTS.items():
         name, given = split(values[key])
         values[key] = _part(name, given, ours.get(name, {}))
-    for key in ("data.augment", "data.mix", "data.eval_augment"):
+    for key in ("data.augment", "data.mix", "data.eval_augment", "train.metrics"):
         values[key] = [canonical_call(call) for call in values[key]]
     if values["data.eval_views"] is not None:
         values["data.eval_views"] = canonical_call(values["data.eval_views"])

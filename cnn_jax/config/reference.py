@@ -65,6 +65,7 @@ REFERENCE: dict[str, Any] = {
     "train.epochs": 10.0,
     "train.steps": None,
     "train.loss": ("softmax_cross_entropy", {}),
+    "train.metrics": (),
     "parallel.accumulate": 1,
 }
 

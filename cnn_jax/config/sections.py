@@ -146,6 +146,8 @@ class TrainConfig:
     """When given, replaces epochs."""
     loss: Part = "softmax_cross_entropy"
     """softmax_cross_entropy, sigmoid_cross_entropy, or one's own of logits and targets, one number a row."""
+    metrics: tuple[Part, ...] = ()
+    """What evaluation measures besides: functions of logits and labels, one number an example, e.g. "e.py:brier"."""
     test: Literal["end", "never"] = outside_identity("end")
     """When the test split is looked at: once, after the last step, or not at all."""
     log_every: int | None = outside_identity(None)

@@ -29,8 +29,9 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     """One pass over a data set.
 
     Returns:
-      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions. Where the data
-      set was prepared without files that could not be decoded, skipped_files: how many, over all its splits.
+      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions; the means of
+      `train.metrics` by their names. Where the data set was prepared without files that could not be decoded,
+      skipped_files: how many, over all its splits.
     """
     layout = session.layout
     batch_size = session.eval_batch_size
@@ -43,7 +44,8 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
                 jax.block_until_ready(parts[-1 - STEPS_AHEAD])
     total = functools.reduce(lambda a, b: a.merge(b), jax.device_get(parts))
     with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
-        values = {k: np.asarray(v).tolist() for k, v in total.compute().items()}
+        values = jax.tree.map(lambda v: np.asarray(v).tolist(), total.compute())
+    values |= values.pop("own")
     per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
     left_out = {"skipped_files": len(dataset.info.skipped)} if dataset.info.skipped else {}
     return {

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnn_jax import ops
-from cnn_jax.config import Config, ConfigError, named
+from cnn_jax.config import Config, ConfigError, named, named_parts
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
 from cnn_jax.runs.parts import rate_factors
 from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, check_pattern, frozen_batch_norm
+from cnn_jax.training.losses import Loss
 
 
 def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool) -> None:
@@ -94,3 +95,39 @@ def check_statistics(
             many = "parallel.accumulate" if config.parallel.accumulate > 1 else "data.batch_size"
             too_small = many if config.model.ghost_batch is None else "model.ghost_batch"
             raise ConfigError(f"`{too_small}`: {error}") from error
+
+
+def check_rows(functions: Mapping[str, Loss], key: str, num_classes: int, *, mixed: bool = False) -> None:
+    """Refuses functions that do not give a number for each row of the logits.
+
+    Args:
+      mixed: whether their targets are rows of shares, as mixing makes them, and not labels.
+
+    Raises:
+      ConfigError: naming the key.
+    """
+    logits = jax.ShapeDtypeStruct((4, num_classes), jnp.float32)
+    targets = logits if mixed else jax.ShapeDtypeStruct((4,), jnp.int32)
+    for name, function in functions.items():
+        with named(key):
+            rows = jax.eval_shape(function, logits, targets)
+            if getattr(rows, "shape", None) != (4,):
+                raise ValueError(
+                    f"{name} must give one number for each row of the logits, an array of shape (4,) for four; it "
+                    f"gives {rows}."
+                )
+
+
+def check_loss(config: Config, loss: Loss, num_classes: int) -> None:
+    """Refuses a loss that does not give a number a row, and smoothing that it does not take.
+
+    Raises:
+      ConfigError: naming the key.
+    """
+    name, smoothing = named_parts(config)["train.loss"], config.optim.label_smoothing
+    if smoothing and "label_smoothing" not in getattr(loss, "keywords", {}):
+        raise ConfigError(
+            f"`optim.label_smoothing` is {smoothing}: `{name}` takes no `label_smoothing`, so it has no effect; leave "
+            "it out, or give the loss that parameter."
+        )
+    check_rows({name: loss}, "train.loss", num_classes, mixed=bool(config.data.mix))

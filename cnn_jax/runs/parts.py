@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
 from cnn_jax.code.digest import code_naming, own_code
 from cnn_jax.code.own_modules import find_own
-from cnn_jax.config import Config, ConfigError, check_types, named, named_parts
+from cnn_jax.config import Config, check_types, named, named_parts
 from cnn_jax.config.parts import own_name
 from cnn_jax.models import MODELS, architecture, create_model
 from cnn_jax.models.own import check_own, create_own, network_arguments
@@ -176,27 +175,21 @@ def loss(config: Config, num_classes: int) -> Loss:
         return bind(part, arguments, name, *leading, label_smoothing=smoothing, num_classes=num_classes)
 
 
-def check_loss(config: Config, loss: Loss, num_classes: int) -> None:
-    """Refuses a loss that does not give a number a row, and smoothing that it does not take.
+def own_metrics(config: Config, num_classes: int) -> dict[str, Loss]:
+    """The metrics of `train.metrics`, by the names of their figures.
 
     Raises:
-      ConfigError: naming the key.
+      ConfigError: for one that does not exist, or bears the name of another figure.
     """
-    name, smoothing = named_parts(config)["train.loss"], config.optim.label_smoothing
-    if smoothing and "label_smoothing" not in getattr(loss, "keywords", {}):
-        raise ConfigError(
-            f"`optim.label_smoothing` is {smoothing}: `{name}` takes no `label_smoothing`, so it has no effect; leave "
-            "it out, or give the loss that parameter."
-        )
-    logits = jax.ShapeDtypeStruct((4, num_classes), jnp.float32)
-    targets = logits if config.data.mix else jax.ShapeDtypeStruct((4,), jnp.int32)
-    with named("train.loss"):
-        each = jax.eval_shape(loss, logits, targets)
-    if getattr(each, "shape", None) != (4,):
-        raise ConfigError(
-            f"`train.loss`: {name} must give one number for each row of the logits, an array of shape (4,) for four; "
-            f"it gives {each}."
-        )
+    found: dict[str, Loss] = {}
+    with named("train.metrics"):
+        for text in config.train.metrics:
+            part, arguments, name = _find(config, str(text), LOSSES, "metric")
+            figure = name.rpartition(":")[2]
+            if figure in found or figure in ("loss", "nll", "ece", "top1", "top5", "per_class", "num_examples"):
+                raise ValueError(f"there is a figure called {figure} already; give {text!r} another name.")
+            found[figure] = bind(part, arguments, name, "logits", "labels", num_classes=num_classes)
+    return found
 
 
 def operations(config: Config, key: str, /, *leading: str, **offered: Any) -> list[str | Callable[..., Any]]:

@@ -19,17 +19,9 @@ from cnn_jax.parallel import Layout, create_layout
 from cnn_jax.runs.build import training_step
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
-from cnn_jax.runs.fitting import check_effects, check_patterns, check_statistics
+from cnn_jax.runs.fitting import check_effects, check_loss, check_patterns, check_rows, check_statistics
 from cnn_jax.runs.machine.settings import precision as precision
-from cnn_jax.runs.parts import (
-    check_loss,
-    check_network,
-    learning_rate,
-    loss,
-    network,
-    operations,
-    optimizer,
-)
+from cnn_jax.runs.parts import check_network, learning_rate, loss, network, operations, optimizer, own_metrics
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -107,7 +99,7 @@ class Session:
     @functools.cached_property
     def eval_step(self) -> EvalStep:
         """To be compiled by the layout."""
-        return make_eval_step(self.logits, self.loss, self.layout)
+        return make_eval_step(self.logits, self.loss, self.layout, own_metrics(self.config, self.derived.num_classes))
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
@@ -242,6 +234,7 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     session = Session(config, derived, model, layout, info, augment, mix, eval_augment, image_shape, logits)
     if derived_here:
         check_loss(config, session.loss, derived.num_classes)
+        check_rows(own_metrics(config, derived.num_classes), "train.metrics", derived.num_classes)
         session.train_step  # noqa: B018, what is wrong with the parts of training is said now
     return session
 

@@ -137,6 +137,28 @@ class TrainMetrics(metrics.Collection):
 
 
 @flax.struct.dataclass
+class Means(metrics.Metric):
+    """The means over examples of metrics of one's own, by name."""
+
+    total: dict[str, Float[Array, ""]]
+    count: Int[Array, ""]
+
+    @classmethod
+    def from_model_output(cls, own: dict[str, Float[Array, "b"]], mask: Bool[Array, "b"], **_: Any) -> "Means":
+        """Sums over the examples in `mask`."""
+        total = {name: jnp.where(mask, each, 0).sum(dtype=jnp.float32) for name, each in own.items()}
+        return cls(total, mask.sum(dtype=jnp.int32))
+
+    def merge(self, other: "Means") -> "Means":
+        """The sums of both."""
+        return jax.tree.map(lambda a, b: a + b, self, other)
+
+    def compute(self) -> dict[str, Float[Array, ""]]:
+        """The means."""
+        return {name: total / self.count for name, total in self.total.items()}
+
+
+@flax.struct.dataclass
 class EvalMetrics(metrics.Collection):
     """Of one pass over a split; every example counts once."""
 
@@ -146,3 +168,4 @@ class EvalMetrics(metrics.Collection):
     top5: metrics.Average.from_output("top5")
     ece: Calibration
     per_class: PerClass
+    own: Means

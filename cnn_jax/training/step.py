@@ -110,10 +110,13 @@ def make_logits(
     return logits_of
 
 
-def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout) -> EvalStep:
+def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping[str, Loss] = {}) -> EvalStep:
     """The function `(variables, batch) -> metrics`, to be compiled by the layout.
 
     `batch["mask"]` says which rows are real examples.
+
+    Args:
+      own: further metrics by name, functions as a loss is.
     """
 
     def eval_step(variables: Mapping[str, Any], batch: Batch) -> EvalMetrics:
@@ -126,6 +129,7 @@ def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout) -> EvalStep:
             top5=in_top_k(logits, labels, 5),
             logits=logits,
             label=labels,
+            own={name: metric(logits, labels) for name, metric in own.items()},
             mask=mask,
         )
 
