@@ -226,8 +226,8 @@ def test_what_stands_in_the_identity(tmp_path):
         (("** 2).sum(1)", "** 2)"), "`train.metrics`: brier must give one number for each row"),
         (("probability=0.2", "chance=0.2"), "`data.augment`: :invert takes no `chance`"),
     ],
-    ids=["logits", "train", "collection", "dtype", "remat", "unknown", "nearest", "argument", "random", "metric", "rows",
-         "operation"],
+    ids=["logits", "train", "collection", "dtype", "remat", "unknown", "nearest", "argument", "random", "metric",
+         "rows", "operation"],
 )  # fmt: skip
 def test_mistakes_are_named_before_a_folder_is_made(tmp_path, change, message):
     assert change[0] in EXPERIMENT
