@@ -283,7 +283,7 @@ def test_optimised_python_reads_calls_alike():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (data(augment=("resize(28)", 3, "pad_crop(3)")), r"`data.augment` must be .*str.*, got"),
+        (data(augment=("resize(28)", 3, "pad_crop(3)")), "`data.augment`: give a name, or a function, got 3"),
         (data(mean=(0.5, 0.5, "a")), r"`data.mean` must be .*float"),
         (data(class_fractions=(1.0, True)), r"`data.class_fractions` must be"),
         (optim(learning_rate=float("nan")), r"`optim.learning_rate` is nan: give a finite number"),
