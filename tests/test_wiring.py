@@ -20,7 +20,7 @@ from cnn_jax.models import MODELS, abstract_variables, create_model
 from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.modules import preactivation, residual
 from cnn_jax.modules.dropout import DropPath
-from cnn_jax.runs import session as sessions
+from cnn_jax.runs import splits
 from cnn_jax.weights import save_weights
 
 # Of the largest number of an array. Two float32 programs of the same meaning differ by 1e-6 after two steps.
@@ -142,9 +142,7 @@ def without_drop_path(module):
 
 def without_argument_of_subset(argument, unset):
     def put_in(monkeypatch):
-        monkeypatch.setattr(
-            sessions, "take_subset", lambda data, **given: take_subset(data, **given | {argument: unset})
-        )
+        monkeypatch.setattr(splits, "take_subset", lambda data, **given: take_subset(data, **given | {argument: unset}))
 
     return put_in
 

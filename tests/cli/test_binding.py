@@ -44,7 +44,7 @@ def test_the_file_may_stand_anywhere(trained, experiment, capsys, words):
 def test_a_value_out_of_range_is_refused_in_the_words_of_its_flag(experiment, capsys):
     assert main(["train", str(experiment), "--model.options.width", "-1"]) == 2
     said = capsys.readouterr().err
-    assert "width` must be positive, got -1" in said and "tyro" not in said
+    assert "width` must be positive, and at most 1000, got -1.0" in said and "tyro" not in said
 
 
 def test_two_files_are_refused(trained, experiment, capsys):

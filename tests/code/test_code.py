@@ -131,6 +131,8 @@ def test_a_file_of_imports_and_config_adds_nothing(digest):
 
 def test_every_recipe_of_the_project_adds_nothing():
     for path in sorted((Path(__file__).parents[2] / "experiments").glob("*.py")):
+        if path.stem == "own_loop":
+            continue  # no experiment, but a program
         assert own_code(path, path.read_bytes(), folder=path.parent).digest is None, path.name
 
 
@@ -270,7 +272,11 @@ def test_the_code_is_found_without_running_it(tmp_path):
 
 def test_other_pythons_give_the_same_digest(tmp_path):
     """The expected digest is written down: it must never change, on any version of Python."""
-    source = EXPERIMENT + "\nprint(f'{own!r:>{10}} {\"a\"}', *[i for i in x], sep='', end=\"\\n\")\n"
+    # As it was written when the digest was: what an import names counts.
+    source = (
+        EXPERIMENT.replace("cnn_jax.runs.session", "cnn_jax.training.session")
+        + "\nprint(f'{own!r:>{10}} {\"a\"}', *[i for i in x], sep='', end=\"\\n\")\n"
+    )
     (tmp_path / "helper.py").write_text(HELPER)
     (tmp_path / "deep.py").write_text(DEEP)
     with neighbours(tmp_path):
