@@ -117,6 +117,7 @@ def test_own_folder_is_prepared_listed_shown_and_trained_on(tmp_path, capsys):
     assert last_json(capsys)["predictions"][0]["classes"][0] == "빨강"
 
 
+@pytest.mark.slow
 def test_subset_noise_and_views_reach_the_training(tmp_path, capsys):
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
@@ -134,6 +135,7 @@ def test_subset_noise_and_views_reach_the_training(tmp_path, capsys):
     assert "did you mean flip" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_mixing_reaches_the_training(tmp_path, capsys):
     experiment = tmp_path / "experiment.py"
     experiment.write_text(

@@ -212,10 +212,6 @@ def kill_often(experiment, tmp_path, mode, kills, seed):
         assert events(folder) == events(reference)
 
 
-def test_kills_around_saves(experiment, tmp_path):
-    kill_often(experiment, tmp_path, "jit", kills=3, seed=0)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_two_hundred_kills_around_saves(experiment, tmp_path, mode):

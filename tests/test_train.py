@@ -126,6 +126,7 @@ def test_predict_of_nothing_is_a_usage_error(trained, capsys, words, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_colour_is_not_interactivity(experiment, tmp_path):
     command = [sys.executable, "-m", "cnn_jax", "train", str(experiment), "--workdir", str(tmp_path / "r")]
     done = subprocess.run(
@@ -197,7 +198,7 @@ def test_missing_run_folder_is_a_clear_failure(capsys, tmp_path):
     assert "nowhere" in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", pytest.param("float64", marks=pytest.mark.slow)])
 def test_other_dtypes_train(experiment, capsys, tmp_path, dtype):
     flags = ["--train.steps", "2", "--model.dtype", dtype, "--json"]
     status, figures, _ = run(capsys, "train", experiment, "--workdir", tmp_path / "r", *flags)

@@ -101,7 +101,11 @@ def check(key, row, files):
                 assert lasting(first) == lasting(other), what
 
 
-@pytest.mark.parametrize("key", KEYS)
+# What it does is compared on other devices by `parallel/test_invariance.py`, too.
+LONG = {"parallel.strategy", "parallel.batch_norm"}
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, marks=[pytest.mark.slow] * (key in LONG)) for key in KEYS])
 def test_every_key_does_what_its_row_says(key, files):
     assert key in ROWS, f"`{key}` has no row in wiring_rows.py: say by what its effect shows"
     for row in ROWS[key]:

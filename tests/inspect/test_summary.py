@@ -32,7 +32,11 @@ GMACS = {
 }
 
 
-@pytest.mark.parametrize("name", GMACS)
+# Longer than others of their families, and walked alike.
+LONG = {"inception_v3", "resnet101", "resnet152", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in GMACS])
 def test_macs_are_within_1_percent_of_the_published_figure(name):
     found = summary(name)
     # The figure is rounded to two or three places; AlexNet's to 0.7 %.

@@ -22,7 +22,9 @@ def curve(name, init, size, seeds):
     return dict(zip(curves[0], np.exp(logs.mean(0)).tolist(), strict=True))
 
 
-@pytest.mark.parametrize(("name", "size", "depth"), [("vgg19", 64, 16), ("plain34", 224, 33)])
+@pytest.mark.parametrize(
+    ("name", "size", "depth"), [pytest.param("vgg19", 64, 16, marks=pytest.mark.slow), ("plain34", 224, 33)]
+)
 def test_he_keeps_the_variance_and_a_constant_deviation_does_not(name, size, depth, tmp_path):
     he, constant = curve(name, "he", size, seeds=3), curve(name, "normal", size, seeds=1)
     assert len(he) == len(constant) == depth

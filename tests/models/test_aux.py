@@ -15,7 +15,9 @@ SIDE = {"inception_v3": (299, 299)}
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 
 
-@pytest.mark.parametrize("name", WITH_AUX)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_v3")) for name in WITH_AUX]
+)
 def test_auxiliary_logits_are_features_of_training_only(name):
     model, images = small(name, aux=True)
     images = np.zeros((2, *SIDE.get(name, images.shape[1:3]), 3), np.float32)

@@ -17,12 +17,20 @@ def apply_train(model, variables, images, mutable=("batch_stats",)):
     return model.apply(variables, images, train=True, mutable=list(mutable), rngs={"dropout": KEY})
 
 
-# float16 takes the way of bfloat16.
-DTYPES = ["float32", "bfloat16", pytest.param("float16", marks=pytest.mark.slow), "float64"]
+# Networks of the same families as shorter ones, or seen in float32 alone by default.
+LARGE = {"inception_v3", "googlenet", "resnet164_v2_cifar", "resnext101_32x8d", "wide_resnet101_2", "resnet50_v1"}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", SHALLOW_NAMES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(
+            name, dtype, marks=[pytest.mark.slow] * (dtype == "float16" or (name in LARGE and dtype != "float32"))
+        )
+        for name in SHALLOW_NAMES
+        for dtype in ("float32", "bfloat16", "float16", "float64")  # float16 takes the way of bfloat16
+    ],
+)
 def test_model_keeps_parameters_and_logits_in_full_precision(name, dtype):
     full = "float64" if dtype == "float64" else "float32"
     with jax.enable_x64(dtype == "float64"):

@@ -50,9 +50,14 @@ def without_dropout(call, arguments, keywords, context):
         ("resnet20_cifar", {"width": 0.5}, (32, 41), paper_networks.residual_2015),
         ("plain20_cifar", {"width": 0.5}, (32, 41), PLAIN),
         ("resnet20_v2_cifar", {"width": 0.5}, (32, 41), paper_networks.pre_activation_2016),
-        ("resnet164_v2_cifar", {"width": 0.25}, (32, 41), paper_networks.pre_activation_2016),
+        pytest.param(
+            *("resnet164_v2_cifar", {"width": 0.25}, (32, 41), paper_networks.pre_activation_2016),
+            marks=pytest.mark.slow,
+        ),
         ("wrn16_8", {"width": 0.1}, (32, 41), paper_networks.pre_activation_2016),
-        ("wrn28_10", {"width": 0.1}, (32, 41), paper_networks.pre_activation_2016),
+        pytest.param(
+            *("wrn28_10", {"width": 0.1}, (32, 41), paper_networks.pre_activation_2016), marks=pytest.mark.slow
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -56,6 +56,7 @@ def test_devices_and_strategies_agree_in_float32_at_a_small_rate(ten_steps, devi
         assert_same(found, wanted, relative=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("model", MODELS)
 def test_processes_are_as_one(ten_steps, model, processes):

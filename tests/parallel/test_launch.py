@@ -82,6 +82,7 @@ def test_two_processes_write_one_log_and_count_every_test_example_once(undisturb
     assert not re.search(r"^\[1\] step ", err, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_other_and_a_restart_ends_as_if_undisturbed(undisturbed, experiment, tmp_path):
     launcher = start(experiment, tmp_path / "run", "--restarts", "1")
     wait_for_checkpoint(tmp_path / "run", launcher)
@@ -127,6 +128,7 @@ def test_a_stopped_run_continues_to_the_same_end(stopped, undisturbed, experimen
     assert sums_of(tmp_path / "run") == sums_of(undisturbed[0])
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_continues_in_one(stopped, undisturbed, experiment, tmp_path):
     shutil.copytree(stopped[0], tmp_path / "run")
     launcher = start(experiment, tmp_path / "run", processes=1)

@@ -26,6 +26,7 @@ def test_bench_prints_one_object_with_the_keys_that_scripts_read(capsys, conv):
     assert "compiled" in err
 
 
+@pytest.mark.slow
 def test_bench_runs_in_half_precision_and_in_double():
     for dtype in ("bfloat16", "float64"):
         figures = dataclasses.asdict(time_steps("resnet8_cifar", batch=2, image_size=8, dtype=dtype, steps=1, warmup=0))

@@ -319,6 +319,7 @@ def test_what_is_no_number_is_null_in_json_and_said_in_a_table(copy, capsys, mon
     assert capsys.readouterr().out.count("not finite") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("when", "said"), [(0, "no step was made yet"), (12, "saved at step 12")])
 def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_politely(
     finished, experiment, tmp_path, capsys, monkeypatch, when, said

@@ -125,6 +125,7 @@ def unprepared(tmp_path, monkeypatch):
     monkeypatch.setenv("CNN_JAX_DATA", str(tmp_path / "data"))
 
 
+@pytest.mark.slow
 def test_imagenet_weights_need_no_data_to_predict_and_to_be_exported(tmp_path, capsys, unprepared):
     model, file, folder = create_model("resnet18"), tmp_path / "model.safetensors", tmp_path / "run"
     tree = abstract_variables(model, (224, 224, 3))

@@ -51,7 +51,7 @@ def test_every_array_has_a_name_of_its_own():
         assert len({timm_name(model, path) for path in paths}) == len(paths)
 
 
-@pytest.mark.parametrize("name", ["vgg11", "resnet50_v2"])
+@pytest.mark.parametrize("name", ["vgg11", pytest.param("resnet50_v2", marks=pytest.mark.slow)])
 def test_a_file_of_timms_gives_the_same_arrays(name, tmp_path):
     model = create_model(name, 5, options={"width": 0.05})
     random = np.random.default_rng(0)

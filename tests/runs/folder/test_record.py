@@ -311,6 +311,7 @@ def trained(experiment, tmp_path_factory):
     return config, folder, figures
 
 
+@pytest.mark.slow
 def test_a_run_does_not_depend_on_the_processs_settings(trained):
     _, folder, figures = trained
     a, b = ([json.loads(line) for line in (folder / r / "metrics.jsonl").read_text().splitlines()] for r in "ab")
