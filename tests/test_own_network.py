@@ -222,7 +222,7 @@ def test_what_stands_in_the_identity(tmp_path):
         (("partial(Gated, features=6)", "':Gatd'"), "has no function 'Gatd'. Did you mean `Gated`"),
         (("features=6", "feature=6"), "`model.name`: :Gated takes no `feature`. Did you mean `features`"),
         (("mix=(swap,)", "eval_augment=(invert,)"), "`data.eval_augment`: 'invert' is random"),
-        (("(brier,", "(swap,"), "`train.metrics`: :swap needs `targets`"),
+        (("partial(brier, scale=10)", "swap"), "`train.metrics`: :swap needs `targets`"),
         (("** 2).sum(1)", "** 2)"), "`train.metrics`: brier must give one number for each row"),
         (("probability=0.2", "chance=0.2"), "`data.augment`: :invert takes no `chance`"),
     ],
