@@ -191,10 +191,7 @@ def find(name: str, ours: Mapping[str, Callable[..., Any]], what: str, experimen
             )
         return ours[name]
     if not place and experiment is None:
-        raise ValueError(
-            f"{name!r} is a function of an experiment file, and here is none: train from that file. (A command that "
-            "only reads a run does not run its code.)"
-        )
+        raise ValueError(f"{name!r} is a function of an experiment file, and here is none: train from that file.")
     try:
         module = importlib.import_module(place) if place else sys.modules[str(experiment)]
     except Exception as error:

@@ -1,5 +1,7 @@
 """A network, an augmentation and a mix of one's own: from the experiment file to evaluation, with nothing lost."""
 
+import contextlib
+import dataclasses
 import shutil
 import sys
 
@@ -8,12 +10,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from cnn_jax import open_run
+from cnn_jax import Config, DataConfig, ModelConfig, open_run, verify
 from cnn_jax.cli import main
 from cnn_jax.config import ConfigError, flatten, identity, load_experiment
 from cnn_jax.runs import evaluate, export_weights, predict, train
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.own_code import with_code
+from cnn_jax.runs.folder.run import take_run
 from cnn_jax.runs.folder.stored import RunError, read_run
 
 EXPERIMENT = """
@@ -169,6 +172,22 @@ def test_strangers_code_runs_only_when_it_is_trusted(run, stranger, capsys):
         evaluate(run)
     assert main(["eval", str(run), "--trust-code"]) == 0
     assert main(["eval", str(run)]) == 1  # being run once is not being trained here
+
+
+def test_functions_of_packages_in_a_strangers_run_are_not_called_unasked(run, tmp_path, monkeypatch):
+    model = ModelConfig("os:system", options={"command": f"touch {tmp_path}/called"})
+    before = read_run(run)
+    config = dataclasses.replace(Config(model=model, data=DataConfig("digits")), code=None)
+    with contextlib.closing(take_run(tmp_path / "theirs", config, before.derived, info=before.info)) as writer:
+        writer.write_config()
+    shutil.copytree(run / "checkpoints", tmp_path / "theirs" / "checkpoints")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for command in (evaluate, open_run, verify, lambda path: predict(path, [])):
+        with pytest.raises(
+            RunError, match=r"functions of packages, which this command calls: os:system\. .*--trust-code"
+        ):
+            command(tmp_path / "theirs")
+    assert not (tmp_path / "called").exists()
 
 
 def test_code_that_computes_something_else_is_refused(run):

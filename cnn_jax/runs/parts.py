@@ -225,7 +225,7 @@ def _find(
     name, arguments = split(text)
     place = name.rpartition(":")[0]
     if config.code is None and place and find_own(place) is not None:  # what it was may not be what lies there now
-        raise ValueError(f"{name!r} is a function of one's own, and a command that only reads a run does not run it.")
+        raise ValueError(f"{name!r} is a function of one's own, of which nothing was stored with the run.")
     return find(name, ours, what, _experiment(config)), arguments, name
 
 

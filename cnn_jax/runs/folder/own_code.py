@@ -1,4 +1,8 @@
-"""One's own code beside a run: kept there when the run is trained, and run again to evaluate it, if it is trusted."""
+"""One's own code beside a run: kept there when the run is trained, and run again to evaluate it, if it is trusted.
+
+Whoever writes a `config.json` chooses which functions are called, so that those of packages are trusted alike: an
+experiment is, with its files as they are, once this user has trained it here. Optax's functions need no trust.
+"""
 
 import contextlib
 import dataclasses
@@ -9,15 +13,22 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from cnn_jax.config import ConfigError, difference, stored_code
+from cnn_jax.config import ConfigError, difference, named_parts, stored_code
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.stored import Run, RunError
 
+_OPTAX = {"optax", "optax.contrib", "optax.losses", "optax.schedules"}
 
-def store_code(directory: Path, sources: Mapping[str, bytes]) -> None:
-    """Keeps the files of one's own code in a run folder's `code/`, and notes that this user trusts them."""
-    folder = directory / "code"
+
+def store_code(run: Run) -> None:
+    """Keeps the files of one's own code in a run folder's `code/`, and notes that this user trusts the experiment."""
+    code = run.config.code
+    sources = {} if run.content.code is None or code is None else code.sources
+    if not sources and not _foreign(run):
+        return
+    folder = run.directory / "code"
     before = _files(folder)
     for name in before.keys() - sources.keys():
         (folder / name).unlink()
@@ -25,7 +36,12 @@ def store_code(directory: Path, sources: Mapping[str, bytes]) -> None:
         if before.get(name) != content:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-    _trust(digest_of(sources))
+    _trust(_digest(run, sources))
+
+
+def _foreign(run: Run) -> list[str]:
+    """The functions that its configuration names, and that are neither ours nor Optax's."""
+    return [name for name in named_parts(run.config).values() if ":" in name and name.partition(":")[0] not in _OPTAX]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -43,22 +59,29 @@ def with_code(run: Run, *, trust_code: bool = False) -> Iterator[Run]:
     Raises:
       RunError: when the code is not trusted, is gone, or computes something else than what was trained.
     """
+    folder, foreign = run.directory / "code", _foreign(run)
     if run.content.code is None:
+        if foreign and not trust_code and _digest(run, {}) not in _trusted():
+            raise RunError(
+                f"`{run.directory}` was trained with functions of packages, which this command calls: "
+                f"{', '.join(foreign)}. You have not trained this experiment here; look at it, and give --trust-code "
+                "(trust_code=True)."
+            )
         yield run
         return
-    folder = run.directory / "code"
     files = _files(folder)
     if gone := run.content.code["files"].keys() - files.keys():
         raise RunError(f"`{run.directory}` was trained with code of one's own, of which {_list(folder, gone)} is gone.")
-    if not trust_code and digest_of(files) not in _trusted():
+    if not trust_code and _digest(run, files) not in _trusted():
         raise RunError(
             f"`{run.directory}` was trained with code of one's own, which this command runs: {_list(folder, files)}. "
-            "You have not trained with these files here; look at them, and give --trust-code (trust_code=True)."
+            "You have not trained this experiment with these files here; look at them, and give --trust-code "
+            "(trust_code=True)."
         )
     with contextlib.ExitStack() as loaded:
         loaded.enter_context(_hidden({name.partition("/")[0].removesuffix(".py") for name in files}))
         try:
-            code = stored_code(folder.resolve(), run.content.code["experiment"], run.config)
+            code = stored_code(folder.resolve(), _experiment(run.content.code), run.config)
             config = loaded.enter_context(code)
         except ConfigError as error:
             raise RunError(str(error)) from error
@@ -71,10 +94,17 @@ def with_code(run: Run, *, trust_code: bool = False) -> Iterator[Run]:
         yield dataclasses.replace(run, config=config)
 
 
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """Of files as they are, comments and all."""
+def _experiment(code: Mapping[str, Any]) -> str | None:
+    """The name of the experiment file; where it was not stored yet, that of the one file there is."""
+    names = list(code["files"])
+    found: str | None = code.get("experiment", names[0] if len(names) == 1 else None)
+    return found
+
+
+def _digest(run: Run, files: Mapping[str, bytes]) -> str:
+    """Of an experiment and of the files as they are, comments and all."""
     sums = sorted((name, hashlib.sha256(content).hexdigest()) for name, content in files.items())
-    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([run.identity, sums]).encode()).hexdigest()
 
 
 def _list(folder: Path, names: object) -> str:

@@ -116,8 +116,7 @@ class RunWriter:
             "environment": run.environment,
         }
         write_atomically(run.directory / "config.json", to_json(content))
-        if run.content.code is not None and run.config.code is not None:
-            store_code(run.directory, run.config.code.sources)
+        store_code(run)
 
     def start(self, step: int, manifest: Manifest | None) -> dict[str, Any] | None:
         """Brings the metrics back to a step, that of the checkpoint restored.

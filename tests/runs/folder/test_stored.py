@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 
 from cnn_jax.config import ConfigError, flatten, identity, identity_0_1, load_experiment
-from cnn_jax.runs.compare import check_data, default_directory, warn_own_code
+from cnn_jax.runs.compare import check_data, default_directory
 from cnn_jax.runs.content import NOTHING, Content
-from cnn_jax.runs.evaluation import evaluate
 from cnn_jax.runs.folder.run import Run, RunError, diff_runs, read_run, take_run
 from cnn_jax.runs.folder.stored import to_json
-from cnn_jax.runs.prediction import predict
 
 OLD = Path(__file__).parent / "version_0_1" / "config.json"  # of `train experiments/digits_lenet.py --train.steps 12`
 RECIPE = Path(__file__).parents[3] / "experiments" / "digits_lenet.py"
@@ -24,7 +22,19 @@ CONTENT = Content(
     data={"train": "t1", "test": "t2", "class_names": "c"},
     weights="w1",
 )
-MEMBERS = ["schema", "identity", "checksum", "config", "derived", "data", "code", "weights", "record", "environment"]
+MEMBERS = [
+    "schema",
+    "identity",
+    "checksum",
+    "config",
+    "derived",
+    "data",
+    "code",
+    "weights",
+    "info",
+    "record",
+    "environment",
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +67,7 @@ def test_a_folder_says_what_it_is(tmp_path, experiment):
     assert stored["schema"] == 2
     assert stored["identity"] == identity(experiment[0], code="ab", data=CONTENT.data, weights="w1")
     assert read_run(tmp_path / "run").content == CONTENT
+    assert stored["info"] is None  # of no data set here
 
 
 @pytest.mark.parametrize(
@@ -305,27 +316,6 @@ def test_another_data_set_is_refused_where_it_is_read(tmp_path, experiment, monk
         check_data(read_run(old))
     monkeypatch.setattr("cnn_jax.runs.compare.data_now", lambda config: None)  # not prepared here
     check_data(run)
-
-
-@pytest.mark.parametrize(
-    ("module", "command"), [("evaluation", evaluate), ("prediction", lambda run: predict(run, []))]
-)
-def test_code_that_a_command_does_not_run_is_named(tmp_path, experiment, monkeypatch, module, command):
-    def stop(*_):
-        raise InterruptedError("opened")
-
-    monkeypatch.setattr("cnn_jax.runs.compare.data_now", lambda config: None)
-    monkeypatch.setattr(f"cnn_jax.runs.{module}.open_session", stop)
-    open_and_close(tmp_path, experiment, CONTENT)
-    named = rf"trained with code of one's own \(`{tmp_path}/code/lion.py`, .*helper.py`\), which this command does not"
-    with pytest.warns(UserWarning, match=named), pytest.raises(InterruptedError, match="opened"):
-        command(tmp_path)
-
-
-def test_without_code_nothing_is_said(tmp_path, experiment, recwarn):
-    open_and_close(tmp_path, experiment, dataclasses.replace(CONTENT, code=None))
-    warn_own_code(read_run(tmp_path))
-    assert not recwarn.list
 
 
 def test_differences_of_two_folders_show_their_content(tmp_path, experiment):
