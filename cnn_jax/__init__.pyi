@@ -6,6 +6,7 @@ from .config import ParallelConfig as ParallelConfig
 from .config import TrainConfig as TrainConfig
 from .config import load_experiment as load_experiment
 from .data import Images as Images
+from .data import draw_examples as draw_examples
 from .data import list_datasets as list_datasets
 from .data import load_dataset as load_dataset
 from .data import prepare as prepare

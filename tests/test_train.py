@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import cnn_jax
 from cnn_jax.cli import COMMANDS, main
 
 
@@ -216,6 +217,27 @@ def test_training_imports_no_tensorflow(experiment, tmp_path):
         "sys.exit(status or 10 * ('tensorflow' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(
+            ("train", "train"),
+            ("eval", "evaluate"),
+            ("predict", "predict"),
+            ("verify", "verify"),
+            ("diff", "diff_runs"),
+        ),
+        *(("runs", "list_runs"), ("models", "list_models"), ("summary", "summary"), ("bench", "time_steps")),
+        *(("data list", "list_datasets"), ("data prepare", "prepare"), ("data show", "draw_examples")),
+        *(("weights import", "import_weights"), ("weights export", "export_weights")),
+    ],
+)
+def test_help_names_the_function_that_does_the_same(command, name, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    assert re.search(rf"From Python:\s+`?cnn_jax\.{name}\b", capsys.readouterr().out)
+    assert callable(getattr(cnn_jax, name))
 
 
 def test_help_is_complete(experiment, capsys):

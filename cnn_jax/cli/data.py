@@ -24,7 +24,10 @@ Name = Annotated[str, arg(metavar="NAME", help="A name that `cnn-jax data list` 
 
 
 def list_(root: Root = None, json: Json = False) -> int:
-    """Name every known data set, prepared or not, with its size, classes, splits and statistics."""
+    """Name every known data set, prepared or not, with its size, classes, splits and statistics.
+
+    From Python: `cnn_jax.list_datasets`.
+    """
     from cnn_jax.data import list_datasets
 
     rows = list_datasets(root)
@@ -59,7 +62,10 @@ def prepare(
     ] = "fail",
     json: Json = False,
 ) -> int:
-    """Store a data set below the root, from its official archives; nothing is done where it is prepared."""
+    """Store a data set below the root, from its official archives; nothing is done where it is prepared.
+
+    From Python: `cnn_jax.prepare`.
+    """
     from cnn_jax.data import passed_over_files, prepare, skipped_files
 
     with _progress() as report:
@@ -84,7 +90,10 @@ def show(
     folder: Annotated[Path | None, arg(metavar="DIR", help="With the name `folder`: your own images.")] = None,
     root: Root = None,
 ) -> int:
-    """Draw labelled examples, before and after augmentation."""
+    """Draw labelled examples, before and after augmentation.
+
+    From Python: `cnn_jax.draw_examples`.
+    """
     from cnn_jax.data import draw_examples, draw_gallery, holds_files, load_dataset, parse_augment
     from cnn_jax.data.gallery import AS_STORED
 

@@ -27,7 +27,10 @@ def show_runs(
     csv: Annotated[Flag, arg(help="Print comma-separated values, with all that a key holds.")] = False,
     json: Json = False,
 ) -> int:
-    """List runs, one a line: the keys that tell them apart, state, step, seconds and accuracies."""
+    """List runs, one a line: the keys that tell them apart, state, step, seconds and accuracies.
+
+    From Python: `cnn_jax.list_runs`.
+    """
     from cnn_jax.runs import list_runs
 
     if csv and json:

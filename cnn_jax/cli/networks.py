@@ -16,7 +16,10 @@ LARGEST_IMAGE = 2**15
 
 
 def models(json: Json = False) -> int:
-    """List the networks."""
+    """List the networks.
+
+    From Python: `cnn_jax.list_models`.
+    """
     from cnn_jax.models import list_models
 
     names = list_models()
@@ -33,7 +36,10 @@ def summary(
     classes: Annotated[int | None, arg(help="Outputs of the classifier; as published when not given.")] = None,
     json: Json = False,
 ) -> int:
-    """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total."""
+    """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total.
+
+    From Python: `cnn_jax.summary`.
+    """
     from cnn_jax.inspect import comparison_table, layer_table
     from cnn_jax.inspect import summary as summary_of
     from cnn_jax.runs.open import find_network
@@ -68,7 +74,10 @@ def bench(
     steps: Annotated[int, arg(help="Steps timed, after three that are not.")] = 10,
     json: Json = False,
 ) -> int:
-    """Time one training step: forward, backward, SGD with Nesterov momentum, BatchNorm statistics and dropout."""
+    """Time one training step: forward, backward, SGD with Nesterov momentum, BatchNorm statistics and dropout.
+
+    From Python: `cnn_jax.time_steps`.
+    """
     from cnn_jax.runs.bench import time_steps
 
     check_range("--batch", batch, 1)

@@ -33,7 +33,10 @@ def train(
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
     json: Json = False,
 ) -> int:
-    """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint."""
+    """Train an experiment. The same command continues a run that was stopped, from its newest checkpoint.
+
+    From Python: `cnn_jax.train`.
+    """
     config = replace(config, model=replace(config.model, options={**config.model.options, **(options or {})}))
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
@@ -61,7 +64,10 @@ def evaluate(
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
-    """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class."""
+    """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class.
+
+    From Python: `cnn_jax.evaluate`.
+    """
     from cnn_jax.runs import evaluate
 
     figures = evaluate(run, split=split, step=step, trust_code=trust_code)
@@ -77,7 +83,10 @@ def predict(
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
-    """Classify image files: the most probable classes of each."""
+    """Classify image files: the most probable classes of each.
+
+    From Python: `cnn_jax.predict`.
+    """
     from cnn_jax.runs import UnreadableImages, predict
 
     check_range("--top", top, 1, most=sys.maxsize)
@@ -109,7 +118,10 @@ def verify(
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
-    """Train a part of a run again, from one checkpoint to the next, and say whether the bits agree."""
+    """Train a part of a run again, from one checkpoint to the next, and say whether the bits agree.
+
+    From Python: `cnn_jax.verify`.
+    """
     from cnn_jax.runs import verify
 
     figures = verify(run, first=first, last=last, trust_code=trust_code, quiet=False)
@@ -129,7 +141,10 @@ def verify(
 
 
 def diff(left: RunFolder, right: RunFolder, /, json: Json = False) -> int:
-    """Show which configuration keys, versions and devices differ between two runs."""
+    """Show which configuration keys, versions and devices differ between two runs.
+
+    From Python: `cnn_jax.diff_runs`.
+    """
     from cnn_jax.runs import diff_runs
 
     rows = diff_runs(left, right)

@@ -25,7 +25,10 @@ def import_(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Make a run of a weights file, for eval, predict and export. Every name and shape is checked."""
+    """Make a run of a weights file, for eval, predict and export. Every name and shape is checked.
+
+    From Python: `cnn_jax.import_weights`.
+    """
     from cnn_jax.runs import import_weights
 
     run = import_weights(
@@ -42,7 +45,10 @@ def export(
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
-    """Write a run's weights under torchvision's names."""
+    """Write a run's weights under torchvision's names.
+
+    From Python: `cnn_jax.export_weights`.
+    """
     from cnn_jax.runs import export_weights
 
     written = export_weights(run, file, step=step, trust_code=trust_code)

@@ -73,6 +73,11 @@ class OpenRun:
         return self._session.model
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) as the network sees images."""
+        return self._session.image_shape
+
+    @property
     def steps(self) -> list[int]:
         """The steps that are saved, in ascending order."""
         with contextlib.closing(Checkpoints(self._run.checkpoints, read_only=True)) as checkpoints:
@@ -149,5 +154,5 @@ def find_network(
         return named_parts(config)["model.name"].removeprefix(":"), session.model, session.image_shape
     if Path(name).is_dir():
         run = open_run(name)
-        return named_parts(run.config)["model.name"].removeprefix(":"), run.model, run._session.image_shape
+        return named_parts(run.config)["model.name"].removeprefix(":"), run.model, run.image_shape
     return name, create_model(name, num_classes, jnp.dtype(dtype or "float32")), architecture(name).image_shape
