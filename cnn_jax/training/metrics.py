@@ -144,9 +144,11 @@ class Means(metrics.Metric):
     count: Int[Array, ""]
 
     @classmethod
-    def from_model_output(cls, own: dict[str, Float[Array, "b"]], mask: Bool[Array, "b"], **_: Any) -> "Means":
+    def from_model_output(
+        cls, mask: Bool[Array, "b"], own: dict[str, Float[Array, "b"]] | None = None, **_: Any
+    ) -> "Means":
         """Sums over the examples in `mask`."""
-        total = {name: jnp.where(mask, each, 0).sum(dtype=jnp.float32) for name, each in own.items()}
+        total = {name: jnp.where(mask, each, 0).sum(dtype=jnp.float32) for name, each in (own or {}).items()}
         return cls(total, mask.sum(dtype=jnp.int32))
 
     def merge(self, other: "Means") -> "Means":
