@@ -45,7 +45,7 @@ def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Data
     total = functools.reduce(lambda a, b: a.merge(b), jax.device_get(parts))
     with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
         values = jax.tree.map(lambda v: np.asarray(v).tolist(), total.compute())
-    values |= values.pop("own")
+    values |= values.pop("own", {})
     per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
     left_out = {"skipped_files": len(dataset.info.skipped)} if dataset.info.skipped else {}
     return {

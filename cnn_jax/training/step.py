@@ -17,7 +17,7 @@ from cnn_jax.parallel import Layout
 from cnn_jax.training.gradient import Gradient, objective
 from cnn_jax.training.inputs import Batch, Inputs
 from cnn_jax.training.losses import Loss, softmax_cross_entropy
-from cnn_jax.training.metrics import EvalMetrics, TrainMetrics, in_top_k
+from cnn_jax.training.metrics import EvalMetrics, MoreEvalMetrics, TrainMetrics, in_top_k
 from cnn_jax.training.rules import Rule
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.update import Update
@@ -122,7 +122,8 @@ def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping
     def eval_step(variables: Mapping[str, Any], batch: Batch) -> EvalMetrics:
         rows = (logits_of(variables, batch["image"]), batch["label"], batch["mask"])
         logits, labels, mask = (layout.gather(r) for r in rows)
-        return EvalMetrics.single_from_model_output(
+        kind = MoreEvalMetrics if own else EvalMetrics
+        return kind.single_from_model_output(
             loss=loss(logits, labels),
             nll=softmax_cross_entropy(logits, labels),
             top1=in_top_k(logits, labels, 1),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.training.losses import softmax_cross_entropy
-from cnn_jax.training.metrics import EvalMetrics, in_top_k
+from cnn_jax.training.metrics import MoreEvalMetrics, in_top_k
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def sample():
 
 
 def metrics_of(logits, labels, mask):
-    return EvalMetrics.single_from_model_output(
+    return MoreEvalMetrics.single_from_model_output(
         loss=softmax_cross_entropy(logits, labels, 0.1),
         nll=softmax_cross_entropy(logits, labels),
         top1=in_top_k(logits, labels, 1),
