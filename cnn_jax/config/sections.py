@@ -186,12 +186,12 @@ class Config:
 
     seed: int = 0
     """Of initialisation, data order, augmentation and dropout."""
-    name: str | None = outside_identity(None)
-    """What the run's folder is called before its identity; None is the experiment file's name."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     parallel: ParallelConfig = ParallelConfig()
+    name: str | None = outside_identity(None)
+    """What the run's folder is called before its identity; None is the experiment file's name."""
     code: Annotated[OwnCode | None, tyro.conf.Suppress] = field(default=None, compare=False, repr=False)
     """What is known of the experiment file's own code, filled in by `load_experiment`: no key, it has no flag."""

@@ -5,10 +5,10 @@
 Both train the same global batches of 128, in turn; the images a second are those of `metrics.jsonl` after the first log
 line, which holds the compilation.  Two processes exchange all gradients and every BatchNorm's statistics through gloo.
 
-Result, `--rounds 3` on two cores of an AMD EPYC (Zen 4), jax 0.12.0.1: 1.08 (0.98 to 1.10; one process 429 to 466
-images/s, two 455 to 508). Two processes that need not talk are faster than one whose threads share every product, so
-that is what the messages cost. Without `cnn_jax/parallel/thread_policy.py` it was 0.56; and 0.51 without the kernel
-gradient's loop over each device's own rows as well.
+Result, `--rounds 3` on two cores of an AMD EPYC (Zen 3), jax 0.12.0.1: 0.53 (0.47 to 0.78; one process 245 to 338
+images/s, two 153 to 190). Gloo's receiving thread interrupts the computing one on its core. With all of JAX's threads
+under Linux's SCHED_BATCH, where they take turns, it was 1.08 (Zen 4); that was thirty lines for two processes on one
+small CPU, and was taken out.
 """
 
 import argparse
