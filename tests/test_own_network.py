@@ -30,12 +30,12 @@ from settings import STEPS
 
 class Gated(nn.Module):
     num_classes: int
-    features: int = 8
+    width: int = 8
     sharp: float = 1.0
 
     @nn.compact
     def __call__(self, images, *, train):
-        x = BatchNorm()(Conv(self.features, 3)(images), train=train)
+        x = BatchNorm()(Conv(self.width, 3)(images), train=train)
         return nn.Dense(self.num_classes, name="head")(gate(nn.relu(x), self.sharp).mean((1, 2)))
 
 def invert(image, key, probability=0.1):
@@ -50,7 +50,7 @@ def swap(key, images, targets, share=0.5):
 
 def config():
     return Config(
-        model=ModelConfig(partial(Gated, features=6)),
+        model=ModelConfig(partial(Gated, width=6)),
         data=DataConfig(
             "digits", batch_size=32, augment=(partial(invert, probability=0.2), "pad_crop(1)"), mix=(swap,)
         ),
@@ -101,7 +101,7 @@ def stranger(monkeypatch, tmp_path):
 def test_objects_are_stored_as_names_with_complete_arguments(trained):
     config = read_run(trained[0]).config
     flat = flatten(config)
-    assert (flat["model.name"], flat["model.options.features"], flat["model.options.sharp"]) == (":Gated", 6, 1.0)
+    assert (flat["model.name"], flat["model.options.width"], flat["model.options.sharp"]) == (":Gated", 6, 1.0)
     assert flat["data.augment"] == [":invert(probability=0.2)", "pad_crop(1)"] and flat["data.mix"] == [":swap"]
     files = {path.name for path in (trained[0] / "code").iterdir() if path.is_file()}
     assert files == {"e.py", "layers.py", "settings.py"}  # all that runs when the file is loaded
@@ -207,10 +207,10 @@ def test_code_that_computes_something_else_is_refused(run):
 def test_its_arguments_are_flags_and_another_network_takes_its_own(tmp_path, capsys):
     path, run = write(tmp_path / "recipes"), tmp_path / "run"
     words = ["train", str(path), "--workdir", str(run), "--train.steps", "1"]
-    assert main([*words, "--model.options.features", "4"]) == 0
-    assert read_run(run).config.model.options == {"features": 4, "sharp": 1.0}
-    assert main([*words, "--model.options.featurs", "4"]) == 2
-    assert "--model.options.features" in capsys.readouterr().err
+    assert main([*words, "--model.options.width", "4"]) == 0
+    assert read_run(run).config.model.options == {"width": 4, "sharp": 1.0}
+    assert main([*words, "--model.options.widht", "4"]) == 2
+    assert "--model.options.width" in capsys.readouterr().err
     shutil.rmtree(run)
     words += ["--data.augment", "resize(28)", "--data.eval-augment", "resize(28)"]
     assert main([*words, "--model.name", "lenet5"]) == 0
@@ -224,7 +224,7 @@ def test_what_stands_in_the_identity(tmp_path):
 
     before = name()
     assert name(text=EXPERIMENT.replace("0.2)", "0.3)")) != before
-    assert name(text=EXPERIMENT.replace("features=6", "features=7")) != before
+    assert name(text=EXPERIMENT.replace("width=6", "width=7")) != before
     assert name(text=EXPERIMENT.replace("share * images", "share + images")) != before
     assert name(text=EXPERIMENT.replace("steps=STEPS", "steps=6")) == before
 
@@ -237,9 +237,9 @@ def test_what_stands_in_the_identity(tmp_path):
         (("x = Batch", "self.variable('seen', 'x', lambda: 1.0)\n        x = Batch"), r"keeps variables in \['seen'\]"),
         (("ModelConfig(", "ModelConfig(dtype='bfloat16', name="), "`model.name`: :Gated takes no `dtype`"),
         (("ModelConfig(", "ModelConfig(remat=True, name="), "`model.name`: :Gated takes no `remat`"),
-        (("partial(Gated, features=6)", "'lenet'"), "`model.name`: unknown model 'lenet'; did you mean lenet5"),
-        (("partial(Gated, features=6)", "':Gatd'"), "has no function 'Gatd'. Did you mean `Gated`"),
-        (("features=6", "feature=6"), "`model.name`: :Gated takes no `feature`. Did you mean `features`"),
+        (("partial(Gated, width=6)", "'lenet'"), "`model.name`: unknown model 'lenet'; did you mean lenet5"),
+        (("partial(Gated, width=6)", "':Gatd'"), "has no function 'Gatd'. Did you mean `Gated`"),
+        (("width=6", "widt=6"), "`model.name`: :Gated takes no `widt`. Did you mean `width`"),
         (("mix=(swap,)", "eval_augment=(invert,)"), "`data.eval_augment`: 'invert' is random"),
         (("partial(brier, scale=10)", "swap"), "`train.metrics`: :swap needs `targets`"),
         (("** 2).sum(1)", "** 2)"), "`train.metrics`: brier must give one number for each row"),

@@ -68,7 +68,7 @@ def with_options_of(
         own, help = MODELS[name].options, _help(MODELS[name].family)
     elif ":" in name:
         own, usual = _own_options(config, name), "When not given"
-    options = own | {key: option for key, option in every.items() if key in given}
+    options = {key: option for key, option in every.items() if key in given} | own
     help = {key: f"{help.get(key, '')} {usual}: {option.default}." for key, option in own.items()}
     return with_options(train, options, help), {k: v for k, v in config.model.options.items() if k in options}
 
