@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from cnn_jax.cli.network_flags import every_option, with_options, with_options_of
+from cnn_jax.cli.network_flags import every_option, value_of, with_options, with_options_of
 from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours
 
 
@@ -56,10 +56,10 @@ def _with_arguments(config: Config, words: Sequence[str]) -> Config:
 
     Another optimiser begins anew, and a network where one of the two is none of ours.
     """
-    network, before = _value_of("--model.name", words), str(config.model.name)
+    network, before = value_of("--model.name", words), str(config.model.name)
     if network not in (None, before) and ":" in f"{network}{before}":
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, options={}))
-    name = _value_of("--optim.name", words)
+    name = value_of("--optim.name", words)
     if name not in (None, config.optim.name):
         config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, name=name, arguments={}))
     arguments = {key: value for key, value in _defaults(config).items() if value is not None}
@@ -79,16 +79,6 @@ def _defaults(config: Config) -> dict[str, Any]:
 
     with neighbours(None if config.code is None else config.code.folder):
         return default_arguments(config)
-
-
-def _value_of(flag: str, words: Sequence[str]) -> str | None:
-    """The last value given to a flag; None where there is none."""
-    value = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
-        name, equals, rest = word.partition("=")
-        if name.replace("_", "-") == flag.replace("_", "-"):
-            value = rest if equals else following
-    return value
 
 
 def given(words: Sequence[str]) -> set[str]:

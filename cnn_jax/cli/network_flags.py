@@ -58,11 +58,8 @@ def with_options_of(
     given = {
         word.partition("=")[0].removeprefix(_PREFIX).replace("-", "_") for word in words if word.startswith(_PREFIX)
     }
-    name = str(config.model.name)
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        flag, equals, value = word.partition("=")
-        if flag.replace("_", "-") == "--model.name":
-            name = value if equals else following
+    asked = value_of("--model.name", words)
+    name = str(config.model.name) if asked is None else asked
     own, help, usual = every, {}, "As published"
     if name in MODELS:
         own, help = MODELS[name].options, _help(MODELS[name].family)
@@ -104,3 +101,13 @@ def _help(family: type) -> dict[str, str]:
         for names, words in re.findall(r"^ {2}([\w, ]+): (.*?)(?=^ {0,2}\S|\Z)", text, re.DOTALL | re.MULTILINE):
             found |= dict.fromkeys(names.split(", "), " ".join(words.split()))
     return found
+
+
+def value_of(flag: str, words: Sequence[str]) -> str | None:
+    """The last value given to a flag; None where there is none."""
+    value = None
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        name, equals, rest = word.partition("=")
+        if name.replace("_", "-") == flag.replace("_", "-"):
+            value = rest if equals else following
+    return value

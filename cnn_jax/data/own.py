@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from .errors import DataError, UnpreparedError
+from .load import SPLITS
 from .sets.catalogue import ANY_SIZE, DatasetSpec
+from .sets.image_folder import read_files
 from .sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
 from .store.root import find_prepared
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ def own_spec(read: Callable[[str], Images | None], name: str) -> DatasetSpec:
     Raises:
         DataError: for what is no data set.
     """
-    found = {split: examples for split in SPLITS if (examples := read(split)) is not None}
+
+    def every() -> dict[str, Images]:
+        return {split: examples for split in SPLITS if (examples := read(split)) is not None}
+
+    found = every()
     if "train" not in found:
         raise DataError(f"{name}('train') returns None; a data set has a training split.")
     for split, examples in found.items():
@@ -67,8 +71,7 @@ def own_spec(read: Callable[[str], Images | None], name: str) -> DatasetSpec:
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name.rpartition(":")[2]).strip("_")
 
     def splits(archives: Path | None) -> Splits:
-        again = {split: examples for split in SPLITS if (examples := read(split)) is not None}
-        return {split: _stored(examples) for split, examples in again.items()}  # type: ignore[return-value]
+        return {split: _stored(examples) for split, examples in every().items()}  # type: ignore[return-value]
 
     return DatasetSpec(
         f"own/{slug}-{digest.hexdigest()[:12]}",
@@ -180,12 +183,5 @@ def _parts(examples: Images) -> Iterator[bytes]:
 def _stored(examples: Images) -> RawSplit | EncodedSplit:
     if isinstance(examples.images, np.ndarray):
         return RawSplit(examples.images, np.asarray(examples.labels, np.int32))
-    return EncodedSplit(_of_files(list(map(Path, examples.images)), examples.labels), len(examples.labels))
-
-
-def _of_files(paths: Sequence[Path], labels: Sequence[int] | np.ndarray) -> Iterator[EncodedExample]:
-    for path, label in zip(paths, labels, strict=True):
-        try:
-            yield EncodedExample(path.read_bytes(), int(label), str(path))
-        except OSError as error:
-            yield EncodedExample(b"", int(label), str(path), error=f"{path} cannot be read: {error.strerror}.")
+    files = zip(map(Path, examples.images), map(int, examples.labels), strict=True)
+    return EncodedSplit(read_files(Path(), files), len(examples.labels))

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from cnn_jax import names
 from cnn_jax.config import Config, ConfigError, named
 from cnn_jax.config.parts import TFDS
 from cnn_jax.data import (
@@ -13,7 +14,6 @@ from cnn_jax.data import (
     Dataset,
     DatasetInfo,
     DatasetSpec,
-    Images,
     UnpreparedError,
     describe_dataset,
     holds_files,
@@ -40,36 +40,21 @@ def data_source(config: Config) -> str | DatasetSpec:
     if ":" not in name.partition("(")[0]:
         return name
     with named("data.name"):
-        part, arguments, name = own_part(config, name, "data set")
-        read = bind(part, arguments, name, "split", seed=config.seed, root=config.data.root)
-    return _spec(_Once(read), name)
+        part, _, _ = own_part(config, name, "data set")
+    return _own(part, name, config.seed, config.data.root)
 
 
-class _Once:
-    """A function by its parts, so that what it returned is known again; a data set may take long to be read."""
-
-    def __init__(self, read: Callable[..., Any]) -> None:
-        self.read, self.key = read, (read.func, repr(sorted(read.keywords.items())))  # type: ignore[attr-defined]
-
-    def __call__(self, split: str) -> Images | None:
-        found: Images | None = self.read(split)
-        return found
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Once) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-@functools.lru_cache(maxsize=1)
-def _spec(read: _Once, name: str) -> DatasetSpec:
+@functools.lru_cache(maxsize=1)  # a data set may take long to be read
+def _own(part: Callable[..., Any], text: str, seed: int, root: str | None) -> DatasetSpec:
+    name, arguments = names.split(text)
+    with named("data.name"):
+        read = bind(part, arguments, name, "split", seed=seed, root=root)
     return own_spec(read, name)
 
 
 def forget_data() -> None:
     """Own data sets are read again: they may have changed since the last command."""
-    _spec.cache_clear()
+    _own.cache_clear()
 
 
 def has_test(config: Config) -> bool:

@@ -72,10 +72,13 @@ def test_leaving_the_loop_saves_and_the_same_call_continues(trained, tmp_path, s
 
 
 def test_an_error_of_who_watches_ends_the_run_as_resumably(trained, tmp_path):
-    with pytest.raises(ZeroDivisionError), contextlib.closing(training_events(CONFIG, tmp_path)) as events:
+    with (
+        pytest.raises(ZeroDivisionError, match="seen enough"),
+        contextlib.closing(training_events(CONFIG, tmp_path)) as events,
+    ):
         for event in events:
             if event.step >= 5:
-                raise ZeroDivisionError
+                raise ZeroDivisionError("seen enough")
     assert train(CONFIG, tmp_path).test == trained[1].test
     assert sums(tmp_path) == sums(trained[0])
 

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class FolderIndex:
 
     def read(self) -> dict[str, EncodedSplit]:
         """The files, to be read when the splits are walked through."""
-        return {split: EncodedSplit(_read(self.root, files), len(files)) for split, files in self.files.items()}
+        return {split: EncodedSplit(read_files(self.root, files), len(files)) for split, files in self.files.items()}
 
 
 def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None = None) -> FolderIndex:
@@ -161,7 +161,8 @@ def _line(image: Path, top: Path) -> bytes:
     return f"{image.relative_to(top)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
 
 
-def _read(root: Path, files: list[tuple[Path, int]]) -> Iterator[EncodedExample]:
+def read_files(root: Path, files: Iterable[tuple[Path, int]]) -> Iterator[EncodedExample]:
+    """Image files below a folder with their labels, read as they are walked through; one that cannot be says why."""
     for path, label in files:
         name = shown(root / path)
         try:
