@@ -54,13 +54,13 @@ class AlexNet(Network):
         x = self.expose("pool", adaptive_avg_pool(x, 6))
         return self.classify(self.hidden(x.reshape(x.shape[0], -1), train))
 
-    def convolve(self, number: int, x: Array, window: int, strides: int, padding: int, train: bool) -> Array:
+    def convolve(self, number: int, x: Array, kernel_size: int, strides: int, padding: int, train: bool) -> Array:
         """The convolution of that number, activated, and normalised in the first two layers of 2012."""
         layers, groups = self.layers(), self.conv_groups[number - 1]
         features = self.scaled(self.conv_features[number - 1], multiple_of=max(self.conv_groups))
         bias = 1.0 if self.bias_of_one and number in (2, 4, 5) else 0.0
         x = layers.conv(
-            f"conv{number}", features, window, strides, padding, groups=groups, use_bias=True, bias_value=bias
+            f"conv{number}", features, kernel_size, strides, padding, groups=groups, use_bias=True, bias_value=bias
         )(x)
         x = layers.activate(layers.normalize(f"norm{number}", x, train=train))
         return local_response_norm(x) if self.response_norm and number <= 2 else x

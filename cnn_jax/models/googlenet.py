@@ -65,8 +65,8 @@ class GoogLeNet(Network):
         pool = max_pool if self.pool == "max" else avg_pool
         normalize = local_response_norm if self.response_norm else (lambda x: x)
 
-        def unit(name: str, features: int, window: int, x: Array, strides: int = 1) -> Array:
-            return ConvUnit(layers, self.scaled(features), window, strides, window // 2, name=name)(x, train)
+        def unit(name: str, features: int, kernel_size: int, x: Array, strides: int = 1) -> Array:
+            return ConvUnit(layers, self.scaled(features), kernel_size, strides, kernel_size // 2, name=name)(x, train)
 
         x = self.check_images(images, minimum_size=15 if self.last_window == 2 else 31)
         x = normalize(pool(unit("conv1", 64, 7, x, strides=2), 3, 2, ceil_mode=True))

@@ -12,7 +12,7 @@ from cnn_jax.models.network import Network, Variant
 from cnn_jax.modules import ConvUnit, Layers
 from cnn_jax.ops import avg_pool, global_avg_pool, max_pool
 
-# A branch is a chain of convolutions (channels, window); S reduces the map by stride 2, a pair of windows splits.
+# A branch is a chain of convolutions (channels, kernel size); S halves the map, a pair of kernel sizes splits it.
 Chain = tuple[tuple, ...]
 Block = dict[str, Chain]
 ROW, COLUMN, SPLIT = (1, 7), (7, 1), ((1, 3), (3, 1))
@@ -92,16 +92,16 @@ class Mixed(nn.Module):
         outputs = []
         for name, chain in self.branches:
             y = avg_pool(x, 3, 1, 1, count_include_pad=self.count_padding) if name == "branch_pool" else x
-            for i, (features, window, *reduce) in enumerate(chain, start=1):
+            for i, (features, kernel_size, *reduce) in enumerate(chain, start=1):
                 unit = name if len(chain) == 1 else f"{name}_{i}"
                 strides, padding = (2, "VALID") if reduce else (1, "SAME")
-                if window == SPLIT:
+                if kernel_size == SPLIT:
                     ends = zip("ab", SPLIT, strict=True)
                     y = jnp.concatenate(
                         [ConvUnit(self.layers, features, w, name=unit + e)(y, train) for e, w in ends], -1
                     )
                 else:
-                    y = ConvUnit(self.layers, features, window, strides, padding, name=unit)(y, train)
+                    y = ConvUnit(self.layers, features, kernel_size, strides, padding, name=unit)(y, train)
             outputs.append(y)
         if "branch_pool" not in dict(self.branches):
             outputs.append(max_pool(x, 3, 2))
@@ -135,8 +135,10 @@ class InceptionV3(Network):
         """Logits of images of at least 75×75 (299×299 in the paper, and at least that to train with `aux`)."""
         layers = self.layers(epsilon=1e-3, remat=self.remat)
 
-        def unit(name: str, features: int, window: int, x: Array, strides: int = 1, padding: str = "VALID") -> Array:
-            return ConvUnit(layers, self.scaled(features), window, strides, padding, name=name)(x, train)
+        def unit(
+            name: str, features: int, kernel_size: int, x: Array, strides: int = 1, padding: str = "VALID"
+        ) -> Array:
+            return ConvUnit(layers, self.scaled(features), kernel_size, strides, padding, name=name)(x, train)
 
         x = unit("conv1a", 32, 3, self.check_images(images, minimum_size=75), strides=2)
         x = unit("conv2b", 64, 3, unit("conv2a", 32, 3, x), padding="SAME")

@@ -19,7 +19,7 @@ class Conv(nn.Module):
 
     Args:
       features: number of filters, the channels put out.
-      window: height and width of the filters, in pixels.
+      kernel_size: height and width of the filters, in pixels.
       strides, padding, dilation, groups: as in `cnn_jax.ops.conv2d`.
       use_bias: whether each filter adds a constant; pointless when a BatchNorm follows.
       dtype: the dtype of the computation.
@@ -31,7 +31,7 @@ class Conv(nn.Module):
     """
 
     features: int
-    window: Pair
+    kernel_size: Pair
     strides: Pair = 1
     padding: Padding = "SAME"
     dilation: Pair = 1
@@ -43,7 +43,7 @@ class Conv(nn.Module):
     bias_init: Initializer = nn.initializers.zeros_init()
 
     def __post_init__(self) -> None:
-        for field in ("features", "window", "strides", "dilation", "groups"):
+        for field in ("features", "kernel_size", "strides", "dilation", "groups"):
             value = getattr(self, field)
             if any(size < 1 for size in ((value,) if isinstance(value, int) else value)):
                 hint = "; use 1 for no striding" if field == "strides" else ""
@@ -58,7 +58,7 @@ class Conv(nn.Module):
         channels = x.shape[-1]
         if channels % self.groups:
             raise ValueError(f"`Conv.groups` ({self.groups}) must divide the {channels} channels of the input.")
-        height, width = (self.window, self.window) if isinstance(self.window, int) else self.window
+        height, width = (self.kernel_size, self.kernel_size) if isinstance(self.kernel_size, int) else self.kernel_size
         shape = (height, width, channels // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         y = conv2d(

@@ -35,8 +35,8 @@ class Inception(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h w c_out"]:
         """The four branches of `x`, concatenated."""
 
-        def unit(name: str, features: int, window: int, x: Array) -> Array:
-            return ConvUnit(self.layers, features, window, padding=window // 2, name=name)(x, train)
+        def unit(name: str, features: int, kernel_size: int, x: Array) -> Array:
+            return ConvUnit(self.layers, features, kernel_size, padding=kernel_size // 2, name=name)(x, train)
 
         three = unit("three", self.three, 3, unit("three_reduce", self.three_reduce, 1, x))
         five = unit("five_reduce", self.five_reduce, 1, x)

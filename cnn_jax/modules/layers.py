@@ -43,7 +43,7 @@ class Layers:
         self,
         name: str,
         features: int,
-        window: Pair,
+        kernel_size: Pair,
         strides: Pair = 1,
         padding: Padding = "SAME",
         *,
@@ -54,7 +54,7 @@ class Layers:
         """A `Conv` called `name`. `use_bias` None: a bias only where no normalisation can follow."""
         return Conv(
             features,
-            window,
+            kernel_size,
             strides,
             padding,
             groups=groups,

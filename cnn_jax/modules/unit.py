@@ -12,17 +12,17 @@ class ConvUnit(nn.Module):
 
     Args:
       layers: the network's common choices; for norm "none" the convolution has a bias instead.
-      features, window, strides, padding, groups: as in `Conv`.
+      features, kernel_size, strides, padding, groups: as in `Conv`.
     """
 
     layers: Layers
     features: int
-    window: Pair
+    kernel_size: Pair
     strides: Pair = 1
     padding: Padding = "SAME"
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h_out w_out features"]:
         """Filters, normalises and activates images `x`."""
-        x = self.layers.conv("conv", self.features, self.window, self.strides, self.padding)(x)
+        x = self.layers.conv("conv", self.features, self.kernel_size, self.strides, self.padding)(x)
         return self.layers.activate(self.layers.normalize("norm", x, train=train))

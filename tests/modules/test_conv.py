@@ -10,13 +10,13 @@ from cnn_jax.modules import Conv
     ("fields", "message"),
     [
         ({"strides": (0, 2)}, r"`Conv.strides` must be positive, got \(0, 2\); use 1 for no striding"),
-        ({"window": 0}, "`Conv.window` must be positive, got 0"),
+        ({"kernel_size": 0}, "`Conv.kernel_size` must be positive, got 0"),
         ({"groups": 3}, r"`Conv.features` \(8\) must be a multiple of `groups` \(3\)"),
     ],
 )
 def test_conv_refuses_bad_sizes_at_construction(fields, message):
     with pytest.raises(ValueError, match=message):
-        Conv(**({"features": 8, "window": 3} | fields))
+        Conv(**({"features": 8, "kernel_size": 3} | fields))
 
 
 def test_conv_refuses_channels_that_the_groups_do_not_divide():
