@@ -14,7 +14,7 @@ class DatasetInfo:
     Attributes:
         image_shape: (height, width, channels) of the images that `Dataset.images` returns.
         mean, std: per channel, of the training images scaled to 0..1; the whole official training split, validation
-        included.
+        included. Of sets of image files, ImageNet's.
         version: of the stored set; the contents never change under one version.
         skipped: the image files that could not be decoded and were left out when the set was prepared.
         are_files: whether its images are files of any size, brought to one while they are decoded.

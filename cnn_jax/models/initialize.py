@@ -35,7 +35,6 @@ def abstract_variables(model: nn.Module, image_shape: tuple[int, int, int]) -> d
     """The shapes and dtypes of a network's variables, at no cost: a tree of `jax.ShapeDtypeStruct`."""
 
     def init(key: Array) -> dict[str, Any]:
-        keys = {"params": key, "dropout": key}
-        return dict(model.init(keys, jnp.zeros((1, *image_shape), jnp.float32), train=False))
+        return initialize(model, {"params": key, "dropout": key}, image_shape)
 
     return jax.eval_shape(init, jax.random.key(0))

@@ -12,7 +12,8 @@ class Dropout(nn.Module):
     """Zeroes values with probability `rate` in training, and divides the others by 1 − rate.
 
     As Flax's, but on a part of a batch, of one device or one micro-batch, it drops what it would drop there in the
-    whole batch.  Draws from the generator "dropout".
+    whole batch. Draws from the generator "dropout", whose key
+    `training.gradient` makes from (seed, step).
     """
 
     rate: float

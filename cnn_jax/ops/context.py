@@ -24,7 +24,8 @@ class Context:
             same without it, up to rounding, but batch normalisation then needs two messages for its statistics in
             place of one. None where all rows are here.
         ghost_batch: batch normalisation takes statistics of so many consecutive examples at a time (Hoffer et al. 2017,
-            arXiv:1705.08741), never of other devices' rows; None: of the whole batch.
+            arXiv:1705.08741), never of other devices' rows; None: of the whole batch. `model.ghost_batch`
+            sets it, `ops.batch_norm` reads it.
         frozen_norm: batch normalisation uses its running averages in training as well and leaves them alone.
         unbiased_variance: the running average takes the variance over n - 1, as PyTorch's; else over n.
 

@@ -1,6 +1,6 @@
 """The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped.
 
-What happens is given as events, to whoever runs the loop.
+It goes on from the newest checkpoint that verifies, or begins with `initial_state`; what happens is given as events.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import RunWriter
+from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.log_window import MetricWindow
 from cnn_jax.runs.session import Session
-from cnn_jax.runs.start import initial_state
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.state import TrainState
 

@@ -17,12 +17,12 @@ from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
 from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.run import Run, take_run
+from cnn_jax.runs.initial_state import resolve_weights
 from cnn_jax.runs.loop import Event, Finished, Result, run_events
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.machine.together import by_process_0, check_alike
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
-from cnn_jax.runs.start import resolve_weights
 
 
 def train(config: Config, workdir: Path | str | None = None, *, profile: bool = False) -> Result:

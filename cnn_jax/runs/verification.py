@@ -16,10 +16,10 @@ from cnn_jax.runs.folder.checksum import checksum
 from cnn_jax.runs.folder.manifest import leaves_of
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import RunError, read_run
+from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.machine.environment import environment, environment_changes
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.session import open_session
-from cnn_jax.runs.start import initial_state
 from cnn_jax.training.state import TrainState
 
 

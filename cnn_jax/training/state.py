@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Int
 
+from cnn_jax.models import initialize
 from cnn_jax.randomness import random_key
 from cnn_jax.training.loss_scale import LossScale
 from cnn_jax.training.schedule_free import evaluated_params
@@ -78,9 +79,8 @@ def create_state(
       ema: keep a moving average of the parameters and of the running statistics.
       loss_scale: scale the loss, as float16 needs.
     """
-    images = jnp.zeros((1, *image_shape), jnp.float32)
     keys = {"params": random_key(seed, "init"), "dropout": random_key(seed, "init_dropout")}
-    variables = model.init(keys, images, train=False)
+    variables = initialize(model, keys, image_shape)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     state = TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -1,4 +1,5 @@
-"""JPEG files by simplejpeg, at a half, a quarter or an eighth of their size where that will do.
+"""JPEG files by simplejpeg, at a half, a quarter or an eighth of their size where that will do: what a random
+bilinear crop is cut from. All other images are decoded by `images.decode_image`; `decode.decode_crop` chooses.
 
 The fast integer transform is used, as tf.data's default: up to 4 of 255 off the accurate one.
 """

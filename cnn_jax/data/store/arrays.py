@@ -17,11 +17,7 @@ from cnn_jax.logs import untouched_logging
 from ..errors import DataError
 from .checksums import NOTE, find_damage, note_checksums
 from .names import stored_class_names
-
-# Of the training images, per channel in 0..1: what everybody normalises large colour images by, and so what published
-# weights expect.
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from .statistics import IMAGENET_STATISTICS, Statistics, channel_statistics
 
 _LAYOUT = 1  # raised when what lies in FOLDER/arrays changes; arrays of another layout are made anew
 
@@ -193,24 +189,3 @@ def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, n
 def _write_info(arrays: Path, info: ArraysInfo) -> None:
     (arrays / "info.json").write_text(json.dumps({"layout": _LAYOUT, **asdict(info)}))
     note_checksums(arrays, (path.name for path in arrays.iterdir() if path.name != NOTE))
-
-
-def channel_statistics(images: np.ndarray) -> Statistics:
-    """Mean and standard deviation per channel of uint8 images [n, H, W, C], scaled to 0..1.
-
-    They come from exact counts of the 256 values, so they depend neither on the order nor on the size of the set.
-    """
-    value = np.arange(256) / 255
-    counts = _value_counts(images)
-    total = counts.sum(axis=1)
-    mean = counts @ value / total
-    std = np.sqrt((counts * (value - mean[:, np.newaxis]) ** 2).sum(axis=1) / total)
-    return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def _value_counts(images: np.ndarray) -> np.ndarray:
-    counts = np.zeros((images.shape[-1], 256), np.int64)
-    for first in range(0, len(images), _CHUNK):
-        for channel in range(images.shape[-1]):
-            counts[channel] += np.bincount(images[first : first + _CHUNK, ..., channel].ravel(), minlength=256)
-    return counts

@@ -93,7 +93,7 @@ class Checkpoints:
         return read_manifest(self.directory / str(step))
 
     def save(self, step: int, tree: Any, *, top1: float | None = None, lines: tuple[int, int] | None = None) -> None:
-        """Copies the tree and writes it in the background; the caller may donate its arrays at once.
+        """Copies a tree (a run's: `state`, `window`) writes it in the background; its arrays may be donated at once.
 
         Args:
           top1: on the validation split at this step, 0 to 1; decides which checkpoint is the best.

@@ -12,8 +12,8 @@ from cnn_jax.cli import main
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, TrainConfig, identity
 from cnn_jax.models import abstract_variables, create_model, initialize
 from cnn_jax.randomness import random_key
+from cnn_jax.runs.initial_state import initial_state, resolve_weights
 from cnn_jax.runs.session import open_session
-from cnn_jax.runs.start import initial_state, resolve_weights
 from cnn_jax.weights import WeightsError, load_weights, save_weights
 
 OPTIONS = {"width": 0.25}

@@ -1,4 +1,4 @@
-"""Where a run starts: from parameters drawn from the seed, or from the weights in a file, learned before."""
+"""Where a run begins: with parameters drawn from the seed, or the weights in a file, learned before."""
 
 import dataclasses
 import hashlib
