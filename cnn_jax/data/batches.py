@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .dataset import Dataset
-from .order import stream
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.order import stream
 
 Batch = dict[str, np.ndarray]
 

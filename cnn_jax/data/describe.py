@@ -1,8 +1,8 @@
 """A data set of the catalogue that is not prepared: what its images and classes are, without any of its examples."""
 
-from .dataset import DatasetInfo
-from .decoding.host_crop import HostCrop
-from .sets.catalogue import dataset_spec
+from cnn_jax.data.dataset import DatasetInfo
+from cnn_jax.data.decoding.host_crop import HostCrop
+from cnn_jax.data.sets.catalogue import dataset_spec
 
 
 def describe_dataset(name: str, split: str, *, crop: HostCrop | None = None) -> DatasetInfo:

@@ -6,11 +6,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from ..paths import local_path
-from .augmentation.chain import Chain, apply_augment, parse_augment
-from .augmentation.mix import apply_mix, parse_mix
-from .dataset import Dataset
-from .decoding.host_crop import resize_center_crop
+from cnn_jax.data.augmentation.chain import Chain, apply_augment, parse_augment
+from cnn_jax.data.augmentation.mix import apply_mix, parse_mix
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.decoding.host_crop import resize_center_crop
+from cnn_jax.paths import local_path
 
 # How image files are shown "as stored".
 AS_STORED = resize_center_crop(128, 128)

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .sets.catalogue import ANY_SIZE, DATASETS
-from .store.arrays import read_arrays_info
-from .store.prepare import skipped_files
-from .store.root import data_root, find_prepared
+from cnn_jax.data.sets.catalogue import ANY_SIZE, DATASETS
+from cnn_jax.data.store.arrays import read_arrays_info
+from cnn_jax.data.store.prepare import skipped_files
+from cnn_jax.data.store.root import data_root, find_prepared
 
 
 def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import ArrayDataset, Dataset, DatasetInfo
-from .decoding.encoded import EncodedDataset
-from .decoding.host_crop import HostCrop
-from .errors import ChoiceError, DataError, UnpreparedError
-from .order import hold_out_part
-from .sets.catalogue import ANY_SIZE, FOLDS, DatasetSpec, dataset_spec, folder_spec
-from .store.arrays import load_arrays
-from .store.checksums import find_damage
-from .store.fingerprint import Report, kept_fingerprint, stored_fingerprint
-from .store.prepare import prepare_set, skipped_files, unprepared
-from .store.root import data_root, find_prepared
-from .store.verify import OnError
+from cnn_jax.data.dataset import ArrayDataset, Dataset, DatasetInfo
+from cnn_jax.data.decoding.encoded import EncodedDataset
+from cnn_jax.data.decoding.host_crop import HostCrop
+from cnn_jax.data.errors import ChoiceError, DataError, UnpreparedError
+from cnn_jax.data.order import hold_out_part
+from cnn_jax.data.sets.catalogue import ANY_SIZE, FOLDS, DatasetSpec, dataset_spec, folder_spec
+from cnn_jax.data.store.arrays import load_arrays
+from cnn_jax.data.store.checksums import find_damage
+from cnn_jax.data.store.fingerprint import Report, kept_fingerprint, stored_fingerprint
+from cnn_jax.data.store.prepare import prepare_set, skipped_files, unprepared
+from cnn_jax.data.store.root import data_root, find_prepared
+from cnn_jax.data.store.verify import OnError
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_FRACTION = (

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from .errors import DataError, UnpreparedError
-from .load import SPLITS
-from .sets.catalogue import ANY_SIZE, DatasetSpec
-from .sets.image_folder import read_files
-from .sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
-from .store.root import find_prepared
+from cnn_jax.data.errors import DataError, UnpreparedError
+from cnn_jax.data.load import SPLITS
+from cnn_jax.data.sets.catalogue import ANY_SIZE, DatasetSpec
+from cnn_jax.data.sets.image_folder import read_files
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
+from cnn_jax.data.store.root import find_prepared
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from .dataset import Dataset, DatasetInfo
-from .errors import ChoiceError
-from .order import LABEL_NOISE, SUBSET, random_words
+from cnn_jax.data.dataset import Dataset, DatasetInfo
+from cnn_jax.data.errors import ChoiceError
+from cnn_jax.data.order import LABEL_NOISE, SUBSET, random_words
 
 
 class Subset:

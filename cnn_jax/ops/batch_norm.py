@@ -8,10 +8,10 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
-from .batch_norm_gradient import batch_norm_with_own_gradient
-from .context import current, even_split
-from .normalize import batch_statistics, normalize
-from .precision import sum_dtype
+from cnn_jax.ops.batch_norm_gradient import batch_norm_with_own_gradient
+from cnn_jax.ops.context import current, even_split
+from cnn_jax.ops.normalize import batch_statistics, normalize
+from cnn_jax.ops.precision import sum_dtype
 
 
 class StatisticsError(ValueError):

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .normalize import as_row
-from .precision import is_half, sum_dtype
+from cnn_jax.ops.normalize import as_row
+from cnn_jax.ops.precision import is_half, sum_dtype
 
 
 def add_bias(y: Float[Array, "*batch c"], bias: Float[Array, " c"]) -> Float[Array, "*batch c"]:

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from .geometry import Padding, Pair, explicit_padding, pair, positions, span
-from .precision import sum_dtype
+from cnn_jax.ops.geometry import Padding, Pair, explicit_padding, pair, positions, span
+from cnn_jax.ops.precision import sum_dtype
 
 
 def im2col(

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .context import current
-from .conv_cpu import conv_custom_vjp
-from .conv_products import im2col_conv, matmul_conv
-from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
-from .xla_conv import settled, xla_conv_with_its_gradients
+from cnn_jax.ops.context import current
+from cnn_jax.ops.conv_cpu import conv_custom_vjp
+from cnn_jax.ops.conv_products import im2col_conv, matmul_conv
+from cnn_jax.ops.geometry import ConvGeometry, Padding, explicit_padding, pair, positions
+from cnn_jax.ops.xla_conv import settled, xla_conv_with_its_gradients
 
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
     "auto": conv_custom_vjp,

@@ -5,9 +5,9 @@ import itertools
 import jax.numpy as jnp
 from jax import Array
 
-from .geometry import ConvGeometry, Pair
-from .phases import Phase, interleave, phases
-from .xla_conv import transposed_conv
+from cnn_jax.ops.geometry import ConvGeometry, Pair
+from cnn_jax.ops.phases import Phase, interleave, phases
+from cnn_jax.ops.xla_conv import transposed_conv
 
 
 def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry) -> Array:

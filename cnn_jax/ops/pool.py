@@ -7,10 +7,10 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .context import current
-from .geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
-from .max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
-from .precision import widened
+from cnn_jax.ops.context import current
+from cnn_jax.ops.geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
+from cnn_jax.ops.max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
+from cnn_jax.ops.precision import widened
 
 
 def max_pool(

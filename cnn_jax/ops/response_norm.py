@@ -5,7 +5,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .precision import sum_dtype
+from cnn_jax.ops.precision import sum_dtype
 
 
 def local_response_norm(

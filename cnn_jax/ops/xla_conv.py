@@ -16,8 +16,8 @@ import jax
 import numpy as np
 from jax import Array, lax
 
-from .geometry import ConvGeometry, Pair, positions, span
-from .precision import is_half
+from cnn_jax.ops.geometry import ConvGeometry, Pair, positions, span
+from cnn_jax.ops.precision import is_half
 
 type Sides = tuple[Pair, Pair]
 

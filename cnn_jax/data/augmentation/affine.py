@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .image_op import Image, RandomKey, integers, uniform
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, integers, uniform
 
 Matrix = Float[Array, "2 3"]
 

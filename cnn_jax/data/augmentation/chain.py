@@ -27,17 +27,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Num
 
-from ...randomness import random_key
-from ..call import Call, parse_call
-from ..decoding.host_crop import HostCrop, split_host_crop
-from ..decoding.images import Interpolation
-from . import colour, geometry
-from .affine import rotate, rotate90
-from .crop import random_resized_crop
-from .erase import cutout, random_erasing
-from .image_op import Image
-from .mix import MIXES
-from .policy import rand_augment, trivial_augment
+from cnn_jax.data.augmentation import colour, geometry
+from cnn_jax.data.augmentation.affine import rotate, rotate90
+from cnn_jax.data.augmentation.crop import random_resized_crop
+from cnn_jax.data.augmentation.erase import cutout, random_erasing
+from cnn_jax.data.augmentation.image_op import Image
+from cnn_jax.data.augmentation.mix import MIXES
+from cnn_jax.data.augmentation.policy import rand_augment, trivial_augment
+from cnn_jax.data.call import Call, parse_call
+from cnn_jax.data.decoding.host_crop import HostCrop, split_host_crop
+from cnn_jax.data.decoding.images import Interpolation
+from cnn_jax.randomness import random_key
 
 AUGMENTATIONS: dict[str, Callable[..., Image]] = {
     function.__name__: function

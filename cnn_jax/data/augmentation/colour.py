@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..call import check_fraction
-from .image_op import Image, RandomKey, chance, uniform
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, uniform
+from cnn_jax.data.call import check_fraction
 
 # Rec. 601 luma, as Pillow, OpenCV and torchvision take it.
 LUMA = (0.299, 0.587, 0.114)

@@ -9,12 +9,12 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..call import check_range
-from ..decoding.host_crop import TRIES, central_box
-from ..decoding.images import Interpolation
-from .geometry import check_size
-from .image_op import Image, RandomKey, uniform
-from .scale import resize_box
+from cnn_jax.data.augmentation.geometry import check_size
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, uniform
+from cnn_jax.data.augmentation.scale import resize_box
+from cnn_jax.data.call import check_range
+from cnn_jax.data.decoding.host_crop import TRIES, central_box
+from cnn_jax.data.decoding.images import Interpolation
 
 
 def random_resized_crop(

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Num
 
-from ..call import check_fraction, check_range
-from .image_op import Image, RandomKey, chance, integers, uniform
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, integers, uniform
+from cnn_jax.data.call import check_fraction, check_range
 
 
 def cutout(image: Image, key: RandomKey, size: int, fill: int = 0) -> Image:

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from ..call import check_fraction
-from ..decoding.images import Interpolation
-from .image_op import Image, RandomKey, chance, integers
-from .scale import scale_image
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, integers
+from cnn_jax.data.augmentation.scale import scale_image
+from cnn_jax.data.call import check_fraction
+from cnn_jax.data.decoding.images import Interpolation
 
 
 def pad_crop(image: Image, key: RandomKey, padding: int, fill: int = 0) -> Image:

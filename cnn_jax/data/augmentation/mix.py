@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Num
 
-from ...randomness import random_key
-from ..call import Call, parse_call
-from .erase import inside
-from .image_op import integers
+from cnn_jax.data.augmentation.erase import inside
+from cnn_jax.data.augmentation.image_op import integers
+from cnn_jax.data.call import Call, parse_call
+from cnn_jax.randomness import random_key
 
 Images = Num[Array, "b h w c"]
 Targets = Float[Array, "b k"]

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
-from .affine import affine, rotation
-from .colour import luma
-from .image_op import Image, RandomKey, chance, integers
-from .tables import autocontrast_table, equalize_table, posterize_table, solarize_table
+from cnn_jax.data.augmentation.affine import affine, rotation
+from cnn_jax.data.augmentation.colour import luma
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, integers
+from cnn_jax.data.augmentation.tables import autocontrast_table, equalize_table, posterize_table, solarize_table
 
 POLICY = (
     *("identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),  # affine maps

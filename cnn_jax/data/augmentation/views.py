@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from ..call import parse_call
+from cnn_jax.data.call import parse_call
 
 Images = Num[Array, "b h w c"]
 Views = Callable[[Images], Num[Array, "v b h2 w2 c"]]

@@ -5,11 +5,11 @@ import contextlib
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ..errors import DataError
-from ..order import DECODE_CROP, random_words
-from .host_crop import TRIES, HostCrop
-from .images import Interpolation, check_size, decode_image, fit_image, scale_picture
-from .jpeg import Box, decode_part, jpeg_size
+from cnn_jax.data.decoding.host_crop import TRIES, HostCrop
+from cnn_jax.data.decoding.images import Interpolation, check_size, decode_image, fit_image, scale_picture
+from cnn_jax.data.decoding.jpeg import Box, decode_part, jpeg_size
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.order import DECODE_CROP, random_words
 
 # Pixels. A line of 2 × 3000 would be scaled to 256 × 384,000 for a crop of its middle: beyond this size only what is
 # cut out is made, whose places Pillow then rounds to single precision.

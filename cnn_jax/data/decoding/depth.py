@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from ..errors import DataError
+from cnn_jax.data.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image

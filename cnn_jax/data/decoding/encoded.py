@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from cnn_jax.data.dataset import DatasetInfo
+from cnn_jax.data.decoding.decode import decode_crop, example_uniforms
+from cnn_jax.data.decoding.host_crop import HostCrop
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.arrays import readable_records
 from cnn_jax.logs import untouched_logging
-
-from ..dataset import DatasetInfo
-from ..errors import DataError
-from ..store.arrays import readable_records
-from .decode import decode_crop, example_uniforms
-from .host_crop import HostCrop
 
 
 class EncodedDataset:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from ..call import Call, check_range, parse_call
-from ..errors import DataError
-from .images import Interpolation
-from .jpeg import Box
+from cnn_jax.data.call import Call, check_range, parse_call
+from cnn_jax.data.decoding.images import Interpolation
+from cnn_jax.data.decoding.jpeg import Box
+from cnn_jax.data.errors import DataError
 
 TRIES = 10
 

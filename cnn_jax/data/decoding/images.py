@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from ...paths import local_path
-from ..errors import DataError
-from .depth import eight_bit
-from .jpeg import ends_early
+from cnn_jax.data.decoding.depth import eight_bit
+from cnn_jax.data.decoding.jpeg import ends_early
+from cnn_jax.data.errors import DataError
+from cnn_jax.paths import local_path
 
 if TYPE_CHECKING:
     from PIL import Image

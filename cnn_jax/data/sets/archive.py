@@ -12,8 +12,8 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import DataError
-from .checksums import CONTENTS, official_archives
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.checksums import CONTENTS, official_archives
 
 logger = logging.getLogger(__name__)
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ChoiceError
-from . import class_names as names
-from .checksums import official_archives
-from .cifar import read_cifar10, read_cifar100
-from .digits import read_digits
-from .emnist import emnist
-from .image_folder import scan_folder
-from .imagenet import imagenette, read_imagenet
-from .mnist import mnist_like
-from .raw import ImageShape, Splits
-from .stl10 import read_folds, read_stl10
+from cnn_jax.data.errors import ChoiceError
+from cnn_jax.data.sets import class_names as names
+from cnn_jax.data.sets.checksums import official_archives
+from cnn_jax.data.sets.cifar import read_cifar10, read_cifar100
+from cnn_jax.data.sets.digits import read_digits
+from cnn_jax.data.sets.emnist import emnist
+from cnn_jax.data.sets.image_folder import scan_folder
+from cnn_jax.data.sets.imagenet import imagenette, read_imagenet
+from cnn_jax.data.sets.mnist import mnist_like
+from cnn_jax.data.sets.raw import ImageShape, Splits
+from cnn_jax.data.sets.stl10 import read_folds, read_stl10
 
 ANY_SIZE = (None, None, 3)  # image files
 FOLDS = "folds.json"  # which training examples make up NAME/fold0, NAME/fold1, …

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .archive import check_archive, need_source, open_member
-from .idx import parse_idx
-from .raw import RawSplit
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import check_archive, need_source, open_member
+from cnn_jax.data.sets.idx import parse_idx
+from cnn_jax.data.sets.raw import RawSplit
 
 _ARCHIVE = "gzip.zip"
 

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import DataError
-from .checksums import Archive, official_archives
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.checksums import Archive, official_archives
 
 _PATIENCE_SECONDS = (
     1.5  # a host that does not answer in this time is taken as out of reach, so that the user is not kept waiting

@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import DataError
-from .sniff import is_image
-from .walk import SUFFIXES, is_hidden
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.sniff import is_image
+from cnn_jax.data.sets.walk import SUFFIXES, is_hidden
 
 _SPLIT_FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 _SPLIT_NAMES = frozenset(name for names in _SPLIT_FOLDERS.values() for name in names)

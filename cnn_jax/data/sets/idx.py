@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import DataError
+from cnn_jax.data.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
 _MOST_DIMENSIONS = 4

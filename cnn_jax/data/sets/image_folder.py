@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...paths import local_path
-from ..errors import DataError
-from ..order import hold_out_part
-from .folder_layout import class_folders, split_places
-from .raw import EncodedExample, EncodedSplit
-from .walk import Row, every_file, find_images, is_hidden, shown
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.order import hold_out_part
+from cnn_jax.data.sets.folder_layout import class_folders, split_places
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit
+from cnn_jax.data.sets.walk import Row, every_file, find_images, is_hidden, shown
+from cnn_jax.paths import local_path
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .archive import open_member
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import open_member
 
 
 def read_records(source: Path, archive: str, member: str, record_bytes: int) -> np.ndarray:

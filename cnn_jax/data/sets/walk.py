@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .sniff import is_image
+from cnn_jax.data.sets.sniff import is_image
 
 # What these hold is known when they are read; other files are looked into.
 SUFFIXES: tuple[str, ...] = (

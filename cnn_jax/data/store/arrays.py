@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.checksums import NOTE, find_damage, note_checksums
+from cnn_jax.data.store.names import stored_class_names
+from cnn_jax.data.store.statistics import IMAGENET_STATISTICS, Statistics, channel_statistics
 from cnn_jax.logs import untouched_logging
-
-from ..errors import DataError
-from .checksums import NOTE, find_damage, note_checksums
-from .names import stored_class_names
-from .statistics import IMAGENET_STATISTICS, Statistics, channel_statistics
 
 _LAYOUT = 1  # raised when what lies in FOLDER/arrays changes; arrays of another layout are made anew
 

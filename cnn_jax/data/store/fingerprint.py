@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.arrays import load_arrays
 from cnn_jax.logs import untouched_logging
-
-from ..errors import DataError
-from .arrays import load_arrays
 
 KEPT = "fingerprint.json"  # beside the records; made again when it is damaged, or the files have changed
 

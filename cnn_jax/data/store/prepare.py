@@ -8,17 +8,17 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ...paths import local_path
-from ..errors import ChoiceError, DataError, UnpreparedError
-from ..sets.catalogue import ANY_SIZE, DatasetSpec, dataset_spec, folder_spec
-from ..sets.fetch import fetch_archives
-from ..sets.image_folder import note_passed_over
-from ..sets.raw import EncodedExample, EncodedSplit, Splits
-from .arrays import load_arrays
-from .fingerprint import stored_fingerprint
-from .root import data_root, find_prepared
-from .verify import OnError, verified
-from .write import write_set
+from cnn_jax.data.errors import ChoiceError, DataError, UnpreparedError
+from cnn_jax.data.sets.catalogue import ANY_SIZE, DatasetSpec, dataset_spec, folder_spec
+from cnn_jax.data.sets.fetch import fetch_archives
+from cnn_jax.data.sets.image_folder import note_passed_over
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit, Splits
+from cnn_jax.data.store.arrays import load_arrays
+from cnn_jax.data.store.fingerprint import stored_fingerprint
+from cnn_jax.data.store.root import data_root, find_prepared
+from cnn_jax.data.store.verify import OnError, verified
+from cnn_jax.data.store.write import write_set
+from cnn_jax.paths import local_path
 
 logger = logging.getLogger(__name__)
 

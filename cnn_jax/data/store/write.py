@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
+from cnn_jax.data.store.arrays import write_labels
+from cnn_jax.data.store.checksums import note_checksums
+from cnn_jax.data.store.names import CLASS_NAMES, class_names_text, survive_tfds
+from cnn_jax.data.store.root import preparation
 from cnn_jax.logs import untouched_logging
-
-from ..errors import DataError
-from ..sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
-from .arrays import write_labels
-from .checksums import note_checksums
-from .names import CLASS_NAMES, class_names_text, survive_tfds
-from .root import preparation
 
 Report = Callable[[str, int, int], None]
 
