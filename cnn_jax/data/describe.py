@@ -9,12 +9,12 @@ def describe_dataset(name: str, split: str, *, crop: HostCrop | None = None) -> 
     """What is known about a split before its data set is prepared; its mean and deviation are not.
 
     Args:
-        name: as `cnn-jax data list` shows it.
-        split: "train" or "test"; what is held out for validation still counts as "train".
-        crop: of a set of image files, as in `load_dataset`.
+      name: as `cnn-jax data list` shows it.
+      split: "train" or "test"; what is held out for validation still counts as "train".
+      crop: of a set of image files, as in `load_dataset`.
 
     Raises:
-        ChoiceError: for an unknown name.
+      ChoiceError: for an unknown name.
     """
     spec = dataset_spec(name)
     height, width, channels = spec.image_shape if crop is None else crop.image_shape

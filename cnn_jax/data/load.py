@@ -44,22 +44,22 @@ def load_dataset(
     every seed and run.
 
     Args:
-        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder"; or an
+      name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder"; or an
         entry of one's own.
-        split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
+      split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
         −1).
-        root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
-        validation_fraction: in [0, 1); 0 trains on everything.
-        folder: the images of the set "folder" (see `scan_folder` for its layout).
-        crop: brings image files of any size to one while they are decoded (`Chain.host`): for a set of such files,
+      root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
+      validation_fraction: in [0, 1); 0 trains on everything.
+      folder: the images of the set "folder" (see `scan_folder` for its layout).
+      crop: brings image files of any size to one while they are decoded (`Chain.host`): for a set of such files,
         and for no other.
-        on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
+      on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
         so.
-        num_threads: that decode image files; None takes one for each processor.
+      num_threads: that decode image files; None takes one for each processor.
 
     Raises:
-        UnpreparedError: where the set must be prepared first; the message is the command.
-        ChoiceError: for an unknown name or split, an empty split, or a fraction or crop for a set that needs none.
+      UnpreparedError: where the set must be prepared first; the message is the command.
+      ChoiceError: for an unknown name or split, an empty split, or a fraction or crop for a set that needs none.
     """
     if name == "folder" and folder is None:
         raise ChoiceError("the data set `folder` needs to know which; name it with `data.folder`.")
@@ -117,7 +117,7 @@ def holds_files(name: str | DatasetSpec) -> bool:
     """Whether a data set is one of image files of any size.
 
     Raises:
-        ChoiceError: for an unknown name.
+      ChoiceError: for an unknown name.
     """
     return name == "folder" or dataset_spec(name).image_shape == ANY_SIZE
 
@@ -136,15 +136,15 @@ def fingerprint(
     and times of its files (see `stored_fingerprint`). Else the set is read through once.
 
     Args:
-        name, root, folder, on_error: as for `load_dataset`; a bundled set and your own folder prepare themselves.
-        report: as for `stored_fingerprint`.
+      name, root, folder, on_error: as for `load_dataset`; a bundled set and your own folder prepare themselves.
+      report: as for `stored_fingerprint`.
 
     Returns:
-        {"train": …, "validation": …, "test": …, "class_names": …}. Validation examples that are held out from the
-        training split belong to "train", and there is no "validation" then. Of a fold, "train" is over its rows.
+      {"train": …, "validation": …, "test": …, "class_names": …}. Validation examples that are held out from the
+      training split belong to "train", and there is no "validation" then. Of a fold, "train" is over its rows.
 
     Raises:
-        UnpreparedError, DataError: as `load_dataset`.
+      UnpreparedError, DataError: as `load_dataset`.
     """
     spec = dataset_spec(name) if folder is None else folder_spec(folder)
     prepared = _find(spec, root, on_error)

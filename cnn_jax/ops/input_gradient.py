@@ -17,10 +17,10 @@ def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGe
     which meet only every stride-th tap, come from one small convolution of g, and the results are interleaved.
 
     Args:
-        g: gradient of the output [n, h_out, w_out, o].
-        kernel: [kh, kw, c, o].
-        size: height and width of the input.
-        geometry: of a convolution without groups.
+      g: gradient of the output [n, h_out, w_out, o].
+      kernel: [kh, kw, c, o].
+      size: height and width of the input.
+      geometry: of a convolution without groups.
     """
     axes = [
         list(phases(size[i], kernel.shape[i], geometry.strides[i], geometry.dilation[i], geometry.pads[i][0]))

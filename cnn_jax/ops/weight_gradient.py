@@ -35,10 +35,10 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     the image rows of each remainder meet their own taps.
 
     Args:
-        x: images [n, h, w, c].
-        g: gradient of the output [n, h_out, w_out, o].
-        window: height and width of the kernel.
-        geometry: of a convolution without groups.
+      x: images [n, h, w, c].
+      g: gradient of the output [n, h_out, w_out, o].
+      window: height and width of the kernel.
+      geometry: of a convolution without groups.
     """
     split = even_split(current().batch, x.shape[0])
     if split is None:
@@ -51,8 +51,11 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
 
 
 def _weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry, *, loop: bool) -> Array:
-    """Of the rows at hand; no `loop` where they may lie on several devices, whose sums would meet in every turn, or
-    where their number is not known."""
+    """The gradient of the rows at hand.
+
+    No `loop` where they may lie on several devices, whose sums would meet in every turn, or where their number is not
+    known.
+    """
     c, o = x.shape[3], g.shape[3]
     (kh, kw), (stride_h, stride_w) = window, geometry.strides
     (top, _), (left, right) = geometry.pads

@@ -30,9 +30,9 @@ def random_resized_crop(
     """Cut a random part out and scale it to height × width (a square by default).
 
     Args:
-        scale: the range of the part's area, as a fraction of the image's; (0.08, 1) is GoogLeNet's.
-        ratio: the range of its width / height.
-        interpolation: how it is scaled, as `scale_image` does.
+      scale: the range of the part's area, as a fraction of the image's; (0.08, 1) is GoogLeNet's.
+      ratio: the range of its width / height.
+      interpolation: how it is scaled, as `scale_image` does.
     """
     width = height if width is None else width
     check_size("random_resized_crop", height, width)

@@ -62,8 +62,10 @@ def vertical_flip(image: Image, key: RandomKey, probability: float = 0.5) -> Ima
 
 
 def _one_of(key: RandomKey, probability: float, image: Image, changed: Image) -> Image:
-    """`changed` with this probability. Fetching one of two copies takes half the time of `jnp.where` on a CPU, for a
-    batch."""
+    """`changed` with this probability.
+
+    Fetching one of two copies takes half the time of `jnp.where` on a CPU, for a batch.
+    """
     return jnp.stack([image, changed])[chance(key, probability).astype(jnp.int32)]
 
 

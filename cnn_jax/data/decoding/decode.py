@@ -35,7 +35,7 @@ def decode_crop(
     half-pixel centres) shrinks less than twofold and need not average. Other formats are halved by averaging instead.
 
     Raises:
-        DataError: as `decode_image`.
+      DataError: as `decode_image`.
     """
     if not crop.random or crop.interpolation == "bicubic":
         out[:] = _by_pillow(decode_image(content, name), crop, uniforms)
@@ -64,12 +64,12 @@ def preprocess_image(
     """An image from elsewhere, as a batch of evaluation holds the data set's own.
 
     Args:
-        shape: (height, width, channels) of the data set's images; by `fit_image` the image becomes like them.
-        crop: for a data set of image files: what `decode_crop` does, of an image that is decoded already.
-        interpolation: for `fit_image`.
+      shape: (height, width, channels) of the data set's images; by `fit_image` the image becomes like them.
+      crop: for a data set of image files: what `decode_crop` does, of an image that is decoded already.
+      interpolation: for `fit_image`.
 
     Raises:
-        DataError: for a random crop.
+      DataError: for a random crop.
     """
     if crop is None:
         return fit_image(image, shape, interpolation)

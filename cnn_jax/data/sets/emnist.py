@@ -1,5 +1,4 @@
-"""EMNIST: six ways to split NIST's handwritten characters, all in one zip of IDX files that hold the images
-transposed."""
+"""EMNIST: six ways to split NIST's handwritten characters, in one zip of IDX files of transposed images."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -25,10 +25,10 @@ def fetch_archives(
     """Download the archives `files` of the set `name` into `folder`; what is there already stays.
 
     Args:
-        report: is called as report(file, bytes fetched, bytes in the file) now and then.
+      report: is called as report(file, bytes fetched, bytes in the file) now and then.
 
     Raises:
-        DataError: without a network, within two seconds; or where an archive is not what its publisher announced.
+      DataError: without a network, within two seconds; or where an archive is not what its publisher announced.
     """
     known = official_archives(name)
     for file in files:

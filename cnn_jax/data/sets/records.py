@@ -13,7 +13,7 @@ def read_records(source: Path, archive: str, member: str, record_bytes: int) -> 
     """All records of a file in an archive: uint8 [n, record_bytes].
 
     Raises:
-        DataError: where the file is no whole number of records, or as `open_member`.
+      DataError: where the file is no whole number of records, or as `open_member`.
     """
     with open_member(source, archive, member) as file:
         content = file.read()

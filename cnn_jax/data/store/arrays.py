@@ -1,5 +1,7 @@
-"""Prepared sets as arrays beside their records: labels, and small images, read once and memory-mapped at later
-starts."""
+"""Prepared sets as arrays beside their records.
+
+Labels, and small images, are read once and memory-mapped at later starts.
+"""
 
 import contextlib
 import json
@@ -43,8 +45,8 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
     into memory at each start.
 
     Raises:
-        DataError: for a split that is not stored, records that cannot be read, or arrays that are damaged or cannot be
-            written.
+      DataError: for a split that is not stored, records that cannot be read, or arrays that are damaged or cannot be
+        written.
     """
     arrays = folder / "arrays"
     if not _usable(arrays, split):
@@ -175,8 +177,7 @@ def readable_records(folder: Path) -> Iterator[None]:
 
 
 def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, np.ndarray]) -> None:
-    """Note the labels of a set of image files beside its records in `folder`; ImageNet's statistics stand for its
-    own."""
+    """Note the labels of a set of image files beside its records in `folder`, with ImageNet's statistics."""
     arrays = folder / "arrays"
     arrays.mkdir()
     for split, values in labels.items():

@@ -49,11 +49,11 @@ def stored_fingerprint(prepared: Path, report: Report | None = None) -> Fingerpr
     read only.
 
     Args:
-        report: is called as report(split, examples read, examples in the split); None says on standard error how far
-            it is, if it takes more than a second.
+      report: is called as report(split, examples read, examples in the split); None says on standard error how far
+        it is, if it takes more than a second.
 
     Raises:
-        DataError: where the set cannot be read.
+      DataError: where the set cannot be read.
     """
     if kept := kept_fingerprint(prepared):
         return kept

@@ -39,17 +39,17 @@ def prepare(
     """Store the data set `name` below the root, from its official archives; nothing is done where it is prepared.
 
     Args:
-        source: the folder of the archives; None fetches them where there is a network (but not ImageNet, which needs
+      source: the folder of the archives; None fetches them where there is a network (but not ImageNet, which needs
         an account).
-        name: as `cnn-jax data list` shows it; "folder" takes the images of `source`.
-        on_error: what an image file that cannot be decoded does: end the preparation, or be left out and noted.
-        report: is called as report(split, examples written, examples in the split) now and then.
+      name: as `cnn-jax data list` shows it; "folder" takes the images of `source`.
+      on_error: what an image file that cannot be decoded does: end the preparation, or be left out and noted.
+      report: is called as report(split, examples written, examples in the split) now and then.
 
     Returns:
-        The prepared folder, ROOT/NAME/VERSION.
+      The prepared folder, ROOT/NAME/VERSION.
 
     Raises:
-        DataError: for an unknown name, a missing or damaged archive, a bad image, or a root that cannot be written.
+      DataError: for an unknown name, a missing or damaged archive, a bad image, or a root that cannot be written.
     """
     if name == "folder":
         if source is None:
@@ -86,7 +86,7 @@ def skipped_files(prepared: Path) -> tuple[str, ...]:
 
 
 def passed_over_files(prepared: Path) -> tuple[str, ...]:
-    """What lay among the image files when the set was prepared, and is none: hidden files, texts, …"""
+    """What lay among the image files when the set was prepared, and is none: hidden files, texts and the like."""
     return _files(prepared / PASSED_OVER)
 
 

@@ -21,7 +21,7 @@ def verified(
     """The examples that can be decoded, in their order; the others end the preparation, or are noted in `skipped`.
 
     Raises:
-        DataError: with `on_error` "fail", for the first file that cannot be decoded.
+      DataError: with `on_error` "fail", for the first file that cannot be decoded.
     """
     waiting: deque[tuple[EncodedExample, Future[str | None]]] = deque()
 

@@ -40,12 +40,12 @@ def write_set(
     means the same example in every preparation. Image files are stored as they are, beside their "file_name".
 
     Args:
-        image_shape: (height, width, channels); height and width are None for image files.
-        extras: gives the small text files that belong to the set, by name; called when all examples are written.
-        report: is called as report(split, examples written, examples in the split) now and then.
+      image_shape: (height, width, channels); height and width are None for image files.
+      extras: gives the small text files that belong to the set, by name; called when all examples are written.
+      report: is called as report(split, examples written, examples in the split) now and then.
 
     Raises:
-        DataError: where the root cannot be written, or a label is outside the classes.
+      DataError: where the root cannot be written, or a label is outside the classes.
     """
     import tensorflow_datasets as tfds
 
