@@ -17,12 +17,13 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+# XLA's own convolutions: programs with oneDNN's, which `auto` compiles to, cannot be written to that cache.
 EXPERIMENT = """
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 def config():
     return Config(
-        model=ModelConfig("lenet5"),
+        model=ModelConfig("lenet5", conv="xla"),
         data=DataConfig("digits", batch_size=64, augment=("resize(28)", "pad_crop(3)"), eval_augment=("resize(28)",)),
         optim=OptimConfig("sgd", learning_rate=0.2, warmup_fraction=0.1, ema_decay=0.9),
         train=TrainConfig(steps=24, log_every=5, eval_every=8, checkpoint_every=4),
@@ -45,6 +46,23 @@ def trust(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pictures():
+    """No run of a test draws, which takes longer than its training: the pictures are empty files.
+
+    It gives the functions that draw, for the tests that look at what they drew.
+    """
+    from cnn_jax.runs import loop
+
+    names = ("draw_curves", "draw_predictions")
+    real = {name: getattr(loop, name) for name in names}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            file = f"{name.removeprefix('draw_')}.png"
+            patch.setattr(loop, name, lambda folder, *_, file=file: (folder / file).touch())
+        yield real
 
 
 @pytest.fixture(scope="session")

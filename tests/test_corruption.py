@@ -1,6 +1,6 @@
 """Damage to any file of a run folder or a prepared set is harmless, repaired and said, or refused with the file's name.
 
-Thirty corruptions here; the three hundred, drawn by another seed, take a quarter of an hour on two cores:
+Eight corruptions here; thirty, and three hundred by another seed, take a quarter of an hour on two cores:
 
     uv run pytest -n 0 -m slow tests/test_corruption.py
 """
@@ -22,7 +22,6 @@ import pytest
 from PIL import Image
 
 from cnn_jax.cli import main
-from cnn_jax.runs import loop
 from cnn_jax.runs.folder.events import cut_events, read_records
 
 KINDS = ("flip", "cut", "zero", "delete", "rename", "another run's", "no permission")
@@ -75,13 +74,6 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def scene(experiment, place):
-    with pytest.MonkeyPatch.context() as patch:  # the pictures, for people, would take most of the time
-        for name in ("curves", "predictions"):
-            patch.setattr(loop, f"draw_{name}", lambda run, *_, name=name: (run / f"{name}.png").touch())
-        yield make_scene(experiment, place)
-
-
-def make_scene(experiment: Path, place: Path) -> Scene:
     image, recipe = place / "image.png", Path(shutil.copy(experiment, place))
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
 
@@ -209,16 +201,15 @@ def faults(scene: Scene, count: int, seed: int) -> list[str]:
     return found
 
 
-def test_thirty_corruptions(scene):
-    assert not faults(scene, 30, seed=1)
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(8, 1), pytest.param(30, 1, marks=pytest.mark.slow), pytest.param(300, 2, marks=pytest.mark.slow)],
+)
+def test_corruptions_of_a_run_folder(scene, count, seed):
+    assert not faults(scene, count, seed)
 
 
-@pytest.mark.slow
-def test_three_hundred_corruptions(scene):
-    assert not faults(scene, 300, seed=2)
-
-
-@pytest.mark.parametrize("count", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2, *(pytest.param(many, marks=pytest.mark.slow) for many in (6, 60))])
 def test_corruptions_of_a_prepared_set(scene, count):
     """Under training, which reads all of it."""
     rng, found = random.Random(count), []

@@ -98,7 +98,7 @@ def test_own_folder_is_prepared_listed_shown_and_trained_on(tmp_path, capsys):
         "def config():\n"
         "    data = DataConfig('folder', batch_size=8, augment=('random_resized_crop(28)', 'horizontal_flip()'),\n"
         "                      eval_augment=('resize_shorter(32)', 'center_crop(28)'), on_error='skip')\n"
-        "    return Config(model=ModelConfig('lenet5'), data=data, train=TrainConfig(steps=25))\n"
+        "    return Config(model=ModelConfig('lenet5', conv='xla'), data=data, train=TrainConfig(steps=25))\n"
     )
     options = ["--data.folder", str(pictures), "--data.root", str(root), "--workdir", str(tmp_path / "run"), "--json"]
     assert main(["train", str(experiment), *options]) == 0
@@ -125,7 +125,7 @@ def test_subset_noise_and_views_reach_the_training(tmp_path, capsys):
         "def config():\n"
         "    data = DataConfig('digits', batch_size=30, augment=('resize(28)',), eval_augment=('resize(32)',),\n"
         "                      examples_per_class=6, label_noise=0.1, eval_views='ten_crop(28)')\n"
-        "    return Config(model=ModelConfig('lenet5'), data=data, train=TrainConfig(epochs=5))\n"
+        "    return Config(model=ModelConfig('lenet5', conv='xla'), data=data, train=TrainConfig(epochs=5))\n"
     )
     assert main(["train", str(experiment), "--workdir", str(tmp_path / "run"), "--json"]) == 0
     assert last_json(capsys)["step"] == 10  # five epochs of sixty examples, thirty a step
@@ -142,7 +142,7 @@ def test_mixing_reaches_the_training(tmp_path, capsys):
         "from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig\n"
         "def config():\n"
         "    data = DataConfig('digits', batch_size=32, augment=('resize(28)',), eval_augment=('resize(28)',))\n"
-        "    model = ModelConfig('lenet5', num_classes=12)\n"
+        "    model = ModelConfig('lenet5', num_classes=12, conv='xla')\n"
         "    return Config(model=model, data=data, train=TrainConfig(steps=3, log_every=3))\n"
     )
     losses = []

@@ -50,7 +50,7 @@ def swap(key, images, targets, share=0.5):
 
 def config():
     return Config(
-        model=ModelConfig(partial(Gated, width=6)),
+        model=ModelConfig(partial(Gated, width=6), conv="xla"),
         data=DataConfig(
             "digits", batch_size=32, augment=(partial(invert, probability=0.2), "pad_crop(1)"), mix=(swap,)
         ),

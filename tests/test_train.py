@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import cnn_jax
 from cnn_jax.cli import COMMANDS, main
+from cnn_jax.runs import loop
 
 
 def run(capsys, *argv):
@@ -23,10 +24,17 @@ def run(capsys, *argv):
     return status, json.loads(lines[-1]) if "--json" in argv and lines and status == 0 else out, err
 
 
+STEPS = ("--train.steps", "60", "--model.conv", "auto")
+
+
 @pytest.fixture(scope="module")
-def trained(experiment, tmp_path_factory):
+def trained(experiment, pictures, tmp_path_factory):
+    """A run as users have it: with our convolutions, and with its pictures."""
     folder = tmp_path_factory.mktemp("run") / "r"
-    assert main(["train", str(experiment), "--workdir", str(folder), "--train.steps", "60", "--json"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        for name, draw in pictures.items():
+            patch.setattr(loop, name, draw)
+        assert main(["train", str(experiment), "--workdir", str(folder), *STEPS, "--json"]) == 0
     return folder
 
 
@@ -138,14 +146,14 @@ def test_colour_is_not_interactivity(experiment, tmp_path):
 
 def test_the_same_command_again_says_finished_and_changes_nothing(trained, experiment, capsys):
     before = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
-    status, figures, err = run(capsys, "train", experiment, "--workdir", trained, "--train.steps", "60", "--json")
+    status, figures, err = run(capsys, "train", experiment, "--workdir", trained, *STEPS, "--json")
     assert status == 0 and "finished" in err
     assert figures["step"] == 60 and figures["test"]["num_examples"] == 359
     assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
 
 
 def test_another_experiment_in_the_folder_is_refused_with_the_difference(trained, experiment, capsys):
-    status, _, err = run(capsys, "train", experiment, "--workdir", trained, "--train.steps", "60", "--seed", "1")
+    status, _, err = run(capsys, "train", experiment, "--workdir", trained, *STEPS, "--seed", "1")
     assert status == 2
     assert "seed: 0 there, 1 now" in err
 
@@ -155,7 +163,7 @@ def test_diff_shows_what_differs(trained, experiment, capsys, tmp_path):
     capsys.readouterr()
     status, rows, _ = run(capsys, "diff", trained, tmp_path / "b", "--json")
     assert status == 0
-    assert rows == {"seed": [0, 4], "train.steps": [60, 1]}
+    assert rows == {"model.conv": ["auto", "xla"], "seed": [0, 4], "train.steps": [60, 1]}
 
 
 def test_dotted_overrides_take_hyphens_and_underscores(experiment, capsys, tmp_path):

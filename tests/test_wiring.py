@@ -101,8 +101,10 @@ def check(key, row, files):
                 assert lasting(first) == lasting(other), what
 
 
-# What it does is compared on other devices by `parallel/test_invariance.py`, too.
-LONG = {"parallel.strategy", "parallel.batch_norm"}
+# What these do is seen on other devices by `parallel/test_invariance.py`, between processes by
+# `parallel/test_launch.py`, and of auxiliary classifiers by `training/test_gradient.py`, too.
+LONG = {f"parallel.{name}" for name in ("strategy", "batch_norm", "distributed", "coordinator", "num_processes")}
+LONG |= {"parallel.process_id", "model.options.aux"}
 
 
 @pytest.mark.parametrize("key", [pytest.param(key, marks=[pytest.mark.slow] * (key in LONG)) for key in KEYS])
@@ -154,9 +156,9 @@ def without_argument_of_subset(argument, unset):
 @pytest.mark.parametrize(
     ("key", "fault"),
     [
-        ("model.options.aux", without_auxiliary_losses),
-        ("model.options.drop_path", without_drop_path(residual)),
-        ("model.options.drop_path", without_drop_path(preactivation)),
+        pytest.param("model.options.aux", without_auxiliary_losses, marks=pytest.mark.slow),
+        pytest.param("model.options.drop_path", without_drop_path(residual), marks=pytest.mark.slow),
+        pytest.param("model.options.drop_path", without_drop_path(preactivation), marks=pytest.mark.slow),
         ("data.label_noise", without_argument_of_subset("label_noise", 0.0)),
         ("data.class_fractions", without_argument_of_subset("class_fractions", ())),
     ],

@@ -2,14 +2,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data import draw_examples, draw_gallery, load_dataset, parse_augment
+from cnn_jax.data import draw_examples, draw_gallery, gallery, load_dataset, parse_augment
 from cnn_jax.data.augmentation.chain import AUGMENTATIONS
 from cnn_jax.data.gallery import _choose, gallery_specs
 
 
-def test_gallery_shows_every_operation(digits_root, tmp_path):
+def test_gallery_shows_every_operation():
     shown = {spec.split("(")[0] for shape in ((32, 32, 3), (32, 32, 1)) for spec in gallery_specs(shape)}
     assert shown == set(AUGMENTATIONS)
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(None, marks=pytest.mark.slow)], ids=["three", "all"])
+def test_gallery_is_drawn(digits_root, tmp_path, monkeypatch, count):
+    monkeypatch.setattr(gallery, "gallery_specs", lambda shape: gallery_specs(shape)[:count])
     out = draw_gallery(load_dataset("digits", "train", root=digits_root), tmp_path / "new" / "grid.png", columns=3)
     assert np.asarray(Image.open(out).convert("L")).std() > 10
 

@@ -33,7 +33,20 @@ GMACS = {
 
 
 # Longer than others of their families, and walked alike.
-LONG = {"inception_v3", "resnet101", "resnet152", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"}
+LONG = {
+    "googlenet",
+    "resnext50_32x4d",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16_bn",
+    "vgg19_bn",
+    "inception_v3",
+    "resnet101",
+    "resnet152",
+    "resnext101_32x8d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in GMACS])

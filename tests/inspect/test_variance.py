@@ -23,7 +23,12 @@ def curve(name, init, size, seeds):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "depth"), [pytest.param("vgg19", 64, 16, marks=pytest.mark.slow), ("plain34", 224, 33)]
+    ("name", "size", "depth"),
+    [
+        ("plain20_cifar", 32, 19),
+        pytest.param("vgg19", 64, 16, marks=pytest.mark.slow),
+        pytest.param("plain34", 224, 33, marks=pytest.mark.slow),
+    ],
 )
 def test_he_keeps_the_variance_and_a_constant_deviation_does_not(name, size, depth, tmp_path):
     he, constant = curve(name, "he", size, seeds=3), curve(name, "normal", size, seeds=1)

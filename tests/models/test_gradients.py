@@ -10,7 +10,9 @@ from cnn_jax.models import create_model
 from cnn_jax.models.initialize import initialize
 
 
-@pytest.mark.parametrize(("name", "shape"), [("lenet5", (28, 28, 1)), ("resnet8_cifar", (16, 16, 3))])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("lenet5", (28, 28, 1)), pytest.param("resnet8_cifar", (16, 16, 3), marks=pytest.mark.slow)]
+)
 def test_gradients_of_auto_are_those_of_xla(name, shape):
     model = create_model(name)
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from matrix import NAMES, NUM_CLASSES, QUICK_COMPILE, SHALLOW_NAMES, shallow, small, variables
+from matrix import FAMILIES, NAMES, NUM_CLASSES, QUICK_COMPILE, SHALLOW_NAMES, shallow, small, variables
 
 from cnn_jax.models import abstract_variables, features
 
@@ -17,15 +17,18 @@ def apply_train(model, variables, images, mutable=("batch_stats",)):
     return model.apply(variables, images, train=True, mutable=list(mutable), rngs={"dropout": KEY})
 
 
-# Networks of the same families as shorter ones, or seen in float32 alone by default.
-LARGE = {"inception_v3", "googlenet", "resnet164_v2_cifar", "resnext101_32x8d", "wide_resnet101_2", "resnet50_v1"}
+def rows(names, kept):
+    """The names, those that are not among `kept` as slow ones."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in kept)) for name in names]
 
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
         pytest.param(
-            name, dtype, marks=[pytest.mark.slow] * (dtype == "float16" or (name in LARGE and dtype != "float32"))
+            name,
+            dtype,
+            marks=[pytest.mark.slow] * (dtype == "float16" or (name not in FAMILIES and dtype != "float32")),
         )
         for name in SHALLOW_NAMES
         for dtype in ("float32", "bfloat16", "float16", "float64")  # float16 takes the way of bfloat16
@@ -63,7 +66,7 @@ def test_model_names_its_features(name):
     assert set(tree) <= {"params", "batch_stats"}
 
 
-@pytest.mark.parametrize("name", SHALLOW_NAMES)
+@pytest.mark.parametrize("name", rows(SHALLOW_NAMES, FAMILIES))
 def test_model_without_classifier_gives_what_the_classifier_sees(name):
     model, images = shallow(name)
     bare = model.clone(num_classes=0)
@@ -91,26 +94,27 @@ def unused_parameters(model, images, *, train):
     return [path for path, is_used in zip(paths, used, strict=False) if not is_used]
 
 
-# Shallow, these are another name's network; they take longest to trace.
-DEEP = set(NAMES) - set(SHALLOW_NAMES)
+# They take longest to trace, or are, shallow, another name's network.
+DEEP = {"resnet164_v2_cifar", "resnext101_32x8d", "resnext50_32x4d", "inception_v3", "resnet50_v2", "googlenet"}
+DEEP |= set(NAMES) - set(SHALLOW_NAMES)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in DEEP)) for n in NAMES])
+@pytest.mark.parametrize("name", rows(NAMES, set(NAMES) - DEEP))
 def test_every_parameter_of_the_full_depth_reaches_the_logits(name):
     assert unused_parameters(*small(name), train=True) == []
 
 
 @pytest.mark.parametrize(("dtype", "train"), [("float32", False), ("bfloat16", True)])
-@pytest.mark.parametrize("name", SHALLOW_NAMES)
+@pytest.mark.parametrize("name", rows(SHALLOW_NAMES, FAMILIES))
 def test_every_parameter_reaches_the_logits_in_evaluation_and_in_half_precision(name, dtype, train):
     assert unused_parameters(*shallow(name, dtype), train=train) == []
 
 
-# These take longest to compile; that their parameters reach the logits is seen in the traced program, always.
-LONG = {"inception_v3", "googlenet", "googlenet_paper", "resnet50_v2"}
+# What is compiled is few; that the parameters reach the logits is seen in the traced programs, always.
+COMPILED = {"lenet5", "alexnet_paper", "resnet8_cifar", "resnet20_v2_cifar"}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in SHALLOW_NAMES])
+@pytest.mark.parametrize("name", rows(SHALLOW_NAMES, COMPILED))
 def test_gradient_reaches_every_parameter(name):
     model, images = shallow(name)
     start = variables(name)

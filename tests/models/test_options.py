@@ -48,7 +48,14 @@ def program(name, **options):
     return logits.shape, str(jaxpr)
 
 
-@pytest.mark.parametrize(("name", "options"), ROWS, ids=[f"{n}-{next(iter(o.items()))}" for n, o in ROWS])
+# They take longest to trace; other networks show the same options.
+LONG = ("googlenet", "inception_v3", "resnet50", "alexnet")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [pytest.param(n, o, id=f"{n}-{next(iter(o.items()))}", marks=[pytest.mark.slow] * (n in LONG)) for n, o in ROWS],
+)
 def test_option_changes_the_program_and_keeps_the_interface(name, options):
     (shape, changed), (plain_shape, unchanged) = program(name, **options), program(name)
     assert shape == plain_shape

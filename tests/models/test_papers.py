@@ -45,7 +45,9 @@ def without_dropout(call, arguments, keywords, context):
     [
         # Sizes whose last maps are 6×6; the channels are few, all else is as published.
         ("alexnet_paper", {"width": 0.05}, (227, 240), paper_networks.alexnet_2012),
-        ("googlenet_paper", {"width": 0.1}, (64, 97), paper_networks.googlenet_2014),
+        pytest.param(
+            *("googlenet_paper", {"width": 0.1}, (64, 97), paper_networks.googlenet_2014), marks=pytest.mark.slow
+        ),
         ("googlenet_paper", {"width": 0.05, "aux": True}, (224, 226), AUX),
         ("resnet20_cifar", {"width": 0.5}, (32, 41), paper_networks.residual_2015),
         ("plain20_cifar", {"width": 0.5}, (32, 41), PLAIN),

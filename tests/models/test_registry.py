@@ -80,7 +80,7 @@ def test_initialize_repeats_to_the_bit_and_another_seed_differs():
     assert not np.array_equal(first["c1"]["kernel"], other["c1"]["kernel"])
 
 
-@pytest.mark.parametrize("name", ["lenet5", "resnet8_cifar"])
+@pytest.mark.parametrize("name", ["lenet5", pytest.param("resnet8_cifar", marks=pytest.mark.slow)])
 def test_initialize_draws_what_init_draws_and_so_it_does_within_a_program(name):
     model, shape = create_model(name), (28, 28, 1)
     keys = {"params": random_key(3, "init"), "dropout": jax.random.key(0)}

@@ -12,7 +12,7 @@ from cnn_jax.modules.activations import activate
 from cnn_jax.modules.dense import Dense
 from cnn_jax.ops import adaptive_avg_pool, add_bias, avg_pool, context, conv2d, global_avg_pool, max_pool
 
-HALF = ("bfloat16", "float16")
+HALF = ("bfloat16", pytest.param("float16", marks=pytest.mark.slow))  # which takes the way of bfloat16
 
 
 @pytest.mark.parametrize("dtype", HALF)

@@ -31,8 +31,16 @@ def draw(image, kernel, seed=0):
     return rng.normal(size=image).astype(np.float32), rng.normal(size=kernel).astype(np.float32)
 
 
-@pytest.mark.parametrize("implementation", ["xla", "im2col", "matmul", "auto", "auto, in a loop"])
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+# All by the rule that chooses, some by each way that it may choose.
+FEW = ("3x3 pad 1", "grouped", "dilated and strided")
+ROWS = [
+    pytest.param(case, way, id=f"{name}-{way}", marks=[pytest.mark.slow] * (way != "auto" and name not in FEW))
+    for name, case in CASES.items()
+    for way in ("xla", "im2col", "matmul", "auto", "auto, in a loop")
+]
+
+
+@pytest.mark.parametrize(("case", "implementation"), ROWS)
 def test_conv2d_agrees_with_loops_in_value_and_gradients(case, implementation, monkeypatch):
     if implementation.startswith("auto"):  # the rule leaves some of these small shapes to XLA
         monkeypatch.setattr("cnn_jax.ops.conv_cpu._has_few_channels", lambda kernel, geometry: False)

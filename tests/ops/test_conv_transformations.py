@@ -21,7 +21,8 @@ def loss(x, kernel):
 gradients = jax.grad(loss, argnums=(0, 1))
 
 
-@pytest.fixture(autouse=True, params=[40, 2048], ids=["loop", "one product"])
+# One product is what `test_conv2d.py` has, too.
+@pytest.fixture(autouse=True, params=[40, pytest.param(2048, marks=pytest.mark.slow)], ids=["loop", "one product"])
 def block_rows(request, monkeypatch):
     """The gradient to the kernel as a loop over blocks of rows, and as one product."""
     monkeypatch.setattr("cnn_jax.ops.weight_gradient.BLOCK_ROWS", request.param)

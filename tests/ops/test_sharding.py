@@ -12,7 +12,12 @@ PROGRAMS = Path(__file__).with_name("eight_devices.py")
 
 @pytest.mark.parametrize(
     "name",
-    ["gradients_of_the_whole", "gradients_under_shard_map", "batch_norm_far_from_zero", "loops_over_rows"],
+    [
+        "gradients_of_the_whole",
+        pytest.param("gradients_under_shard_map", marks=pytest.mark.slow),  # as under pmap, in tests/parallel
+        "batch_norm_far_from_zero",
+        "loops_over_rows",
+    ],
 )
 def test_on_eight_devices(name):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}

@@ -18,9 +18,9 @@ FLAGS = ("--train.steps", "200", "--train.checkpoint-every", "40", "--train.eval
 LATE = r"launch: process {} had not noticed it \d+ s later, and is killed\."
 
 
-def start(experiment, folder, *launch_flags, processes=2):
+def start(experiment, folder, *launch_flags, processes=2, flags=FLAGS):
     command = [sys.executable, "-m", "cnn_jax", "launch", "--processes", str(processes), *launch_flags]
-    command += ["train", str(experiment), "--workdir", str(folder), *FLAGS, "--json"]
+    command += ["train", str(experiment), "--workdir", str(folder), *flags, "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -73,8 +73,12 @@ def stopped(experiment, tmp_path_factory):
     return folder, err, time.monotonic() - began
 
 
-def test_two_processes_write_one_log_and_count_every_test_example_once(undisturbed):
-    folder, out, err = undisturbed
+def test_two_processes_write_one_log_and_count_every_test_example_once(experiment, tmp_path):
+    folder = tmp_path / "run"
+    short = ("--train.steps", "6", "--train.log-every", "2", "--train.eval-every", "6", "--train.checkpoint-every", "6")
+    launcher = start(experiment, folder, flags=short)
+    out, err = launcher.communicate(timeout=300)
+    assert launcher.returncode == 0, err
     test = json.loads(out.splitlines()[-1])["test"]
     assert test["num_examples"] == 359  # batches of 64 over two processes do not divide it
     assert len(lines_of(folder)) == len({(line["step"], line["split"]) for line in lines_of(folder)})

@@ -12,7 +12,7 @@ from cnn_jax.parallel import peak_bytes
 from cnn_jax.runs.session import open_session
 
 CONFIG = Config(
-    model=ModelConfig("resnet8_cifar"),
+    model=ModelConfig("resnet8_cifar", conv="xla"),
     data=DataConfig("digits", batch_size=64, augment=("resize(32)",), eval_augment=("resize(32)",)),
     train=TrainConfig(steps=2),
 )

@@ -30,7 +30,7 @@ def file(tmp_path):
 
 
 def config_of(file, **model):
-    model = ModelConfig("resnet8_cifar", options=OPTIONS, weights=str(file), **{"new_head": True, **model})
+    model = ModelConfig("resnet8_cifar", options=OPTIONS, conv="xla", weights=str(file), **{"new_head": True, **model})
     optim = OptimConfig(ema_decay=0.9)
     return Config(model=model, data=DataConfig("digits", batch_size=16), optim=optim, train=TrainConfig(steps=2))
 
@@ -108,7 +108,7 @@ def test_fine_tuning_the_head_leaves_the_rest_of_the_file_as_it_was(file, tmp_pa
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
         "from cnn_jax import *\n\ndef config():\n"
-        "    model = ModelConfig('resnet8_cifar', options={'width': 0.25})\n"
+        "    model = ModelConfig('resnet8_cifar', options={'width': 0.25}, conv='xla')\n"
         "    return Config(model=model, data=DataConfig('digits', batch_size=16), train=TrainConfig(steps=2))\n"
     )
     words = ["train", str(experiment), "--workdir", str(tmp_path / "run"), "--model.weights", str(file), "--json"]

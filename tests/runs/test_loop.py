@@ -53,7 +53,7 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
 
 
-@pytest.mark.parametrize("saves", [("5", "12"), ("1", "100")])
+@pytest.mark.parametrize("saves", [("5", "12"), pytest.param(("1", "100"), marks=pytest.mark.slow)])
 def test_training_lines_do_not_depend_on_checkpoints_and_evaluations(finished, experiment, tmp_path, saves):
     every = ("--train.checkpoint-every", saves[0], "--train.eval-every", saves[1])
     assert run(experiment, tmp_path / "run", *every) == 0

@@ -56,7 +56,7 @@ def test_the_state_can_be_looked_at_where_it_is_saved(trained, tmp_path):
 
 
 # A training line is given one step late, so that the device works while it is written.
-@pytest.mark.parametrize(("step", "saved"), [(5, 6), (6, 6), (8, 8)])
+@pytest.mark.parametrize(("step", "saved"), [(5, 6), *(pytest.param(k, k, marks=pytest.mark.slow) for k in (6, 8))])
 def test_leaving_the_loop_saves_and_the_same_call_continues(trained, tmp_path, step, saved):
     events = training_events(CONFIG, tmp_path)
     for event in events:

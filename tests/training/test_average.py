@@ -68,7 +68,7 @@ def test_what_does_not_move_is_its_own_average_to_the_bit():
         np.testing.assert_array_equal(same, value)
 
 
-@pytest.mark.parametrize("strategy", ["jit", "pmap", "fsdp"])
+@pytest.mark.parametrize("strategy", ["jit", *(pytest.param(s, marks=pytest.mark.slow) for s in ("pmap", "fsdp"))])
 def test_parameters_and_statistics_are_averaged_alike(strategy):
     parallel = ParallelConfig(strategy=strategy, accumulate=2)
     states = list(states_of(dataclasses.replace(CONFIG, parallel=parallel), 6))
@@ -96,7 +96,10 @@ def test_steps_that_loss_scaling_skips_are_none_of_the_average_s():
     assert_near(states[-1].ema_batch_stats, averaged((state.batch_stats for state in taken), 0.3))
 
 
-@pytest.mark.parametrize("decay", [0.95, 0.9999], ids=["half_a_run", "longer_than_the_run"])
+@pytest.mark.parametrize(
+    "decay",
+    [pytest.param(0.95, id="half_a_run", marks=pytest.mark.slow), pytest.param(0.9999, id="longer_than_the_run")],
+)
 def test_a_short_run_s_average_classifies_as_well_as_its_last_parameters(decay):
     optim = dataclasses.replace(CONFIG.optim, learning_rate=1.6, ema_decay=decay)
     config = dataclasses.replace(CONFIG, optim=optim)

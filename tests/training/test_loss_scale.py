@@ -39,7 +39,7 @@ def test_one_bad_number_is_found(bad):
 def steps():
     """A float16 session, its compiled step, and a function that gives a fresh state of some scale."""
     config = Config(
-        model=ModelConfig("resnet8_cifar", dtype="float16"),
+        model=ModelConfig("resnet8_cifar", options={"width": 0.25}, dtype="float16", conv="xla"),
         data=DataConfig("digits", batch_size=16),
         optim=OptimConfig("sgd", learning_rate=0.1),
         train=TrainConfig(steps=10),

@@ -50,7 +50,7 @@ def reference(logits, labels):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("batch", [50, 7, 1])
+@pytest.mark.parametrize("batch", [50, 7, pytest.param(1, marks=pytest.mark.slow)])
 def test_metrics_equal_the_loops_for_every_split_into_batches(sample, batch):
     logits, labels = sample
     total = None

@@ -15,7 +15,7 @@ from cnn_jax.data import eval_batches, standardize, train_batches
 from cnn_jax.runs.session import open_session
 
 CONFIG = Config(
-    model=ModelConfig("lenet5"),
+    model=ModelConfig("lenet5", conv="xla"),
     data=DataConfig("digits", batch_size=32, augment=("resize(28)",), eval_augment=("resize(28)",)),
     optim=OptimConfig("sgd", {"momentum": 0.0}, learning_rate=0.8, schedule="constant", weight_decay=0.01),
     train=TrainConfig(steps=10),
@@ -96,7 +96,7 @@ def test_a_step_that_draws_or_counts_as_it_is_traced_is_not_pure():
 
 
 def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():
-    model = ModelConfig("lenet5", options={"dropout": 0.5})
+    model = ModelConfig("lenet5", options={"dropout": 0.5}, conv="xla")
     config = dataclasses.replace(CONFIG, model=model)
     sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in (0, 1)]
     state, batch = sessions[0].make_state(), first_batch(sessions[0])
@@ -120,7 +120,7 @@ def test_eval_step_ignores_masked_rows():
 
 def test_float64_keeps_everything_in_float64():
     with jax.enable_x64(True):
-        session = open_session(dataclasses.replace(CONFIG, model=ModelConfig("lenet5", dtype="float64")))
+        session = open_session(dataclasses.replace(CONFIG, model=ModelConfig("lenet5", dtype="float64", conv="xla")))
         state = session.make_state()
         after, metrics = jax.jit(session.train_step)(state, first_batch(session))
         kinds = {

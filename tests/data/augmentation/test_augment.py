@@ -94,7 +94,7 @@ def test_resize_equals_pillow(images, spec, size, interpolation):
 def test_draws_belong_to_the_example_and_not_to_the_batch(images):
     specs = ["pad_crop(2)", "horizontal_flip()"]
     everyone = run(specs, images)
-    for count in (1, 5, 64):
+    for count in (1, 64):
         chosen = np.random.default_rng(count).permutation(64)[:count]
         np.testing.assert_array_equal(run(specs, images[chosen], index=chosen), everyone[chosen])
 

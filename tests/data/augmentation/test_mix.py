@@ -65,7 +65,9 @@ def test_cutmix_keeps_bytes(batch):
     assert mixed(["cutmix()"], (images, batch[1]), 0)[0].dtype == np.uint8
 
 
-@pytest.mark.parametrize(("spec", "alpha"), [("mixup(0.2)", 0.2), ("mixup(2.0)", 2.0)])
+@pytest.mark.parametrize(
+    ("spec", "alpha"), [("mixup(0.2)", 0.2), pytest.param("mixup(2.0)", 2.0, marks=pytest.mark.slow)]
+)
 def test_mixup_share_follows_the_beta_distribution(batch, spec, alpha):
     mix = parse_mix([spec])
     shares = jax.vmap(lambda step: apply_mix(mix, *batch, seed=0, step=step)[1].max(axis=1).min())(jnp.arange(2000))
@@ -75,6 +77,7 @@ def test_mixup_share_follows_the_beta_distribution(batch, spec, alpha):
         assert abs(np.quantile(shares, q) - np.quantile(reference, q)) < 0.025
 
 
+@pytest.mark.slow  # of a training, tests/parallel/test_invariance.py says it
 def test_mix_is_the_same_on_eight_devices():
     program = """
 import jax, jax.numpy as jnp, numpy as np

@@ -9,6 +9,7 @@ from cnn_jax.data.augmentation.affine import affine, rotate90, rotation
 from cnn_jax.data.augmentation.policy import POLICY, RAND_AUGMENT, TRIVIAL_AUGMENT_WIDE, apply_operation
 
 SIDE = 32
+QUICK = {"xla_backend_optimization_level": 1}  # compiles sooner
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def reference(name, image, sign):
 def compiled():
     return jax.jit(
         lambda image, op, sign: apply_operation(image, op, jnp.float32(15), sign, RAND_AUGMENT),
-        compiler_options={"xla_backend_optimization_level": 1},  # compiles sooner
+        compiler_options=QUICK,
     )
 
 
@@ -130,7 +131,12 @@ def test_tables_equal_pillow_on_awkward_images(compiled, kind):
 
 def test_wide_strengths_reach_further(image):
     narrow, wide = (
-        apply_operation(jnp.asarray(image), POLICY.index("posterize"), jnp.float32(30), jnp.float32(1), strengths)
+        jax.jit(
+            lambda image, strengths=strengths: apply_operation(
+                image, POLICY.index("posterize"), jnp.float32(30), jnp.float32(1), strengths
+            ),
+            compiler_options=QUICK,
+        )(image)
         for strengths in (RAND_AUGMENT, TRIVIAL_AUGMENT_WIDE)
     )
     np.testing.assert_array_equal(narrow, image & 0b11110000)
@@ -138,16 +144,15 @@ def test_wide_strengths_reach_further(image):
 
 
 @pytest.mark.parametrize("spec", ["rand_augment(1, 15)", "trivial_augment()"])
-def test_every_operation_is_drawn(image, spec):
+def test_every_operation_is_drawn(image, compiled, spec):
     (op,) = parse_augment([spec]).device
-    results = np.asarray(jax.vmap(lambda key: op(image, key=key))(jax.random.split(jax.random.key(0), 300)))
+    draw = jax.jit(jax.vmap(lambda key: op(image, key=key)), compiler_options=QUICK)
+    results = np.asarray(draw(jax.random.split(jax.random.key(0), 300)))
     if spec.startswith("trivial"):
         assert len({result.tobytes() for result in results}) > 100
         return
     outcomes = {
-        np.asarray(
-            apply_operation(jnp.asarray(image), number, jnp.float32(15), jnp.float32(sign), RAND_AUGMENT)
-        ).tobytes()
+        np.asarray(compiled(image, number, jnp.float32(sign))).tobytes()
         for number in range(len(POLICY))
         for sign in (1, -1)
     }

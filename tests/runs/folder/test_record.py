@@ -1,6 +1,7 @@
 """The record of a run and the settings that are pinned while it computes."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -291,13 +292,17 @@ def test_two_threads_share_what_they_agree_on_and_else_the_second_is_refused():
 
 @pytest.fixture(scope="module")
 def trained(experiment, tmp_path_factory):
-    """Three steps, and the same under other settings of the process."""
-    import dataclasses
-
+    """A run of three steps."""
     config = load_experiment(experiment)
     config = dataclasses.replace(config, train=TrainConfig(steps=3, checkpoint_every=2))
     folder = tmp_path_factory.mktemp("runs")
     cnn_jax.train(config, folder / "a")
+    return config, folder
+
+
+@pytest.mark.slow
+def test_a_run_does_not_depend_on_the_processs_settings(trained):
+    config, folder = trained
     before = settings()
     try:
         jax.config.update("jax_default_prng_impl", "rbg")
@@ -308,12 +313,6 @@ def trained(experiment, tmp_path_factory):
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
-    return config, folder, figures
-
-
-@pytest.mark.slow
-def test_a_run_does_not_depend_on_the_processs_settings(trained):
-    _, folder, figures = trained
     a, b = ([json.loads(line) for line in (folder / r / "metrics.jsonl").read_text().splitlines()] for r in "ab")
     untimed = [[{k: v for k, v in line.items() if not k.startswith("time/")} for line in run] for run in (a, b)]
     assert untimed[0] == untimed[1]
@@ -321,7 +320,7 @@ def test_a_run_does_not_depend_on_the_processs_settings(trained):
 
 
 def test_a_training_is_recorded(trained):
-    _, folder, _ = trained
+    _, folder = trained
     (entry,) = entries(folder / "a")
     assert (entry["first_step"], entry["last_step"], entry["ended"]) == (0, 3, "finished")
     assert all(entry["seconds"][kind] > 0 for kind in ("training", "compile", "evaluation", "saving", "waiting"))
@@ -334,7 +333,7 @@ def state_of(folder):
 
 
 def test_a_look_at_a_finished_run_changes_nothing(trained, monkeypatch, capsys):
-    config, folder, _ = trained
+    config, folder = trained
     before = state_of(folder / "a")
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", "") + " --xla_dump_hlo_as_text=false")
     cnn_jax.train(config, folder / "a")
