@@ -1,5 +1,7 @@
-"""ResNet-20 with squeeze and excitation (Hu et al. 2018, section 3) on the digits: network, schedule, augmentation and
-optimiser are not cnn_jax's, yet resume, identity, eval, predict, export and many devices work as for its own.
+"""ResNet-20 with squeeze and excitation (Hu et al. 2018, section 3) on the digits.
+
+Network, schedule, augmentation and optimiser are not cnn_jax's, yet resume, identity, eval, predict, export and many
+devices work as for its own.
 
     cnn-jax train experiments/your_own.py
     cnn-jax train experiments/your_own.py --model.options.reduction 8 --optim.arguments.b1 0.95

@@ -1,5 +1,8 @@
-"""What people copy works: the README's examples run, its links lead somewhere, and every command written in it or in an
-experiment's docstring is one that the command line takes."""
+"""What people copy works.
+
+The README's examples run, its links lead somewhere, and every command written in it or in an experiment's docstring is
+one that the command line takes.
+"""
 
 import ast
 import doctest

@@ -27,9 +27,11 @@ class Scope:
     def __init__(
         self, body: Iterable[ast.AST], target: Target, elsewhere: Elsewhere, parent: "Scope | None" = None
     ) -> None:
-        """Args:
-        target: gives the full name of what an import binds.
-        elsewhere: gives the statement, and the scope, where a module of one's own defines a full name.
+        """Begins empty.
+
+        Args:
+          target: gives the full name of what an import binds.
+          elsewhere: gives the statement, and the scope, where a module of one's own defines a full name.
         """
         self.nodes = list(_inside(body))
         self.parent, self._target, self._elsewhere = parent, target, elsewhere

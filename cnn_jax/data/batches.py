@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .dataset import Dataset
-from .order import stream
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.order import stream
 
 Batch = dict[str, np.ndarray]
 
@@ -19,14 +19,14 @@ def train_batches(
     dropped, and costs the same to begin.
 
     Args:
-        batch_size: of the global batch; it may be larger than the data set.
-        rows: this process's rows of each global batch; None means all of them.
+      batch_size: of the global batch; it may be larger than the data set.
+      rows: this process's rows of each global batch; None means all of them.
 
     Yields:
-        {"image": uint8 [b, H, W, C], "label": int32 [b], "index": int32 [b], "epoch": int32 [b]}
+      {"image": uint8 [b, H, W, C], "label": int32 [b], "index": int32 [b], "epoch": int32 [b]}
 
     Raises:
-        ValueError: for a batch size that is not positive or a negative start, at once rather than at the first batch.
+      ValueError: for a batch size that is not positive or a negative start, at once rather than at the first batch.
     """
     _check_batch_size(batch_size)
     if start < 0:
@@ -52,11 +52,11 @@ def eval_batches(dataset: Dataset, batch_size: int, *, rows: slice | None = None
     """Every example exactly once, in order, in batches of exactly `batch_size` rows.
 
     Yields:
-        As `train_batches`, and "mask": bool [b], False for the rows that pad the last batch (they repeat the last
-        example).
+      As `train_batches`, and "mask": bool [b], False for the rows that pad the last batch (they repeat the last
+      example).
 
     Raises:
-        ValueError: for a batch size that is not positive.
+      ValueError: for a batch size that is not positive.
     """
     _check_batch_size(batch_size)
     return _eval_batches(dataset, batch_size, rows or slice(None))

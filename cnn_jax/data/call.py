@@ -40,14 +40,14 @@ def parse_call(
     """The function that `spec` names, with the arguments that stand there; it is not called yet.
 
     Args:
-        table: the functions that may be named.
-        what: the kind of operation, for the messages.
-        given: how many parameters, from the first, the caller fills by position.
-        offered: the parameters that the caller fills by name.
+      table: the functions that may be named.
+      what: the kind of operation, for the messages.
+      given: how many parameters, from the first, the caller fills by position.
+      offered: the parameters that the caller fills by name.
 
     Raises:
-        ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), or
-            arguments that the function does not take.
+      ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), or
+        arguments that the function does not take.
     """
     try:
         call = ast.parse(spec.strip(), mode="eval").body

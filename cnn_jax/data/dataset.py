@@ -12,12 +12,12 @@ class DatasetInfo:
     """What is known about a split of a data set.
 
     Attributes:
-        image_shape: (height, width, channels) of the images that `Dataset.images` returns.
-        mean, std: per channel, of the training images scaled to 0..1; the whole official training split, validation
+      image_shape: (height, width, channels) of the images that `Dataset.images` returns.
+      mean, std: per channel, of the training images scaled to 0..1; the whole official training split, validation
         included. Of sets of image files, ImageNet's.
-        version: of the stored set; the contents never change under one version.
-        skipped: the image files that could not be decoded and were left out when the set was prepared.
-        are_files: whether its images are files of any size, brought to one while they are decoded.
+      version: of the stored set; the contents never change under one version.
+      skipped: the image files that could not be decoded and were left out when the set was prepared.
+      are_files: whether its images are files of any size, brought to one while they are decoded.
     """
 
     name: str
@@ -49,8 +49,11 @@ class Dataset(Protocol):
     def images(
         self, indices: Int[np.ndarray, " b"], *, epoch: Int[np.ndarray, " b"] | None = None, seed: int = 0
     ) -> UInt8[np.ndarray, "b h w c"]:
-        """The images at `indices`. Sets that decode on the host draw each random crop from (seed, epoch, index);
-        without `epoch` they crop as for evaluation."""
+        """The images at `indices`.
+
+        Sets that decode on the host draw each random crop from (seed, epoch, index); without `epoch` they crop as for
+        evaluation.
+        """
         ...
 
 
@@ -68,7 +71,7 @@ class ArrayDataset:
         """Keep `images` and `labels` without a copy of the images.
 
         Args:
-            rows: which rows of `images` and `labels` belong to this split, in order; None means all of them.
+          rows: which rows of `images` and `labels` belong to this split, in order; None means all of them.
         """
         self._images = images
         self._rows = rows

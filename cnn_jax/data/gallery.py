@@ -6,11 +6,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from ..paths import local_path
-from .augmentation.chain import Chain, apply_augment, parse_augment
-from .augmentation.mix import apply_mix, parse_mix
-from .dataset import Dataset
-from .decoding.host_crop import resize_center_crop
+from cnn_jax.data.augmentation.chain import Chain, apply_augment, parse_augment
+from cnn_jax.data.augmentation.mix import apply_mix, parse_mix
+from cnn_jax.data.dataset import Dataset
+from cnn_jax.data.decoding.host_crop import resize_center_crop
+from cnn_jax.paths import local_path
 
 # How image files are shown "as stored".
 AS_STORED = resize_center_crop(128, 128)
@@ -28,9 +28,9 @@ def draw_examples(
     """Draw labelled examples, one a column: as stored, and below after `augment` in three epochs.
 
     Args:
-        changed: the same examples, cropped by the host as `augment` says; `dataset` itself where it crops nothing.
-        out: the image file to write; its ending chooses the format.
-        heading: what stands above, after the data set's name.
+      changed: the same examples, cropped by the host as `augment` says; `dataset` itself where it crops nothing.
+      out: the image file to write; its ending chooses the format.
+      heading: what stands above, after the data set's name.
     """
     images, index, titles = _choose(dataset, columns)
     rows = [("as stored", images)]
@@ -52,8 +52,7 @@ def draw_gallery(dataset: Dataset, out: str | os.PathLike[str], *, columns: int 
 
 
 def gallery_specs(image_shape: tuple[int, int, int]) -> list[str]:
-    """One call of every operation, with sizes that suit the image; operations on colour are left out for gray
-    images."""
+    """One call of every operation, with sizes that suit the image; those on colour are left out for gray images."""
     height, width, channels = image_shape
     side = min(height, width)
     specs = [

@@ -4,20 +4,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .sets.catalogue import ANY_SIZE, DATASETS
-from .store.arrays import read_arrays_info
-from .store.prepare import skipped_files
-from .store.root import data_root, find_prepared
+from cnn_jax.data.sets.catalogue import ANY_SIZE, DATASETS
+from cnn_jax.data.store.arrays import read_arrays_info
+from cnn_jax.data.store.prepare import skipped_files
+from cnn_jax.data.store.root import data_root, find_prepared
 
 
 def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """Every known set, prepared or not, below `root` (as `load_dataset` finds it), and the stored states of your own
-    folders.
+    """Every known set, prepared or not, and the stored states of your own folders.
+
+    Args:
+      root: the folder of prepared sets; None finds it as `load_dataset` does.
 
     Returns:
-        One dict each: name, prepared, source, num_classes, image_shape (None for height and width that vary), splits
-        (the examples in each: as published, or as stored once prepared), class_names; and path, version, mean and std
-        (of the training images in 0..1) and skipped (the files left out), which are None for what is not prepared.
+      One dict each: name, prepared, source, num_classes, image_shape (None for height and width that vary), splits
+      (the examples in each: as published, or as stored once prepared), class_names; and path, version, mean and std
+      (of the training images in 0..1) and skipped (the files left out), which are None for what is not prepared.
     """
     folder = data_root(root)
     rows = [

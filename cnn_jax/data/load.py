@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import ArrayDataset, Dataset, DatasetInfo
-from .decoding.encoded import EncodedDataset
-from .decoding.host_crop import HostCrop
-from .errors import ChoiceError, DataError, UnpreparedError
-from .order import hold_out_part
-from .sets.catalogue import ANY_SIZE, FOLDS, DatasetSpec, dataset_spec, folder_spec
-from .store.arrays import load_arrays
-from .store.checksums import find_damage
-from .store.fingerprint import Report, kept_fingerprint, stored_fingerprint
-from .store.prepare import prepare_set, skipped_files, unprepared
-from .store.root import data_root, find_prepared
-from .store.verify import OnError
+from cnn_jax.data.dataset import ArrayDataset, Dataset, DatasetInfo
+from cnn_jax.data.decoding.encoded import EncodedDataset
+from cnn_jax.data.decoding.host_crop import HostCrop
+from cnn_jax.data.errors import ChoiceError, DataError, UnpreparedError
+from cnn_jax.data.order import hold_out_part
+from cnn_jax.data.sets.catalogue import ANY_SIZE, FOLDS, DatasetSpec, dataset_spec, folder_spec
+from cnn_jax.data.store.arrays import load_arrays
+from cnn_jax.data.store.checksums import find_damage
+from cnn_jax.data.store.fingerprint import Report, kept_fingerprint, stored_fingerprint
+from cnn_jax.data.store.prepare import prepare_set, skipped_files, unprepared
+from cnn_jax.data.store.root import data_root, find_prepared
+from cnn_jax.data.store.verify import OnError
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_FRACTION = (
@@ -44,22 +44,22 @@ def load_dataset(
     every seed and run.
 
     Args:
-        name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder"; or an
+      name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder"; or an
         entry of one's own.
-        split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
+      split: "train", "validation" or "test", and what the set has beside them, such as STL-10's "unlabelled" (labels
         −1).
-        root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
-        validation_fraction: in [0, 1); 0 trains on everything.
-        folder: the images of the set "folder" (see `scan_folder` for its layout).
-        crop: brings image files of any size to one while they are decoded (`Chain.host`): for a set of such files,
+      root: the folder of prepared sets; by default $CNN_JAX_DATA, else ~/.cache/cnn_jax.
+      validation_fraction: in [0, 1); 0 trains on everything.
+      folder: the images of the set "folder" (see `scan_folder` for its layout).
+      crop: brings image files of any size to one while they are decoded (`Chain.host`): for a set of such files,
         and for no other.
-        on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
+      on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
         so.
-        num_threads: that decode image files; None takes one for each processor.
+      num_threads: that decode image files; None takes one for each processor.
 
     Raises:
-        UnpreparedError: where the set must be prepared first; the message is the command.
-        ChoiceError: for an unknown name or split, an empty split, or a fraction or crop for a set that needs none.
+      UnpreparedError: where the set must be prepared first; the message is the command.
+      ChoiceError: for an unknown name or split, an empty split, or a fraction or crop for a set that needs none.
     """
     if name == "folder" and folder is None:
         raise ChoiceError("the data set `folder` needs to know which; name it with `data.folder`.")
@@ -117,7 +117,7 @@ def holds_files(name: str | DatasetSpec) -> bool:
     """Whether a data set is one of image files of any size.
 
     Raises:
-        ChoiceError: for an unknown name.
+      ChoiceError: for an unknown name.
     """
     return name == "folder" or dataset_spec(name).image_shape == ANY_SIZE
 
@@ -136,15 +136,15 @@ def fingerprint(
     and times of its files (see `stored_fingerprint`). Else the set is read through once.
 
     Args:
-        name, root, folder, on_error: as for `load_dataset`; a bundled set and your own folder prepare themselves.
-        report: as for `stored_fingerprint`.
+      name, root, folder, on_error: as for `load_dataset`; a bundled set and your own folder prepare themselves.
+      report: as for `stored_fingerprint`.
 
     Returns:
-        {"train": …, "validation": …, "test": …, "class_names": …}. Validation examples that are held out from the
-        training split belong to "train", and there is no "validation" then. Of a fold, "train" is over its rows.
+      {"train": …, "validation": …, "test": …, "class_names": …}. Validation examples that are held out from the
+      training split belong to "train", and there is no "validation" then. Of a fold, "train" is over its rows.
 
     Raises:
-        UnpreparedError, DataError: as `load_dataset`.
+      UnpreparedError, DataError: as `load_dataset`.
     """
     spec = dataset_spec(name) if folder is None else folder_spec(folder)
     prepared = _find(spec, root, on_error)

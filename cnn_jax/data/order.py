@@ -24,10 +24,10 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int
     `Generator.random`, so whatever must stay the same across versions is derived from these words.
 
     Args:
-        first: the place of the first word in the stream, a multiple of 4.
+      first: the place of the first word in the stream, a multiple of 4.
 
     Raises:
-        ValueError: for a seed beyond 0 … 2⁶⁴ − 1, which another would repeat.
+      ValueError: for a seed beyond 0 … 2⁶⁴ − 1, which another would repeat.
 
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
@@ -55,7 +55,7 @@ def stream(
     """The examples at positions `first` … `first + count − 1` of the training stream.
 
     Returns:
-        (index, epoch): which example stands at each position, and in which pass over the data set; both int32 [count].
+      (index, epoch): which example stands at each position, and in which pass over the data set; both int32 [count].
     """
     if num_examples < 1:
         raise ValueError(f"`num_examples` must be positive, got {num_examples}: an empty data set has no stream.")
@@ -81,7 +81,7 @@ def stratified_hold_out(
     reached (ties: the lower label). Within a class, the examples with the smallest random words are chosen.
 
     Returns:
-        The chosen indices in rising order.
+      The chosen indices in rising order.
     """
     labels = np.asarray(labels)
     classes, sizes = np.unique(labels, return_counts=True)

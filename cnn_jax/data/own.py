@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from .errors import DataError, UnpreparedError
-from .load import SPLITS
-from .sets.catalogue import ANY_SIZE, DatasetSpec
-from .sets.image_folder import read_files
-from .sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
-from .store.root import find_prepared
+from cnn_jax.data.errors import DataError, UnpreparedError
+from cnn_jax.data.load import SPLITS
+from cnn_jax.data.sets.catalogue import ANY_SIZE, DatasetSpec
+from cnn_jax.data.sets.image_folder import read_files
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
+from cnn_jax.data.store.root import find_prepared
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Images:
     """The examples of a split of one's own data set.
 
     Attributes:
-        images: uint8 [n, H, W, C] with one channel or three; or the paths of n image files of any size.
-        labels: one each, 0 .. len(class_names) − 1.
-        class_names: in the order of the labels, the same in every split.
+      images: uint8 [n, H, W, C] with one channel or three; or the paths of n image files of any size.
+      labels: one each, 0 .. len(class_names) − 1.
+      class_names: in the order of the labels, the same in every split.
     """
 
     images: UInt8[np.ndarray, "n h w c"] | Sequence[str | Path]
@@ -45,11 +45,11 @@ def own_spec(read: Callable[[str], Images | None], name: str) -> DatasetSpec:
     It is stored below the root once, as the other sets are, and read from there.
 
     Args:
-        read: gives the examples of a split, or None where there is no such split. There is a training split.
-        name: of the function.
+      read: gives the examples of a split, or None where there is no such split. There is a training split.
+      name: of the function.
 
     Raises:
-        DataError: for what is no data set.
+      DataError: for what is no data set.
     """
 
     def every() -> dict[str, Images]:
@@ -89,8 +89,8 @@ def tfds_spec(name: str) -> DatasetSpec:
     It is sought where TFDS keeps its sets, in $TFDS_DATA_DIR or ~/tensorflow_datasets, and the newest version taken.
 
     Raises:
-        UnpreparedError: where it is not prepared.
-        DataError: where it holds no images with labels, no training split, or records that need TensorFlow.
+      UnpreparedError: where it is not prepared.
+      DataError: where it holds no images with labels, no training split, or records that need TensorFlow.
     """
     import tensorflow_datasets as tfds
 

@@ -18,13 +18,13 @@ def prefetch(
     it within `contextlib.closing`: the thread then ends with the item that it is at, and the source is closed.
 
     Args:
-        source: is advanced in the background thread only.
-        prepare: is called on every item in the background thread, e.g. to put it on the device.
-        size: items that wait at most, while one more is made; two hide a step that now and then takes longer.
+      source: is advanced in the background thread only.
+      prepare: is called on every item in the background thread, e.g. to put it on the device.
+      size: items that wait at most, while one more is made; two hide a step that now and then takes longer.
 
     Example:
-        >>> list(prefetch([1, 2, 3], lambda x: 10 * x))
-        [10, 20, 30]
+      >>> list(prefetch([1, 2, 3], lambda x: 10 * x))
+      [10, 20, 30]
     """
     items = iter(source)
 

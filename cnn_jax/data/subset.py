@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from .dataset import Dataset, DatasetInfo
-from .errors import ChoiceError
-from .order import LABEL_NOISE, SUBSET, random_words
+from cnn_jax.data.dataset import Dataset, DatasetInfo
+from cnn_jax.data.errors import ChoiceError
+from cnn_jax.data.order import LABEL_NOISE, SUBSET, random_words
 
 
 class Subset:
@@ -47,12 +47,12 @@ def take_subset(
     higher rate (those labels are equally wrong), so a sweep changes one thing at a time.
 
     Args:
-        examples_per_class: keeps that many of each class.
-        class_fractions: keeps this part of each class, in label order, rounded to whole examples; empty keeps all.
-        label_noise: the part of the kept examples, over all classes, whose label becomes one of the others, uniformly.
+      examples_per_class: keeps that many of each class.
+      class_fractions: keeps this part of each class, in label order, rounded to whole examples; empty keeps all.
+      label_noise: the part of the kept examples, over all classes, whose label becomes one of the others, uniformly.
 
     Raises:
-        ChoiceError: where a class has fewer examples than asked for, or a fraction or rate is not in 0..1.
+      ChoiceError: where a class has fewer examples than asked for, or a fraction or rate is not in 0..1.
     """
     if examples_per_class is None and not class_fractions and label_noise == 0:
         return dataset

@@ -108,5 +108,5 @@ class Layers:
         return activate(self.activation, x)
 
     def block(self, kind: type[nn.Module]) -> type[nn.Module]:
-        """The class `kind` itself, or under `remat` its rematerialised form; it is called as block(x, train)."""
+        """The class `kind` itself, or under `remat` its rematerialised form, for calls with (x, train)."""
         return nn.remat(kind, static_argnums=(2,)) if self.remat else kind

@@ -8,10 +8,10 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
-from .batch_norm_gradient import batch_norm_with_own_gradient
-from .context import current, even_split
-from .normalize import batch_statistics, normalize
-from .precision import sum_dtype
+from cnn_jax.ops.batch_norm_gradient import batch_norm_with_own_gradient
+from cnn_jax.ops.context import current, even_split
+from cnn_jax.ops.normalize import batch_statistics, normalize
+from cnn_jax.ops.precision import sum_dtype
 
 
 class StatisticsError(ValueError):
@@ -41,30 +41,30 @@ def batch_norm(
     ghost batches, whose running statistics are averaged; or that the running ones are used there, too.
 
     Args:
-        x: activations, channels last.
-        scale, bias: learned; None leaves the step out.
-        running_mean, running_var: of the statistics' dtype: float32, or float64 for float64 activations.
-        train: whether to use the batch's statistics and to move the running ones.
-        momentum: the share of the old value that stays (Flax's convention; PyTorch's momentum is 1 minus this).
-        epsilon: added to the variance; 1e-5 is PyTorch's and Flax's default.
+      x: activations, channels last.
+      scale, bias: learned; None leaves the step out.
+      running_mean, running_var: of the statistics' dtype: float32, or float64 for float64 activations.
+      train: whether to use the batch's statistics and to move the running ones.
+      momentum: the share of the old value that stays (Flax's convention; PyTorch's momentum is 1 minus this).
+      epsilon: added to the variance; 1e-5 is PyTorch's and Flax's default.
 
     Returns:
-        The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.
+      The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.
 
     Raises:
-        ValueError: when parameters and activations disagree about the channels, or a ghost batch does not divide the
-            batch.
-        StatisticsError: (a ValueError) when a channel has one value, or none, to take statistics of: one value is its
-            own mean, whatever the image.
+      ValueError: when parameters and activations disagree about the channels, or a ghost batch does not divide the
+        batch.
+      StatisticsError: (a ValueError) when a channel has one value, or none, to take statistics of: one value is its
+        own mean, whatever the image.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> zero, one = jnp.zeros(1), jnp.ones(1)
-        >>> y, (mean, var) = batch_norm(jnp.array([[1.0], [3.0]]), one, zero, zero, one, train=True, epsilon=0.0)
-        >>> y.ravel(), mean
-        (Array([-1.,  1.], dtype=float32), Array([0.2], dtype=float32))
+      >>> import jax.numpy as jnp
+      >>> zero, one = jnp.zeros(1), jnp.ones(1)
+      >>> y, (mean, var) = batch_norm(jnp.array([[1.0], [3.0]]), one, zero, zero, one, train=True, epsilon=0.0)
+      >>> y.ravel(), mean
+      (Array([-1.,  1.], dtype=float32), Array([0.2], dtype=float32))
     """
     for name, value in dict(scale=scale, bias=bias, running_mean=running_mean, running_var=running_var).items():
         if value is not None and value.shape != x.shape[-1:]:

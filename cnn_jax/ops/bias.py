@@ -4,21 +4,21 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .normalize import as_row
-from .precision import is_half, sum_dtype
+from cnn_jax.ops.normalize import as_row
+from cnn_jax.ops.precision import is_half, sum_dtype
 
 
 def add_bias(y: Float[Array, "*batch c"], bias: Float[Array, " c"]) -> Float[Array, "*batch c"]:
     """y + bias in the dtype of y, with the gradient of the bias summed in float32 or wider.
 
     Args:
-        y: activations, channels last.
-        bias: one value a channel, of any floating dtype.
+      y: activations, channels last.
+      bias: one value a channel, of any floating dtype.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> add_bias(jnp.zeros((1, 2), jnp.bfloat16), jnp.array([1.0, 2.0]))
-        Array([[1, 2]], dtype=bfloat16)
+      >>> import jax.numpy as jnp
+      >>> add_bias(jnp.zeros((1, 2), jnp.bfloat16), jnp.array([1.0, 2.0]))
+      Array([[1, 2]], dtype=bfloat16)
     """
     if not is_half(y):
         return y + as_row(bias.astype(y.dtype), y)

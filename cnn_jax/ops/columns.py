@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from .geometry import Padding, Pair, explicit_padding, pair, positions, span
-from .precision import sum_dtype
+from cnn_jax.ops.geometry import Padding, Pair, explicit_padding, pair, positions, span
+from cnn_jax.ops.precision import sum_dtype
 
 
 def im2col(
@@ -23,20 +23,20 @@ def im2col(
     same strides, padding and dilation. The price is memory: every pixel is copied kh * kw times.
 
     Args:
-        x: images, channels last.
-        window: taps of the window; one number or (height, width).
-        strides, padding, dilation: as in `conv2d`; pixels outside the image are zero.
+      x: images, channels last.
+      window: taps of the window; one number or (height, width).
+      strides, padding, dilation: as in `conv2d`; pixels outside the image are zero.
 
     Returns:
-        The patches, `kh * kw * c` numbers each.
+      The patches, `kh * kw * c` numbers each.
 
     Raises:
-        ValueError: when the window does not fit.
+      ValueError: when the window does not fit.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> im2col(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, 0, 0]
-        Array([0., 1., 3., 4.], dtype=float32)
+      >>> import jax.numpy as jnp
+      >>> im2col(jnp.arange(9.0).reshape(1, 3, 3, 1), 2)[0, 0, 0]
+      Array([0., 1., 3., 4.], dtype=float32)
     """
     if x.ndim != 4:
         raise ValueError(f"`im2col` needs images [n, h, w, c], got {x.shape}; one image is x[None].")

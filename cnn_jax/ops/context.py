@@ -16,21 +16,21 @@ class Context:
     """How operations are computed, and over which rows batch normalisation takes its statistics.
 
     Args:
-        conv: `auto` uses our formulations of convolution, pooling and batch normalisation where the program is lowered
-            for a CPU, and XLA's own elsewhere; `xla` uses XLA's own everywhere. `im2col` and `matmul` write a
-            convolution as one matrix product, or as one for each tap of the filter, and leave the rest to XLA.
-        batch: where the other rows of the batch are. Under pmap, vmap or shard_map, the name of the axis that they are
-            mapped along. Under plain jit, the sharding that splits the first axis and no other: every result is the
-            same without it, up to rounding, but batch normalisation then needs two messages for its statistics in
-            place of one. None where all rows are here.
-        ghost_batch: batch normalisation takes statistics of so many consecutive examples at a time (Hoffer et al. 2017,
-            arXiv:1705.08741), never of other devices' rows; None: of the whole batch. `model.ghost_batch`
-            sets it, `ops.batch_norm` reads it.
-        frozen_norm: batch normalisation uses its running averages in training as well and leaves them alone.
-        unbiased_variance: the running average takes the variance over n - 1, as PyTorch's; else over n.
+      conv: `auto` uses our formulations of convolution, pooling and batch normalisation where the program is lowered
+        for a CPU, and XLA's own elsewhere; `xla` uses XLA's own everywhere. `im2col` and `matmul` write a
+        convolution as one matrix product, or as one for each tap of the filter, and leave the rest to XLA.
+      batch: where the other rows of the batch are. Under pmap, vmap or shard_map, the name of the axis that they are
+        mapped along. Under plain jit, the sharding that splits the first axis and no other: every result is the
+        same without it, up to rounding, but batch normalisation then needs two messages for its statistics in
+        place of one. None where all rows are here.
+      ghost_batch: batch normalisation takes statistics of so many consecutive examples at a time (Hoffer et al. 2017,
+        arXiv:1705.08741), never of other devices' rows; None: of the whole batch. `model.ghost_batch`
+        sets it, `ops.batch_norm` reads it.
+      frozen_norm: batch normalisation uses its running averages in training as well and leaves them alone.
+      unbiased_variance: the running average takes the variance over n - 1, as PyTorch's; else over n.
 
     Raises:
-        ValueError: for another `conv`, or a ghost batch that is not positive.
+      ValueError: for another `conv`, or a ghost batch that is not positive.
     """
 
     conv: Conv = "auto"
@@ -59,16 +59,16 @@ def context(base: Context | None = None, /, **changes: Any) -> AbstractContextMa
     """Compute a block in another context, which is read while the block is traced.
 
     Args:
-        base: the context; None is the one around the block.
-        changes: fields of it to change.
+      base: the context; None is the one around the block.
+      changes: fields of it to change.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> from cnn_jax.ops import context, max_pool
-        >>> with context(conv="xla"):
-        ...     y = jax.jit(lambda x: max_pool(x, 2))(jnp.ones((1, 4, 4, 1)))
-        >>> y.shape
-        (1, 2, 2, 1)
+      >>> import jax.numpy as jnp
+      >>> from cnn_jax.ops import context, max_pool
+      >>> with context(conv="xla"):
+      ...     y = jax.jit(lambda x: max_pool(x, 2))(jnp.ones((1, 4, 4, 1)))
+      >>> y.shape
+      (1, 2, 2, 1)
     """
     return _current(dataclasses.replace(base or current(), **changes))
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from .context import current
-from .conv_cpu import conv_custom_vjp
-from .conv_products import im2col_conv, matmul_conv
-from .geometry import ConvGeometry, Padding, explicit_padding, pair, positions
-from .xla_conv import settled, xla_conv_with_its_gradients
+from cnn_jax.ops.context import current
+from cnn_jax.ops.conv_cpu import conv_custom_vjp
+from cnn_jax.ops.conv_products import im2col_conv, matmul_conv
+from cnn_jax.ops.geometry import ConvGeometry, Padding, explicit_padding, pair, positions
+from cnn_jax.ops.xla_conv import settled, xla_conv_with_its_gradients
 
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
     "auto": conv_custom_vjp,
@@ -35,25 +35,25 @@ def conv2d(
     * kernel[a, b, c, o], where pixels outside the image are zero. `context` says in which form it is computed.
 
     Args:
-        x: images, channels last.
-        kernel: filters, of the images' dtype; with groups, each sees `c / groups` channels.
-        strides: pixels between two places of the filter; one number or (height, width).
-        padding: `SAME` (ceil(size / stride) places, the odd pixel at the end, as in TensorFlow), `VALID` (none), an
-            integer for all sides, `(height, width)`, or `((top, bottom), (left, right))`. PyTorch's `padding=1` is 1.
-        dilation: pixels between two taps of the filter; 1 is a dense filter.
-        groups: the channels are split in so many parts, each convolved with its own part of the filters.
+      x: images, channels last.
+      kernel: filters, of the images' dtype; with groups, each sees `c / groups` channels.
+      strides: pixels between two places of the filter; one number or (height, width).
+      padding: `SAME` (ceil(size / stride) places, the odd pixel at the end, as in TensorFlow), `VALID` (none), an
+        integer for all sides, `(height, width)`, or `((top, bottom), (left, right))`. PyTorch's `padding=1` is 1.
+      dilation: pixels between two taps of the filter; 1 is a dense filter.
+      groups: the channels are split in so many parts, each convolved with its own part of the filters.
 
     Returns:
-        The feature maps, in the images' dtype.
+      The feature maps, in the images' dtype.
 
     Raises:
-        ValueError: for sizes that do not belong together.
-        TypeError: when the dtypes differ; in forward mode (`jax.jvp`), which needs `context(conv="xla")`.
+      ValueError: for sizes that do not belong together.
+      TypeError: when the dtypes differ; in forward mode (`jax.jvp`), which needs `context(conv="xla")`.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> conv2d(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8)), strides=2).shape
-        (1, 2, 2, 8)
+      >>> import jax.numpy as jnp
+      >>> conv2d(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8)), strides=2).shape
+      (1, 2, 2, 8)
     """
     _check(x, kernel, groups)
     strides, dilation = pair(strides, "conv2d.strides"), pair(dilation, "conv2d.dilation")

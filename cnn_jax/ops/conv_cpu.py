@@ -18,13 +18,13 @@ from functools import partial
 import jax
 from jax import Array, lax
 
-from .forward_mode import reverse_mode_only
-from .geometry import ConvGeometry
-from .input_gradient import strided_input_gradient
-from .precision import materialize_on_cpu
-from .varying import sum_to_vary_as, vary_alike
-from .weight_gradient import FOLDED_CHANNELS, weight_gradient
-from .xla_conv import transposed_conv, xla_conv
+from cnn_jax.ops.forward_mode import reverse_mode_only
+from cnn_jax.ops.geometry import ConvGeometry
+from cnn_jax.ops.input_gradient import strided_input_gradient
+from cnn_jax.ops.precision import materialize_on_cpu
+from cnn_jax.ops.varying import sum_to_vary_as, vary_alike
+from cnn_jax.ops.weight_gradient import FOLDED_CHANNELS, weight_gradient
+from cnn_jax.ops.xla_conv import transposed_conv, xla_conv
 
 
 @reverse_mode_only

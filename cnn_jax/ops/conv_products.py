@@ -5,9 +5,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
-from .columns import im2col, tap, wide_padded
-from .geometry import ConvGeometry, positions
-from .precision import sum_dtype
+from cnn_jax.ops.columns import im2col, tap, wide_padded
+from cnn_jax.ops.geometry import ConvGeometry, positions
+from cnn_jax.ops.precision import sum_dtype
 
 
 def im2col_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:

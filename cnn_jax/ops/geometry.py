@@ -40,8 +40,8 @@ def pair(value: int | Sequence[int], name: str) -> Pair:
     """Return `(height, width)` for an integer or a pair, at least 1 each.
 
     Args:
-        value: one integer for both axes, or one for each.
-        name: what the caller calls it, for the message: `conv2d.strides`.
+      value: one integer for both axes, or one for each.
+      name: what the caller calls it, for the message: `conv2d.strides`.
     """
     values = _two(value)
     if values is None:
@@ -62,11 +62,11 @@ def explicit_padding(
     """Return `((top, bottom), (left, right))` for any of the ways to write a padding.
 
     Args:
-        padding: `SAME` (ceil(size / stride) positions, the odd pixel at the end, as in TensorFlow), `VALID` (none), an
-            integer for all sides, `(height, width)`, or `((top, bottom), (left, right))`.
-        size: height and width of the image.
-        window, strides, dilation: of each axis.
-        name: what the caller calls it, for the message.
+      padding: `SAME` (ceil(size / stride) positions, the odd pixel at the end, as in TensorFlow), `VALID` (none), an
+        integer for all sides, `(height, width)`, or `((top, bottom), (left, right))`.
+      size: height and width of the image.
+      window, strides, dilation: of each axis.
+      name: what the caller calls it, for the message.
     """
     if isinstance(padding, str) and padding.upper() == "VALID":
         return (0, 0), (0, 0)

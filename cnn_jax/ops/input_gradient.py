@@ -5,9 +5,9 @@ import itertools
 import jax.numpy as jnp
 from jax import Array
 
-from .geometry import ConvGeometry, Pair
-from .phases import Phase, interleave, phases
-from .xla_conv import transposed_conv
+from cnn_jax.ops.geometry import ConvGeometry, Pair
+from cnn_jax.ops.phases import Phase, interleave, phases
+from cnn_jax.ops.xla_conv import transposed_conv
 
 
 def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry) -> Array:
@@ -17,10 +17,10 @@ def strided_input_gradient(g: Array, kernel: Array, size: Pair, geometry: ConvGe
     which meet only every stride-th tap, come from one small convolution of g, and the results are interleaved.
 
     Args:
-        g: gradient of the output [n, h_out, w_out, o].
-        kernel: [kh, kw, c, o].
-        size: height and width of the input.
-        geometry: of a convolution without groups.
+      g: gradient of the output [n, h_out, w_out, o].
+      kernel: [kh, kw, c, o].
+      size: height and width of the input.
+      geometry: of a convolution without groups.
     """
     axes = [
         list(phases(size[i], kernel.shape[i], geometry.strides[i], geometry.dilation[i], geometry.pads[i][0]))

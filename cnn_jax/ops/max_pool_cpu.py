@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from .columns import tap
-from .forward_mode import reverse_mode_only
-from .geometry import Pair, PoolGeometry
-from .phases import interleave, phases
-from .precision import sum_dtype
+from cnn_jax.ops.columns import tap
+from cnn_jax.ops.forward_mode import reverse_mode_only
+from cnn_jax.ops.geometry import Pair, PoolGeometry
+from cnn_jax.ops.phases import interleave, phases
+from cnn_jax.ops.precision import sum_dtype
 
 # Beyond so many taps, the unrolled form grows long to compile and loses its lead.
 MOST_TAPS = 25

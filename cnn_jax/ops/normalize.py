@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .context import even_split, in_parts
-from .precision import sum_dtype
+from cnn_jax.ops.context import even_split, in_parts
+from cnn_jax.ops.precision import sum_dtype
 
 
 def batch_statistics(x: Array, batch: NamedSharding | str | None) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jax import Array
 
-from .geometry import Pair
+from cnn_jax.ops.geometry import Pair
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .context import current
-from .geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
-from .max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
-from .precision import widened
+from cnn_jax.ops.context import current
+from cnn_jax.ops.geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
+from cnn_jax.ops.max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
+from cnn_jax.ops.precision import widened
 
 
 def max_pool(
@@ -24,24 +24,24 @@ def max_pool(
     """Keep the largest value of each window; the gradient goes to the first largest one.
 
     Args:
-        x: images, channels last.
-        window: one number or (height, width).
-        strides: pixels between two windows; None is the window itself, so that windows tile the image.
-        padding: as in `conv2d`; the padding never wins.
-        ceil_mode: also keep a last window that hangs over the padded image's edge, provided that it starts inside the
-            image or its leading padding (PyTorch's rule).
+      x: images, channels last.
+      window: one number or (height, width).
+      strides: pixels between two windows; None is the window itself, so that windows tile the image.
+      padding: as in `conv2d`; the padding never wins.
+      ceil_mode: also keep a last window that hangs over the padded image's edge, provided that it starts inside the
+        image or its leading padding (PyTorch's rule).
 
     Returns:
-        The pooled maps, in the images' dtype.
+      The pooled maps, in the images' dtype.
 
     Raises:
-        ValueError: when a window does not fit or would see nothing but padding.
+      ValueError: when a window does not fit or would see nothing but padding.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
-        Array([[ 5.,  7.],
-               [13., 15.]], dtype=float32)
+      >>> import jax.numpy as jnp
+      >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0]
+      Array([[ 5.,  7.],
+             [13., 15.]], dtype=float32)
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "max_pool")
     few = window[0] * window[1] <= MOST_TAPS
@@ -61,21 +61,21 @@ def avg_pool(
     """Average each window.
 
     Args:
-        x: images, channels last.
-        window, strides, padding, ceil_mode: as in `max_pool`.
-        count_include_pad: divide by the window's size, padding included (PyTorch's and Flax's default); False divides
-            by the number of image pixels in the window (TensorFlow's SAME). The overhang of `ceil_mode` never counts.
+      x: images, channels last.
+      window, strides, padding, ceil_mode: as in `max_pool`.
+      count_include_pad: divide by the window's size, padding included (PyTorch's and Flax's default); False divides
+        by the number of image pixels in the window (TensorFlow's SAME). The overhang of `ceil_mode` never counts.
 
     Returns:
-        The pooled maps, summed in float32 or wider, in the images' dtype.
+      The pooled maps, summed in float32 or wider, in the images' dtype.
 
     Raises:
-        ValueError: when a window does not fit or would see nothing but padding.
+      ValueError: when a window does not fit or would see nothing but padding.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> avg_pool(jnp.ones((1, 2, 2, 1)), 2, 1, padding=1)[0, 0, :, 0]
-        Array([0.25, 0.5 , 0.25], dtype=float32)
+      >>> import jax.numpy as jnp
+      >>> avg_pool(jnp.ones((1, 2, 2, 1)), 2, 1, padding=1)[0, 0, :, 0]
+      Array([0.25, 0.5 , 0.25], dtype=float32)
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "avg_pool")
     wide = widened(x)
@@ -94,21 +94,21 @@ def adaptive_avg_pool(x: Float[Array, "n h w c"], output_size: int | Sequence[in
     """Average to a fixed output size, whatever the image's: bin i of m covers floor(i n / m) to ceil((i + 1) n / m).
 
     Args:
-        x: images, channels last.
-        output_size: one number or (height, width); 1 is global average pooling.
+      x: images, channels last.
+      output_size: one number or (height, width); 1 is global average pooling.
 
     Returns:
-        The bins' averages, summed in float32 or wider, in the images' dtype.
+      The bins' averages, summed in float32 or wider, in the images' dtype.
 
     Raises:
-        ValueError: for sizes that are not positive.
+      ValueError: for sizes that are not positive.
 
     Source: PyTorch's `AdaptiveAvgPool2d`, whose bins overlap where the sizes do not divide.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> adaptive_avg_pool(jnp.arange(3.0).reshape(1, 1, 3, 1), (1, 2)).ravel()
-        Array([0.5, 1.5], dtype=float32)
+      >>> import jax.numpy as jnp
+      >>> adaptive_avg_pool(jnp.arange(3.0).reshape(1, 1, 3, 1), (1, 2)).ravel()
+      Array([0.5, 1.5], dtype=float32)
     """
     if x.ndim != 4:
         raise ValueError(f"`adaptive_avg_pool` needs images [n, h, w, c], got {x.shape}; one image is x[None].")
@@ -124,9 +124,9 @@ def global_avg_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
     """The mean of each map over all its pixels, summed in float32 or wider, in the images' dtype.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> global_avg_pool(jnp.ones((1, 64, 64, 2), jnp.bfloat16))
-        Array([[1, 1]], dtype=bfloat16)
+      >>> import jax.numpy as jnp
+      >>> global_avg_pool(jnp.ones((1, 64, 64, 2), jnp.bfloat16))
+      Array([[1, 1]], dtype=bfloat16)
     """
     if x.ndim != 4:
         raise ValueError(f"`global_avg_pool` needs images [n, h, w, c], got {x.shape}; one image is x[None].")

@@ -5,7 +5,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from .precision import sum_dtype
+from cnn_jax.ops.precision import sum_dtype
 
 
 def local_response_norm(
@@ -14,24 +14,24 @@ def local_response_norm(
     """y[c] = x[c] / (k + alpha * sum over the `size` channels around c of x²) ** beta.
 
     Args:
-        x: activations, channels last.
-        size: channels in the sum, the one itself included; channels beyond the ends count as zero. Of an even size,
-            the larger half lies before the channel.
-        alpha, beta, k: the defaults are the paper's. Caffe and PyTorch divide alpha by the size: their alpha is ours
-            times `size`.
+      x: activations, channels last.
+      size: channels in the sum, the one itself included; channels beyond the ends count as zero. Of an even size,
+        the larger half lies before the channel.
+      alpha, beta, k: the defaults are the paper's. Caffe and PyTorch divide alpha by the size: their alpha is ours
+        times `size`.
 
     Returns:
-        The damped activations, in the activations' dtype; the sum and the power are float32 or wider.
+      The damped activations, in the activations' dtype; the sum and the power are float32 or wider.
 
     Raises:
-        ValueError: when the size is not positive.
+      ValueError: when the size is not positive.
 
     Source: Krizhevsky et al. 2012, section 3.3.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> local_response_norm(jnp.ones((1, 1, 1, 2)), size=3, alpha=1.0, beta=1.0, k=0.0).ravel()
-        Array([0.5, 0.5], dtype=float32)
+      >>> import jax.numpy as jnp
+      >>> local_response_norm(jnp.ones((1, 1, 1, 2)), size=3, alpha=1.0, beta=1.0, k=0.0).ravel()
+      Array([0.5, 0.5], dtype=float32)
     """
     if size < 1:
         raise ValueError(f"`local_response_norm.size` must be positive, got {size}; 5 is AlexNet's.")

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from .context import current, even_split, in_parts
-from .geometry import ConvGeometry, Pair
-from .phases import Phase, phases
-from .precision import sum_dtype
-from .varying import vary_alike
+from cnn_jax.ops.context import current, even_split, in_parts
+from cnn_jax.ops.geometry import ConvGeometry, Pair
+from cnn_jax.ops.phases import Phase, phases
+from cnn_jax.ops.precision import sum_dtype
+from cnn_jax.ops.varying import vary_alike
 
 # Rows of the two matrices that one step of the loop multiplies: 2048 rows of 200 numbers stay in the cache, where one
 # product over the whole batch writes its columns to fresh memory (32 x 32 x 16 images, batch 128: 9 ms against 35 ms),
@@ -35,10 +35,10 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
     the image rows of each remainder meet their own taps.
 
     Args:
-        x: images [n, h, w, c].
-        g: gradient of the output [n, h_out, w_out, o].
-        window: height and width of the kernel.
-        geometry: of a convolution without groups.
+      x: images [n, h, w, c].
+      g: gradient of the output [n, h_out, w_out, o].
+      window: height and width of the kernel.
+      geometry: of a convolution without groups.
     """
     split = even_split(current().batch, x.shape[0])
     if split is None:
@@ -51,8 +51,11 @@ def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) ->
 
 
 def _weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry, *, loop: bool) -> Array:
-    """Of the rows at hand; no `loop` where they may lie on several devices, whose sums would meet in every turn, or
-    where their number is not known."""
+    """The gradient of the rows at hand.
+
+    No `loop` where they may lie on several devices, whose sums would meet in every turn, or where their number is not
+    known.
+    """
     c, o = x.shape[3], g.shape[3]
     (kh, kw), (stride_h, stride_w) = window, geometry.strides
     (top, _), (left, right) = geometry.pads

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 from jax import Array, lax
 
-from .geometry import ConvGeometry, Pair, positions, span
-from .precision import is_half
+from cnn_jax.ops.geometry import ConvGeometry, Pair, positions, span
+from cnn_jax.ops.precision import is_half
 
 type Sides = tuple[Pair, Pair]
 
@@ -47,8 +47,9 @@ def settled(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, Con
 
 
 def xla_conv_with_its_gradients(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
-    """XLA's convolution, to be differentiated by JAX in any mode: the program of its gradient to the images is one of
-    those that the compilers get right, too.
+    """XLA's convolution, to be differentiated by JAX in any mode.
+
+    The program of its gradient to the images is one of those that the compilers get right, too.
 
     In half precision the pixels that no window sees are left out beforehand, behind the last one and between windows of
     one tap. Where the gradient's windows would see holes alone all the same (a stride beyond the window, a wide
@@ -106,9 +107,9 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
     """The gradient to images of this size: the convolution of g, spread by the strides, with the flipped kernel.
 
     Args:
-        g: gradient of the output [n, h_out, w_out, o].
-        kernel: [kh, kw, c / groups, o].
-        size: height and width of the images.
+      g: gradient of the output [n, h_out, w_out, o].
+      kernel: [kh, kw, c / groups, o].
+      size: height and width of the images.
     """
     strides, dilation, groups = geometry.strides, geometry.dilation, geometry.groups
     window, out = (kernel.shape[0], kernel.shape[1]), (g.shape[1], g.shape[2])

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .jit import JitLayout
-from .layout import AXIS
+from cnn_jax.parallel.jit import JitLayout
+from cnn_jax.parallel.layout import AXIS
 
 # Elements. A smaller array (a bias, BatchNorm's scale) stays whole on every device: a message of its own would cost
 # more than the memory is worth.  Untuned.

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from .layout import Layout
+from cnn_jax.parallel.layout import Layout
 
 
 class JitLayout(Layout):

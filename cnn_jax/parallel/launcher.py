@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import IO
 
-from .stopping import STOPPING
+from cnn_jax.parallel.stopping import STOPPING
 
 # What the others have, after one has died, to notice and say so before they are killed.
 GRACE_SECONDS = 20

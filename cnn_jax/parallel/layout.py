@@ -13,9 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
+from cnn_jax.parallel.compile import compile_step
 from cnn_jax.randomness import jit_draws
-
-from .compile import compile_step
 
 AXIS = "data"
 

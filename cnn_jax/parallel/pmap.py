@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from .layout import AXIS, Layout
+from cnn_jax.parallel.layout import AXIS, Layout
 
 
 class PmapLayout(Layout):

@@ -15,8 +15,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Array
 
-from .layout import Layout
-from .stopping import STOPPING
+from cnn_jax.parallel.layout import Layout
+from cnn_jax.parallel.stopping import STOPPING
 
 # A process that has not been heard of for so long is dead.
 HEARTBEAT_SECONDS = 30

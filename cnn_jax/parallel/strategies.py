@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from .fsdp import FsdpLayout
-from .jit import JitLayout
-from .layout import Layout
-from .pmap import PmapLayout
+from cnn_jax.parallel.fsdp import FsdpLayout
+from cnn_jax.parallel.jit import JitLayout
+from cnn_jax.parallel.layout import Layout
+from cnn_jax.parallel.pmap import PmapLayout
 
 STRATEGIES: dict[str, type[Layout]] = {"jit": JitLayout, "pmap": PmapLayout, "fsdp": FsdpLayout}
 

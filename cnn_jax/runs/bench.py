@@ -51,19 +51,19 @@ def time_steps(
     """Time whole training steps on noise.
 
     Args:
-        name: of a network, which is given its published channels and number of classes; or an experiment file.
-        batch: images a step.
-        image_size: height and width; None is the published one.
-        dtype: of the computation.
-        conv: `auto`, our formulations and compiler options; `xla`, neither.
-        steps: steps timed; the median and the fastest are reported.
-        warmup: steps before them.
+      name: of a network, which is given its published channels and number of classes; or an experiment file.
+      batch: images a step.
+      image_size: height and width; None is the published one.
+      dtype: of the computation.
+      conv: `auto`, our formulations and compiler options; `xla`, neither.
+      steps: steps timed; the median and the fastest are reported.
+      warmup: steps before them.
 
     Returns:
-        The figures; memory is what the compiled step holds at once: arguments, results and temporaries.
+      The figures; memory is what the compiled step holds at once: arguments, results and temporaries.
 
     Raises:
-        ValueError: for an unknown model, or a number that is not positive.
+      ValueError: for an unknown model, or a number that is not positive.
     """
     for what, number in dict(batch=batch, image_size=1 if image_size is None else image_size, steps=steps).items():
         if number < 1:

@@ -1,4 +1,4 @@
-"""What stands before the names of a network that was wrapped in another: `module.`, `_orig_mod.`, `backbone.`, …"""
+"""What stands before the names of a network wrapped in another: `module.`, `_orig_mod.`, `backbone.` and such."""
 
 import itertools
 from collections import Counter

@@ -1,5 +1,4 @@
-"""What starting costs: time to the first batch and memory, on a prepared set of 60,000 images, in a process of its
-own."""
+"""What starting costs: time to the first batch and memory, on 60,000 prepared images, in a process of its own."""
 
 import json
 import subprocess
@@ -31,8 +30,7 @@ print(json.dumps({"seconds": seconds, "resident": resident() - before, "heavy": 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """What preparing MNIST leaves that a start reads, with random pixels; writing 60,000 records takes too long
-    here."""
+    """What preparing MNIST leaves that a start reads, with random pixels: writing 60,000 records takes too long."""
     root = tmp_path_factory.mktemp("start")
     arrays = root / "mnist" / "1.0.0" / "arrays"
     arrays.mkdir(parents=True)

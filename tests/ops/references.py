@@ -29,8 +29,10 @@ def conv2d(x, kernel, strides, pads, dilation, groups, cotangent=None):
 
 
 def pool(x, window, strides, pads, ceil_mode, kind, cotangent=None):
-    """Return max pooling, or average pooling with (`average`) or without (`average_of_pixels`) the padding counted; or
-    with a cotangent the gradient. The first largest pixel takes the gradient of max pooling."""
+    """Max pooling, or average pooling with (`average`) or without (`average_of_pixels`) the padding counted.
+
+    With a cotangent the gradient; the first largest pixel takes that of max pooling.
+    """
     x = np.asarray(x, np.float64)
     n, height, width, c = x.shape
     (top, bottom), (left, right) = pads
@@ -95,8 +97,11 @@ def local_response_norm(x, size, alpha, beta, k):
 
 
 def local_response_norm_gradient(x, size, alpha, beta, k, cotangent, sign=-1):
-    """dx[j] = g[j] / d[j] ** beta - 2 alpha beta x[j] * (sum over c of g[c] x[c] / d[c] ** (beta + 1)), d being the
-    damping's base and c all channels whose sum holds j; with a sign of 1 and absolute values, the size of its terms."""
+    """dx[j] = g[j] / d[j] ** beta - 2 alpha beta x[j] * (sum over c of g[c] x[c] / d[c] ** (beta + 1)).
+
+    Here d is the damping's base, and c are all channels whose sum holds j. With a sign of 1 and absolute values it is
+    the size of its terms.
+    """
     x, g = np.asarray(x, np.float64), np.asarray(cotangent, np.float64)
     channels = x.shape[-1]
     windows = [slice(max(0, c - size // 2), min(channels - 1, c + (size - 1) // 2) + 1) for c in range(channels)]

@@ -1,8 +1,8 @@
-"""Random operations in one compiled step, against loops: `python sweep.py KIND DTYPE IMPLEMENTATION FIRST COUNT`, KIND
-being convolutions or others. A process of its own, because a program that the compiler gets wrong may end it.
+"""Random operations in one compiled step, against loops: `python sweep.py KIND DTYPE IMPLEMENTATION FIRST COUNT`.
 
-Case i is a function of (KIND, i). Prints one line for each: its number, the largest error of value and gradients in
-roundings of the dtype, relative to what was added up, and the case; and "done" at the end.
+KIND is convolutions or others. A process of its own, because a program that the compiler gets wrong may end it. Case i
+is a function of (KIND, i). Prints one line for each: its number, the largest error of value and gradients in roundings
+of the dtype, relative to what was added up, and the case; and "done" at the end.
 """
 
 import math
@@ -147,8 +147,10 @@ def group_normalisation(x, draw, groups):
 
 
 def true_normalisation(x, scale, bias, g):
-    """Of columns [values, c], in float64: pairs (true, sum of absolute values) of y, dx, and each value's share of the
-    gradients to scale and bias."""
+    """The pairs (true, sum of absolute values) of columns [values, c], in float64.
+
+    Of y, of dx, and of each value's share of the gradients to scale and bias.
+    """
     mean, var = x.mean(0), x.var(0)
     r = 1 / np.sqrt(var + EPSILON)
     z, away = (x - mean) * r, (abs(x) + abs(mean)) * r

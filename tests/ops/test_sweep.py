@@ -1,5 +1,7 @@
-"""Random operations as compiled steps, with the options that they really get, against loops in float64: a short sweep
-always, a long one under `-m slow`. `sweep.py` holds the cases."""
+"""Random operations as compiled steps, with the options that they really get, against loops in float64.
+
+A short sweep always, a long one under `-m slow`. `sweep.py` holds the cases.
+"""
 
 import os
 import subprocess

@@ -48,7 +48,7 @@ def pth(path, arrays, monkeypatch):
 
 
 def keras(path, arrays):
-    """An `.h5` file whose layer LAYER holds the arrays LAYER/0, LAYER/1, …"""
+    """An `.h5` file whose layer LAYER holds the arrays LAYER/0, LAYER/1 and so on."""
     with h5py.File(path, "w") as file:
         layers = sorted({name.split("/")[0] for name in arrays})
         file.attrs["layer_names"] = layers

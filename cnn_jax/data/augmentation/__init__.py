@@ -1,2 +1,1 @@
-"""Changes to images inside jit: one image at a time (`augment`), whole batches (`mix`), several views of each
-(`views`)."""
+"""Changes to images inside jit: one at a time (`augment`), whole batches (`mix`), several views of each (`views`)."""

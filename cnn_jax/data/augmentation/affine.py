@@ -5,17 +5,16 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .image_op import Image, RandomKey, integers, uniform
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, integers, uniform
 
 Matrix = Float[Array, "2 3"]
 
 
 def affine(image: Image, matrix: Matrix, *, bilinear: bool, fill: int = 0) -> Image:
-    """Fetch every pixel (x, y) of the result from matrix @ (x, y, 1) of the image, all measured from the image's
-    centre.
+    """Fetch every pixel (x, y) of the result from matrix @ (x, y, 1) of the image.
 
-    A place outside the image gives `fill`; inside, bilinear interpolation (float32) repeats the border, as Pillow does,
-    and the nearest pixel keeps the dtype.
+    Places are measured from the image's centre. One outside the image gives `fill`; inside, bilinear interpolation
+    (float32) repeats the border, as Pillow does, and the nearest pixel keeps the dtype.
     """
     height, width, _ = image.shape
     y, x = jnp.mgrid[0:height, 0:width].astype(jnp.float32) + 0.5

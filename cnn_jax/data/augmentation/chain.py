@@ -27,17 +27,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Num
 
-from ...randomness import random_key
-from ..call import Call, parse_call
-from ..decoding.host_crop import HostCrop, split_host_crop
-from ..decoding.images import Interpolation
-from . import colour, geometry
-from .affine import rotate, rotate90
-from .crop import random_resized_crop
-from .erase import cutout, random_erasing
-from .image_op import Image
-from .mix import MIXES
-from .policy import rand_augment, trivial_augment
+from cnn_jax.data.augmentation import colour, geometry
+from cnn_jax.data.augmentation.affine import rotate, rotate90
+from cnn_jax.data.augmentation.crop import random_resized_crop
+from cnn_jax.data.augmentation.erase import cutout, random_erasing
+from cnn_jax.data.augmentation.image_op import Image
+from cnn_jax.data.augmentation.mix import MIXES
+from cnn_jax.data.augmentation.policy import rand_augment, trivial_augment
+from cnn_jax.data.call import Call, parse_call
+from cnn_jax.data.decoding.host_crop import HostCrop, split_host_crop
+from cnn_jax.data.decoding.images import Interpolation
+from cnn_jax.randomness import random_key
 
 AUGMENTATIONS: dict[str, Callable[..., Image]] = {
     function.__name__: function
@@ -103,8 +103,8 @@ class Chain:
         """The shape [H, W, C] that the device's operations make of an image of a batch, which has `image_shape`.
 
         Raises:
-            ValueError: for arguments that are out of range or of a wrong type, an image that an operation cannot be
-                applied to, or an operation that returns no image.
+          ValueError: for arguments that are out of range or of a wrong type, an image that an operation cannot be
+            applied to, or an operation that returns no image.
         """
         image, key = jax.ShapeDtypeStruct(image_shape, jnp.uint8), jax.eval_shape(jax.random.key, 0)
         for call in self.device:
@@ -125,20 +125,20 @@ def parse_augment(
     """Turn a list of operations into the chain of what is done where.
 
     Args:
-        specs: calls written as text, with literal arguments; or functions of your own, as above.
-        files: whether the images are files of any size; the first operations then bring them to one on the host.
-        allow_random: False for evaluation, where every image must be seen as it is.
-        interpolation: of the operations that scale.
+      specs: calls written as text, with literal arguments; or functions of your own, as above.
+      files: whether the images are files of any size; the first operations then bring them to one on the host.
+      allow_random: False for evaluation, where every image must be seen as it is.
+      interpolation: of the operations that scale.
 
     Raises:
-        ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), arguments
-            that the operation does not take, or a random operation where none is allowed. The values of the arguments
-            are looked at when the operation is applied, or asked for its `output_shape`.
-        DataError: where a list for image files does not begin by bringing them to one size.
+      ValueError: for what is not a call with literal arguments, an unknown name (close matches are named), arguments
+        that the operation does not take, or a random operation where none is allowed. The values of the arguments
+        are looked at when the operation is applied, or asked for its `output_shape`.
+      DataError: where a list for image files does not begin by bringing them to one size.
 
     Example:
-        >>> parse_augment(["pad_crop(4)", "horizontal_flip()"]).output_shape((32, 32, 3))
-        (32, 32, 3)
+      >>> parse_augment(["pad_crop(4)", "horizontal_flip()"]).output_shape((32, 32, 3))
+      (32, 32, 3)
     """
     for spec in specs:
         if isinstance(spec, str) and spec.split("(")[0].strip() in MIXES:
@@ -168,11 +168,11 @@ def apply_augment(
     """Apply the device's operations in order. Call it inside jit.
 
     Args:
-        images: on the scale 0..255, uint8 or floating point.
-        seed, epoch, index: the address of each example's randomness, as the batch carries them.
+      images: on the scale 0..255, uint8 or floating point.
+      seed, epoch, index: the address of each example's randomness, as the batch carries them.
 
     Returns:
-        Images on the scale 0..255: uint8 where every operation kept it, else float32.
+      Images on the scale 0..255: uint8 where every operation kept it, else float32.
     """
     for call, purpose in chain.with_purposes():
         if call.takes("key"):

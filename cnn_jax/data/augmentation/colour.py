@@ -1,12 +1,14 @@
-"""Augmentations that change colours. Images [H, W, C] on the scale 0..255 become float32 on the same scale, clipped to
-it."""
+"""Augmentations that change colours.
+
+Images [H, W, C] on the scale 0..255 become float32 on the same scale, clipped to it.
+"""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..call import check_fraction
-from .image_op import Image, RandomKey, chance, uniform
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, uniform
+from cnn_jax.data.call import check_fraction
 
 # Rec. 601 luma, as Pillow, OpenCV and torchvision take it.
 LUMA = (0.299, 0.587, 0.114)
@@ -32,8 +34,10 @@ def luma(image: Image) -> Float[Array, "h w 1"]:
 
 
 def blend(other: Image, image: Image, factor: Float[Array, ""]) -> Image:
-    """other + factor · (image − other), clipped to 0..255: 0 gives `other`, 1 the image, more than 1 moves away from
-    `other`."""
+    """other + factor · (image − other), clipped to 0..255.
+
+    A factor of 0 gives `other`, 1 the image; more than 1 moves away from `other`.
+    """
     return jnp.clip(other + factor * (image - other), 0, 255)
 
 
@@ -53,8 +57,10 @@ def adjust_saturation(image: Image, factor: Float[Array, ""]) -> Image:
 
 
 def shift_hue(image: Image, turns: Float[Array, ""]) -> Image:
-    """Turn the hue by `turns` (1 is the full circle of the HSV hexcone), keeping value and saturation; gray images
-    stay."""
+    """Turn the hue by `turns`, keeping value and saturation; gray images stay.
+
+    One turn is the full circle of the HSV hexcone.
+    """
     image = image.astype(jnp.float32)
     if image.shape[2] == 1:
         return image

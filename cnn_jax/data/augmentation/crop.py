@@ -9,12 +9,12 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..call import check_range
-from ..decoding.host_crop import TRIES, central_box
-from ..decoding.images import Interpolation
-from .geometry import check_size
-from .image_op import Image, RandomKey, uniform
-from .scale import resize_box
+from cnn_jax.data.augmentation.geometry import check_size
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, uniform
+from cnn_jax.data.augmentation.scale import resize_box
+from cnn_jax.data.call import check_range
+from cnn_jax.data.decoding.host_crop import TRIES, central_box
+from cnn_jax.data.decoding.images import Interpolation
 
 
 def random_resized_crop(
@@ -30,9 +30,9 @@ def random_resized_crop(
     """Cut a random part out and scale it to height × width (a square by default).
 
     Args:
-        scale: the range of the part's area, as a fraction of the image's; (0.08, 1) is GoogLeNet's.
-        ratio: the range of its width / height.
-        interpolation: how it is scaled, as `scale_image` does.
+      scale: the range of the part's area, as a fraction of the image's; (0.08, 1) is GoogLeNet's.
+      ratio: the range of its width / height.
+      interpolation: how it is scaled, as `scale_image` does.
     """
     width = height if width is None else width
     check_size("random_resized_crop", height, width)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Num
 
-from ..call import check_fraction, check_range
-from .image_op import Image, RandomKey, chance, integers, uniform
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, integers, uniform
+from cnn_jax.data.call import check_fraction, check_range
 
 
 def cutout(image: Image, key: RandomKey, size: int, fill: int = 0) -> Image:
@@ -35,10 +35,10 @@ def random_erasing(
     """With this probability, replace a rectangle by noise (or by `fill`).
 
     Args:
-        area: the range of the rectangle's part of the image.
-        ratio: the smallest ratio of its height to its width, the largest being the inverse; drawn uniformly in the
+      area: the range of the rectangle's part of the image.
+      ratio: the smallest ratio of its height to its width, the largest being the inverse; drawn uniformly in the
         logarithm.
-        fill: None draws every value from 0..255.
+      fill: None draws every value from 0..255.
 
     Source: Zhong et al. 2020, whose defaults these are. There a rectangle that does not fit is drawn again; here its
     sides are cut to the image's, which jit can do without a loop.
@@ -71,7 +71,6 @@ def inside(
     rows: Num[Array, ""] | int,
     columns: Num[Array, ""] | int,
 ) -> Bool[Array, "h w 1"]:
-    """Which pixels of a height × width image lie in the rectangle of rows × columns whose first pixel is (top,
-    left)."""
+    """Which pixels of a height × width image lie in the rectangle of rows × columns that begins at (top, left)."""
     y, x = jnp.arange(height)[:, jnp.newaxis, jnp.newaxis], jnp.arange(width)[:, jnp.newaxis]
     return (y >= top) & (y < top + rows) & (x >= left) & (x < left + columns)

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from ..call import check_fraction
-from ..decoding.images import Interpolation
-from .image_op import Image, RandomKey, chance, integers
-from .scale import scale_image
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, integers
+from cnn_jax.data.augmentation.scale import scale_image
+from cnn_jax.data.call import check_fraction
+from cnn_jax.data.decoding.images import Interpolation
 
 
 def pad_crop(image: Image, key: RandomKey, padding: int, fill: int = 0) -> Image:
@@ -62,8 +62,10 @@ def vertical_flip(image: Image, key: RandomKey, probability: float = 0.5) -> Ima
 
 
 def _one_of(key: RandomKey, probability: float, image: Image, changed: Image) -> Image:
-    """`changed` with this probability. Fetching one of two copies takes half the time of `jnp.where` on a CPU, for a
-    batch."""
+    """`changed` with this probability.
+
+    Fetching one of two copies takes half the time of `jnp.where` on a CPU, for a batch.
+    """
     return jnp.stack([image, changed])[chance(key, probability).astype(jnp.int32)]
 
 

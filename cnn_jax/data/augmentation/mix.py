@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Num
 
-from ...randomness import random_key
-from ..call import Call, parse_call
-from .erase import inside
-from .image_op import integers
+from cnn_jax.data.augmentation.erase import inside
+from cnn_jax.data.augmentation.image_op import integers
+from cnn_jax.data.call import Call, parse_call
+from cnn_jax.randomness import random_key
 
 Images = Num[Array, "b h w c"]
 Targets = Float[Array, "b k"]
@@ -22,8 +22,9 @@ Mixed = tuple[Images, Targets]
 
 
 def mixup(key: Key[Array, ""], images: Images, targets: Targets, alpha: float = 0.2) -> Mixed:
-    """λ · batch + (1 − λ) · permuted batch, images and targets alike, with λ from Beta(α, α); the images become
-    float32, or float64 beside float64 targets.
+    """λ · batch + (1 − λ) · permuted batch, images and targets alike, with λ from Beta(α, α).
+
+    The images become float32, or float64 beside float64 targets.
 
     Source: Zhang et al. 2018 (α from 0.1 to 0.4 on ImageNet).
     """
@@ -36,11 +37,10 @@ def mixup(key: Key[Array, ""], images: Images, targets: Targets, alpha: float = 
 
 
 def cutmix(key: Key[Array, ""], images: Images, targets: Targets, alpha: float = 1.0) -> Mixed:
-    """Paste a rectangle of the permuted batch, the same for all, and weigh the targets by the areas; the images keep
-    their dtype.
+    """Paste a rectangle of the permuted batch, the same for all, and weigh the targets by the areas.
 
-    The rectangle has the image's aspect and the area 1 − λ, λ from Beta(α, α); its centre is anywhere, and what reaches
-    over the border is cut off, so the targets follow the area that was really pasted.
+    The images keep their dtype. The rectangle has the image's aspect and the area 1 − λ, λ from Beta(α, α); its centre
+    is anywhere, and what reaches over the border is cut off, so the targets follow the area that was really pasted.
 
     Source: Yun et al. 2019 (α = 1), and the authors' code.
     """
@@ -79,7 +79,7 @@ def parse_mix(specs: Sequence[str | Callable[..., Mixed]]) -> Mix:
     """Turn calls written as text, such as "mixup(0.2)", and functions of your own into operations.
 
     Raises:
-        ValueError: as `parse_augment`.
+      ValueError: as `parse_augment`.
     """
     return Mix(tuple(_parse(spec) for spec in specs))
 
@@ -91,12 +91,11 @@ def _parse(spec: str | Callable[..., Mixed]) -> Call:
 
 
 def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Num[Array, ""]) -> Mixed:
-    """Apply one of the operations, drawn anew in each step where there are several; without any, return the batch as
-    it is.
+    """Apply one of the operations, drawn anew in each step; without any, return the batch as it is.
 
     Args:
-        images: the global batch, after `apply_augment`, on any scale.
-        targets: one row per image that sums to 1, e.g. one-hot.
+      images: the global batch, after `apply_augment`, on any scale.
+      targets: one row per image that sums to 1, e.g. one-hot.
     """
     if not mix.ops:
         return images, targets

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
-from .affine import affine, rotation
-from .colour import luma
-from .image_op import Image, RandomKey, chance, integers
-from .tables import autocontrast_table, equalize_table, posterize_table, solarize_table
+from cnn_jax.data.augmentation.affine import affine, rotation
+from cnn_jax.data.augmentation.colour import luma
+from cnn_jax.data.augmentation.image_op import Image, RandomKey, chance, integers
+from cnn_jax.data.augmentation.tables import autocontrast_table, equalize_table, posterize_table, solarize_table
 
 POLICY = (
     *("identity", "rotate", "shear_x", "shear_y", "translate_x", "translate_y"),  # affine maps
@@ -28,8 +28,10 @@ MAGNITUDES = 30  # strengths run from 0 to 30
 
 @dataclass(frozen=True)
 class Strengths:
-    """What magnitude 30 means: degrees, a slope, a fraction of the side or pixels, lost bits, and the distance of a
-    factor from 1."""
+    """What magnitude 30 means.
+
+    Degrees, a slope, a fraction of the side or pixels, lost bits, and the distance of a factor from 1.
+    """
 
     rotate_degrees: float
     shear: float
@@ -60,8 +62,7 @@ def rand_augment(image: Image, key: RandomKey, num_ops: int = 2, magnitude: int 
 
 
 def trivial_augment(image: Image, key: RandomKey) -> Image:
-    """Apply one operation, with both it and its magnitude drawn uniformly ("wide" strengths); the images become
-    uint8."""
+    """Apply one operation; it and its magnitude are drawn uniformly ("wide" strengths). The images become uint8."""
     choose, strength, sign = jax.random.split(key, 3)
     operation = integers(choose, 0, len(POLICY))
     magnitude = integers(strength, 0, MAGNITUDES + 1).astype(jnp.float32)
@@ -76,8 +77,10 @@ def _sign(key: RandomKey) -> Float[Array, ""]:
 def apply_operation(
     image: Image, operation: Int[Array, ""], magnitude: Float[Array, ""], sign: Float[Array, ""], strengths: Strengths
 ) -> UInt8[Array, "h w c"]:
-    """Apply one of POLICY (by its number) at `magnitude` in 0 … 30, with sign +1 or −1 where the operation has a
-    direction."""
+    """Apply one of POLICY (by its number) at `magnitude` in 0 … 30.
+
+    The sign, +1 or −1, counts where the operation has a direction.
+    """
     chosen = {name: operation == number for number, name in enumerate(POLICY)}
     part = magnitude / MAGNITUDES
     image = jnp.clip(jnp.round(image), 0, 255).astype(jnp.uint8)
@@ -133,8 +136,7 @@ def _blend(chosen: dict[str, Array], factor: Array, image: Image) -> UInt8[Array
 
 
 def smoothed(image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-    """The mean of each pixel (weight 5) and its eight neighbours, rounded; the border stays. It is Pillow's SMOOTH
-    filter."""
+    """Pillow's SMOOTH filter: the mean of each pixel (weight 5) and its eight neighbours, rounded; the border stays."""
     padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
     height, width, _ = image.shape
     total = sum(padded[y : y + height, x : x + width] for y in range(3) for x in range(3)) + 4 * image

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from ..decoding.images import Interpolation
-from .image_op import Image
+from cnn_jax.data.augmentation.image_op import Image
+from cnn_jax.data.decoding.images import Interpolation
 
 # JAX's cubic kernel is that of Keys 1981 with a = −1/2, as Pillow's.
 _METHODS: dict[Interpolation, str] = {"bilinear": "bilinear", "bicubic": "cubic"}

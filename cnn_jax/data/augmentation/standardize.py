@@ -13,10 +13,10 @@ def standardize(
     """(image / 255 − mean) / std per channel, computed in float32 (float64 for float64) and returned as `dtype`.
 
     Args:
-        mean, std: on the scale 0..1, one for each channel, or a single one for all.
+      mean, std: on the scale 0..1, one for each channel, or a single one for all.
 
     Raises:
-        ValueError: where there is neither one value nor one for each channel.
+      ValueError: where there is neither one value nor one for each channel.
     """
     channels = images.shape[-1]
     for name, value in (("mean", mean), ("std", std)):

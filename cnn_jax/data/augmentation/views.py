@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from ..call import parse_call
+from cnn_jax.data.call import parse_call
 
 Images = Num[Array, "b h w c"]
 Views = Callable[[Images], Num[Array, "v b h2 w2 c"]]
@@ -42,7 +42,7 @@ def parse_views(spec: str) -> Views:
     """Turn "flip()" or "ten_crop(224)" into the function that makes the views.
 
     Raises:
-        ValueError: as `parse_augment`.
+      ValueError: as `parse_augment`.
     """
     return parse_call(spec, VIEWS, "test-time", given=1)
 
@@ -50,8 +50,9 @@ def parse_views(spec: str) -> Views:
 def average_views(
     logits_of: Callable[[Images], Float[Array, "b k"]], views: Views, images: Images
 ) -> Float[Array, "b k"]:
-    """The logarithm of the mean, over the views, of the softmax of their logits: logits again, whose softmax is that
-    mean.
+    """The logarithm of the mean, over the views, of the softmax of their logits.
+
+    These are logits again, whose softmax is that mean.
 
     Source: Krizhevsky et al. 2012, section 4.1 average the softmax outputs.
     """

@@ -5,11 +5,11 @@ import contextlib
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ..errors import DataError
-from ..order import DECODE_CROP, random_words
-from .host_crop import TRIES, HostCrop
-from .images import Interpolation, check_size, decode_image, fit_image, scale_picture
-from .jpeg import Box, decode_part, jpeg_size
+from cnn_jax.data.decoding.host_crop import TRIES, HostCrop
+from cnn_jax.data.decoding.images import Interpolation, check_size, decode_image, fit_image, scale_picture
+from cnn_jax.data.decoding.jpeg import Box, decode_part, jpeg_size
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.order import DECODE_CROP, random_words
 
 # Pixels. A line of 2 × 3000 would be scaled to 256 × 384,000 for a crop of its middle: beyond this size only what is
 # cut out is made, whose places Pillow then rounds to single precision.
@@ -35,7 +35,7 @@ def decode_crop(
     half-pixel centres) shrinks less than twofold and need not average. Other formats are halved by averaging instead.
 
     Raises:
-        DataError: as `decode_image`.
+      DataError: as `decode_image`.
     """
     if not crop.random or crop.interpolation == "bicubic":
         out[:] = _by_pillow(decode_image(content, name), crop, uniforms)
@@ -64,12 +64,12 @@ def preprocess_image(
     """An image from elsewhere, as a batch of evaluation holds the data set's own.
 
     Args:
-        shape: (height, width, channels) of the data set's images; by `fit_image` the image becomes like them.
-        crop: for a data set of image files: what `decode_crop` does, of an image that is decoded already.
-        interpolation: for `fit_image`.
+      shape: (height, width, channels) of the data set's images; by `fit_image` the image becomes like them.
+      crop: for a data set of image files: what `decode_crop` does, of an image that is decoded already.
+      interpolation: for `fit_image`.
 
     Raises:
-        DataError: for a random crop.
+      DataError: for a random crop.
     """
     if crop is None:
         return fit_image(image, shape, interpolation)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from ..errors import DataError
+from cnn_jax.data.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,8 +18,8 @@ def eight_bit(image: "Image.Image", name: str) -> UInt8[np.ndarray, "h w c"]:
     """A loaded picture as gray [h, w, 1] or RGB [h, w, 3]; transparency is dropped.
 
     Raises:
-        DataError: for numbers that are signed, floating-point or wider than 16 bits, and where dropping the
-            transparency would leave a single colour.
+      DataError: for numbers that are signed, floating-point or wider than 16 bits, and where dropping the
+        transparency would leave a single colour.
     """
     tags = getattr(image, "tag_v2", {})  # a TIFF's
     if image.mode == "F":

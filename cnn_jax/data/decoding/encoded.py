@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from cnn_jax.data.dataset import DatasetInfo
+from cnn_jax.data.decoding.decode import decode_crop, example_uniforms
+from cnn_jax.data.decoding.host_crop import HostCrop
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.arrays import readable_records
 from cnn_jax.logs import untouched_logging
-
-from ..dataset import DatasetInfo
-from ..errors import DataError
-from ..store.arrays import readable_records
-from .decode import decode_crop, example_uniforms
-from .host_crop import HostCrop
 
 
 class EncodedDataset:
@@ -40,10 +39,10 @@ class EncodedDataset:
         """Open the records of `stored_split` in the prepared `folder`.
 
         Args:
-            labels: of all stored examples.
-            info: of this split; its `image_shape` becomes that of the crop.
-            rows: which stored examples belong to this split, in order; None means all of them.
-            num_threads: that decode; None takes one for each processor of this process.
+          labels: of all stored examples.
+          info: of this split; its `image_shape` becomes that of the crop.
+          rows: which stored examples belong to this split, in order; None means all of them.
+          num_threads: that decode; None takes one for each processor of this process.
         """
         with readable_records(folder):
             self._source = _open_records(folder, stored_split)
@@ -66,7 +65,7 @@ class EncodedDataset:
         """Decode the images at `indices`, each cropped by what (seed, epoch, index) draws.
 
         Raises:
-            DataError: for a random crop without `epoch`, or an image that cannot be decoded any more.
+          DataError: for a random crop without `epoch`, or an image that cannot be decoded any more.
         """
         if self._crop.random and epoch is None:
             raise DataError(

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from ..call import Call, check_range, parse_call
-from ..errors import DataError
-from .images import Interpolation
-from .jpeg import Box
+from cnn_jax.data.call import Call, check_range, parse_call
+from cnn_jax.data.decoding.images import Interpolation
+from cnn_jax.data.decoding.jpeg import Box
+from cnn_jax.data.errors import DataError
 
 TRIES = 10
 
@@ -25,10 +25,10 @@ class HostCrop:
     """What is cut out of each image, whatever its size, and what it is scaled to.
 
     Attributes:
-        height, width: of the result.
-        shorter: what the shorter side of the whole image is scaled to, where the crop is the centre of that; else None.
-        scale, ratio: the bounds of a random box, as for `random_resized_crop`; None where nothing is drawn.
-        interpolation: Pillow's, to the bit; but a random bilinear crop is OpenCV's, of as few pixels as will do.
+      height, width: of the result.
+      shorter: what the shorter side of the whole image is scaled to, where the crop is the centre of that; else None.
+      scale, ratio: the bounds of a random box, as for `random_resized_crop`; None where nothing is drawn.
+      interpolation: Pillow's, to the bit; but a random bilinear crop is OpenCV's, of as few pixels as will do.
     """
 
     height: int
@@ -94,8 +94,8 @@ def split_host_crop[T](specs: Sequence[T], interpolation: Interpolation) -> tupl
     "resize(S)". What else stands in the list, texts or functions, is not looked at.
 
     Raises:
-        DataError: where the list begins otherwise.
-        ValueError: for wrong arguments.
+      DataError: where the list begins otherwise.
+      ValueError: for wrong arguments.
     """
 
     def parse(spec: Any, function: Callable[..., Any]) -> Call:
@@ -124,8 +124,10 @@ def random_box(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Box:
-    """`crop_box` of the device for one image on the host: plain numbers, and no try after the first that fits, take a
-    tenth of the time."""
+    """`crop_box` of the device for one image on the host.
+
+    Plain numbers, and no try after the first that fits, take a tenth of the time.
+    """
     low, high = math.log(ratio[0]), math.log(ratio[1])
     for size, shape, down, right in uniforms.tolist():
         area = height * width * (scale[0] + size * (scale[1] - scale[0]))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from ...paths import local_path
-from ..errors import DataError
-from .depth import eight_bit
-from .jpeg import ends_early
+from cnn_jax.data.decoding.depth import eight_bit
+from cnn_jax.data.decoding.jpeg import ends_early
+from cnn_jax.data.errors import DataError
+from cnn_jax.paths import local_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,7 +30,7 @@ def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "h w c"]:
     """Read an image file: the format is told by the content, not by the name.
 
     Raises:
-        DataError: as `decode_whole`, or where the file cannot be read.
+      DataError: as `decode_whole`, or where the file cannot be read.
     """
     try:
         content = local_path(path, "IMAGE", utf8=False).read_bytes()
@@ -47,7 +47,7 @@ def decode_whole(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
     zeros are black, and a sound WebP may end in thousands of them.
 
     Raises:
-        DataError: as `decode_image`.
+      DataError: as `decode_image`.
     """
     image = decode_image(content, name)
     if ends_early(content):
@@ -81,11 +81,11 @@ def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "h w c"]:
     as torchvision and tf.data do not.
 
     Args:
-        name: of the file, for the messages.
+      name: of the file, for the messages.
 
     Raises:
-        DataError: for what is no image, is empty or cut short, has more than MAX_PIXELS pixels, moves, holds signed
-            numbers, floats or more than 16 bits, or is of one colour but for its transparency.
+      DataError: for what is no image, is empty or cut short, has more than MAX_PIXELS pixels, moves, holds signed
+        numbers, floats or more than 16 bits, or is of one colour but for its transparency.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -134,7 +134,7 @@ def fit_image(
     Scaling is by Pillow's filter, which averages where it shrinks. Gray is Pillow's luma, 0.299 R + 0.587 G + 0.114 B.
 
     Raises:
-        ValueError: for a number of channels other than 1 and 3.
+      ValueError: for a number of channels other than 1 and 3.
     """
     height, width, channels = shape
     if channels not in (1, 3):
@@ -153,8 +153,10 @@ def scale_picture(
     interpolation: Interpolation,
     box: tuple[float, float, float, float] | None = None,
 ) -> UInt8[np.ndarray, "height width c"]:
-    """A gray or RGB image, or the box (left, top, right, bottom) of it, scaled to height × width by Pillow's filter,
-    which averages where it shrinks."""
+    """A gray or RGB image, or the box (left, top, right, bottom) of it, scaled to height × width.
+
+    Pillow's filter averages where it shrinks.
+    """
     return _scaled(_to_picture(image), height, width, interpolation, box)
 
 

@@ -1,7 +1,7 @@
-"""JPEG files by simplejpeg, at a half, a quarter or an eighth of their size where that will do: what a random
-bilinear crop is cut from. All other images are decoded by `images.decode_image`; `decode.decode_crop` chooses.
+"""JPEG files by simplejpeg, at a half, a quarter or an eighth of their size where that will do.
 
-The fast integer transform is used, as tf.data's default: up to 4 of 255 off the accurate one.
+Random bilinear crops are cut from them. All other images are decoded by `images.decode_image`; `decode.decode_crop`
+chooses. The fast integer transform is used, as tf.data's default: up to 4 of 255 off the accurate one.
 """
 
 import numpy as np
@@ -27,13 +27,13 @@ def decode_part(content: bytes, size: tuple[int, int], box: Box, scale: int) -> 
     """The pixels within `box` of a JPEG at 1 / scale of its size, in RGB.
 
     Args:
-        size: the height and width of the whole, by `jpeg_size`.
-        box: in pixels of the scaled image.
-        scale: 1, 2, 4 or 8.
+      size: the height and width of the whole, by `jpeg_size`.
+      box: in pixels of the scaled image.
+      scale: 1, 2, 4 or 8.
 
     Raises:
-        ValueError: where anything is wrong with the file, be it only a few bytes too many, or the box is empty or
-            leaves the image.
+      ValueError: where anything is wrong with the file, be it only a few bytes too many, or the box is empty or
+        leaves the image.
     """
     import simplejpeg
 

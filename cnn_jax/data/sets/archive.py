@@ -12,8 +12,8 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import DataError
-from .checksums import CONTENTS, official_archives
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.checksums import CONTENTS, official_archives
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def open_member(source: Path, archive: str, member: str) -> Iterator[IO[bytes]]:
     """Open one file of a tar or zip archive in `source`, or the file itself where the archive has been unpacked there.
 
     Raises:
-        DataError: where neither exists, or the archive is damaged or cut short (as long as the file is open, too).
+      DataError: where neither exists, or the archive is damaged or cut short (as long as the file is open, too).
     """
     for unpacked in (source / member, source / Path(member).name):
         if unpacked.is_file():
@@ -86,7 +86,7 @@ def check_official(name: str, path: Path, content: np.ndarray | None = None) -> 
     they read.
 
     Args:
-        content: what was unpacked; it identifies a repacked archive where the content's checksum is known.
+      content: what was unpacked; it identifies a repacked archive where the content's checksum is known.
     """
     expected = official_archives(name).get(path.name)
     if expected:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ChoiceError
-from . import class_names as names
-from .checksums import official_archives
-from .cifar import read_cifar10, read_cifar100
-from .digits import read_digits
-from .emnist import emnist
-from .image_folder import scan_folder
-from .imagenet import imagenette, read_imagenet
-from .mnist import mnist_like
-from .raw import ImageShape, Splits
-from .stl10 import read_folds, read_stl10
+from cnn_jax.data.errors import ChoiceError
+from cnn_jax.data.sets import class_names as names
+from cnn_jax.data.sets.checksums import official_archives
+from cnn_jax.data.sets.cifar import read_cifar10, read_cifar100
+from cnn_jax.data.sets.digits import read_digits
+from cnn_jax.data.sets.emnist import emnist
+from cnn_jax.data.sets.image_folder import scan_folder
+from cnn_jax.data.sets.imagenet import imagenette, read_imagenet
+from cnn_jax.data.sets.mnist import mnist_like
+from cnn_jax.data.sets.raw import ImageShape, Splits
+from cnn_jax.data.sets.stl10 import read_folds, read_stl10
 
 ANY_SIZE = (None, None, 3)  # image files
 FOLDS = "folds.json"  # which training examples make up NAME/fold0, NAME/fold1, …
@@ -29,20 +29,20 @@ class DatasetSpec:
     """One data set.
 
     Attributes:
-        read: turns the folder of official archives into splits; a bundled set ignores the folder.
-        image_shape: (height, width, channels); ANY_SIZE for image files.
-        classes: their names in the order of the labels, or what reads them.
-        archives: the files to fetch where there is a network and no folder is named; none for what must not be fetched
+      read: turns the folder of official archives into splits; a bundled set ignores the folder.
+      image_shape: (height, width, channels); ANY_SIZE for image files.
+      classes: their names in the order of the labels, or what reads them.
+      archives: the files to fetch where there is a network and no folder is named; none for what must not be fetched
         unasked.
-        source: where the examples come from: "bundled" with a dependency (prepared on first use) or official
+      source: where the examples come from: "bundled" with a dependency (prepared on first use) or official
         "archives".
-        splits: the examples in each stored split.
-        test: the stored split that plays the test's part (ImageNet publishes no test labels; everyone reports its
+      splits: the examples in each stored split.
+      test: the stored split that plays the test's part (ImageNet publishes no test labels; everyone reports its
         validation split).
-        extras: reads the small text files that belong to the set, by name.
-        faults: what is already known to be wrong, as pairs of a path and a sentence.
-        passed_over: what lies among the images and is none, as pairs of a path and the reason.
-        version: of our array_record set; it is raised when the contents change.
+      extras: reads the small text files that belong to the set, by name.
+      faults: what is already known to be wrong, as pairs of a path and a sentence.
+      passed_over: what lies among the images and is none, as pairs of a path and the reason.
+      version: of our array_record set; it is raised when the contents change.
     """
 
     name: str
@@ -171,7 +171,7 @@ def dataset_spec(name: str | DatasetSpec) -> DatasetSpec:
     """The entry called `name`; a fold such as "stl10/fold3" has its set's, and an entry is its own.
 
     Raises:
-        ChoiceError: for an unknown name, with the names that come close.
+      ChoiceError: for an unknown name, with the names that come close.
     """
     if isinstance(name, DatasetSpec):
         return name

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .archive import check_archive, need_source
-from .raw import RawSplit
-from .records import read_records
+from cnn_jax.data.sets.archive import check_archive, need_source
+from cnn_jax.data.sets.raw import RawSplit
+from cnn_jax.data.sets.records import read_records
 
 _PIXELS = 3 * 32 * 32
 

@@ -2,7 +2,7 @@
 
 import string
 
-from .checksums import tfds_file
+from cnn_jax.data.sets.checksums import tfds_file
 
 DIGITS = tuple(string.digits)
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

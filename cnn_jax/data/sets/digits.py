@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..order import stratified_hold_out
-from .raw import RawSplit
+from cnn_jax.data.order import stratified_hold_out
+from cnn_jax.data.sets.raw import RawSplit
 
 
 def read_digits() -> dict[str, RawSplit]:

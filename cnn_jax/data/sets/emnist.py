@@ -1,5 +1,4 @@
-"""EMNIST: six ways to split NIST's handwritten characters, all in one zip of IDX files that hold the images
-transposed."""
+"""EMNIST: six ways to split NIST's handwritten characters, in one zip of IDX files of transposed images."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .archive import check_archive, need_source, open_member
-from .idx import parse_idx
-from .raw import RawSplit
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import check_archive, need_source, open_member
+from cnn_jax.data.sets.idx import parse_idx
+from cnn_jax.data.sets.raw import RawSplit
 
 _ARCHIVE = "gzip.zip"
 

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import DataError
-from .checksums import Archive, official_archives
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.checksums import Archive, official_archives
 
 _PATIENCE_SECONDS = (
     1.5  # a host that does not answer in this time is taken as out of reach, so that the user is not kept waiting
@@ -25,10 +25,10 @@ def fetch_archives(
     """Download the archives `files` of the set `name` into `folder`; what is there already stays.
 
     Args:
-        report: is called as report(file, bytes fetched, bytes in the file) now and then.
+      report: is called as report(file, bytes fetched, bytes in the file) now and then.
 
     Raises:
-        DataError: without a network, within two seconds; or where an archive is not what its publisher announced.
+      DataError: without a network, within two seconds; or where an archive is not what its publisher announced.
     """
     known = official_archives(name)
     for file in files:

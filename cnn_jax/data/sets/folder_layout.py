@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from ..errors import DataError
-from .sniff import is_image
-from .walk import SUFFIXES, is_hidden
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.sniff import is_image
+from cnn_jax.data.sets.walk import SUFFIXES, is_hidden
 
 _SPLIT_FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
 _SPLIT_NAMES = frozenset(name for names in _SPLIT_FOLDERS.values() for name in names)
@@ -24,7 +24,7 @@ def split_places(top: Path) -> dict[str, Path]:
     that does not decide it, nothing is guessed: a split taken for a class would mislabel every image in it.
 
     Raises:
-        DataError: where it cannot be told, or a split has two folders.
+      DataError: where it cannot be told, or a split has two folders.
     """
     folders = class_folders(top)
     names = {path.name for path in folders}
@@ -79,7 +79,7 @@ def class_folders(place: Path) -> list[Path]:
     """The folders in a folder, sorted by name, but for hidden ones.
 
     Raises:
-        DataError: where it cannot be read.
+      DataError: where it cannot be read.
     """
     try:
         with os.scandir(place) as entries:

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from ..errors import DataError
+from cnn_jax.data.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
 _MOST_DIMENSIONS = 4
@@ -22,10 +22,10 @@ def read_idx(path: Path) -> np.ndarray:
     the values.
 
     Returns:
-        uint8, of the shape that the header states.
+      uint8, of the shape that the header states.
 
     Raises:
-        DataError: where the file is damaged, cut short or of another type.
+      DataError: where the file is damaged, cut short or of another type.
 
     Source: LeCun, Cortes and Burges, "The MNIST database", the format's description on its page.
     """

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...paths import local_path
-from ..errors import DataError
-from ..order import hold_out_part
-from .folder_layout import class_folders, split_places
-from .raw import EncodedExample, EncodedSplit
-from .walk import Row, every_file, find_images, is_hidden, shown
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.order import hold_out_part
+from cnn_jax.data.sets.folder_layout import class_folders, split_places
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit
+from cnn_jax.data.sets.walk import Row, every_file, find_images, is_hidden, shown
+from cnn_jax.paths import local_path
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ class FolderIndex:
     """The files of an image folder.
 
     Attributes:
-        files: of each split, the files below `root` and their labels.
-        faults: class folders without an image, and what cannot be read, as pairs of a path and a sentence.
-        passed_over: what lies there and is no image of a class, as pairs of a path and the reason; a folder stands for
-            all that it holds.
-        fingerprint: of every image's path below `root`, its size and its time of change. No file is opened for it, so
-            it costs a look at each name; only an edit that keeps both size and time would go unnoticed, and a copy with
-            new times counts as another folder.
+      files: of each split, the files below `root` and their labels.
+      faults: class folders without an image, and what cannot be read, as pairs of a path and a sentence.
+      passed_over: what lies there and is no image of a class, as pairs of a path and the reason; a folder stands for
+        all that it holds.
+      fingerprint: of every image's path below `root`, its size and its time of change. No file is opened for it, so
+        it costs a look at each name; only an edit that keeps both size and time would go unnoticed, and a copy with
+        new times counts as another folder.
     """
 
     root: Path
@@ -68,11 +68,11 @@ def scan_folder(root: str | os.PathLike[str], class_names: Sequence[str] | None 
     split, always the same one. Images in folders within a class folder belong to the class.
 
     Args:
-        class_names: in the order of the labels; None takes the sorted names of the class folders.
+      class_names: in the order of the labels; None takes the sorted names of the class folders.
 
     Raises:
-        DataError: for a folder that is missing, cannot be read (a class folder that cannot is a fault), holds no
-            images, has a class that training lacks, or is laid out so that a split could be a class.
+      DataError: for a folder that is missing, cannot be read (a class folder that cannot is a fault), holds no
+        images, has a class that training lacks, or is laid out so that a split could be a class.
     """
     top = local_path(root, "data.folder")
     if not top.is_dir():

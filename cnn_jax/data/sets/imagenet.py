@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from ..errors import DataError
-from .archive import check_archive, find_archive, need_source, readable
-from .class_names import IMAGENETTE, imagenet_validation_ids, imagenet_wordnet_ids
-from .image_folder import note_passed_over, scan_folder
-from .raw import EncodedExample, EncodedSplit
-from .walk import is_hidden
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import check_archive, find_archive, need_source, readable
+from cnn_jax.data.sets.class_names import IMAGENETTE, imagenet_validation_ids, imagenet_wordnet_ids
+from cnn_jax.data.sets.image_folder import note_passed_over, scan_folder
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit
+from cnn_jax.data.sets.walk import is_hidden
 
 _TRAIN, _VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 

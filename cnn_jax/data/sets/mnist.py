@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .archive import check_official, find_archive, need_source
-from .idx import read_idx
-from .raw import RawSplit
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import check_official, find_archive, need_source
+from cnn_jax.data.sets.idx import read_idx
+from cnn_jax.data.sets.raw import RawSplit
 
 _STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

@@ -11,8 +11,8 @@ class RawSplit:
     """The examples of one split of small images.
 
     Attributes:
-        images: uint8 [H, W, C] arrays of one shape (an array [n, H, W, C] is such a sequence); read once, in order.
-        labels: one per image, 0 .. num_classes − 1; −1 for all where the split is not labelled.
+      images: uint8 [H, W, C] arrays of one shape (an array [n, H, W, C] is such a sequence); read once, in order.
+      labels: one per image, 0 .. num_classes − 1; −1 for all where the split is not labelled.
     """
 
     images: Iterable[np.ndarray]
@@ -42,8 +42,8 @@ class EncodedSplit:
     """The examples of one split of image files, of any size and format.
 
     Attributes:
-        examples: read once, in order.
-        expected: how many there will be at most (fewer where bad files are skipped), for the progress.
+      examples: read once, in order.
+      expected: how many there will be at most (fewer where bad files are skipped), for the progress.
     """
 
     examples: Iterable[EncodedExample]

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .archive import open_member
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import open_member
 
 
 def read_records(source: Path, archive: str, member: str, record_bytes: int) -> np.ndarray:
     """All records of a file in an archive: uint8 [n, record_bytes].
 
     Raises:
-        DataError: where the file is no whole number of records, or as `open_member`.
+      DataError: where the file is no whole number of records, or as `open_member`.
     """
     with open_member(source, archive, member) as file:
         content = file.read()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .archive import check_archive, need_source, open_member
-from .raw import RawSplit
-from .records import read_records, stream_records
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.archive import check_archive, need_source, open_member
+from cnn_jax.data.sets.raw import RawSplit
+from cnn_jax.data.sets.records import read_records, stream_records
 
 _ARCHIVE, _FOLDER = "stl10_binary.tar.gz", "stl10_binary"
 _SIDE = 96

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .sniff import is_image
+from cnn_jax.data.sets.sniff import is_image
 
 # What these hold is known when they are read; other files are looked into.
 SUFFIXES: tuple[str, ...] = (
@@ -49,9 +49,9 @@ class Found:
     """What lies below a folder.
 
     Attributes:
-        images: what is to be read, in the order of their paths.
-        faults: pictures and folders that cannot be used, as pairs of a path and a sentence.
-        passed_over: what is no image, as pairs of a path and the reason. A folder stands for all that it holds.
+      images: what is to be read, in the order of their paths.
+      faults: pictures and folders that cannot be used, as pairs of a path and a sentence.
+      passed_over: what is no image, as pairs of a path and the reason. A folder stands for all that it holds.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -63,7 +63,7 @@ def find_images(folder: Path) -> Found:
     """Walk through a folder and all folders within it, links followed; only files without a known suffix are opened.
 
     Raises:
-        OSError: where `folder` itself cannot be read.
+      OSError: where `folder` itself cannot be read.
     """
     found = Found()
     _walk(folder, found, (_identity(folder),))

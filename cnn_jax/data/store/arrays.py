@@ -1,5 +1,7 @@
-"""Prepared sets as arrays beside their records: labels, and small images, read once and memory-mapped at later
-starts."""
+"""Prepared sets as arrays beside their records.
+
+Labels, and small images, are read once and memory-mapped at later starts.
+"""
 
 import contextlib
 import json
@@ -12,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.checksums import NOTE, find_damage, note_checksums
+from cnn_jax.data.store.names import stored_class_names
+from cnn_jax.data.store.statistics import IMAGENET_STATISTICS, Statistics, channel_statistics
 from cnn_jax.logs import untouched_logging
-
-from ..errors import DataError
-from .checksums import NOTE, find_damage, note_checksums
-from .names import stored_class_names
-from .statistics import IMAGENET_STATISTICS, Statistics, channel_statistics
 
 _LAYOUT = 1  # raised when what lies in FOLDER/arrays changes; arrays of another layout are made anew
 
@@ -44,8 +45,8 @@ def load_arrays(folder: Path, split: str) -> tuple[np.ndarray | None, np.ndarray
     into memory at each start.
 
     Raises:
-        DataError: for a split that is not stored, records that cannot be read, or arrays that are damaged or cannot be
-            written.
+      DataError: for a split that is not stored, records that cannot be read, or arrays that are damaged or cannot be
+        written.
     """
     arrays = folder / "arrays"
     if not _usable(arrays, split):
@@ -176,8 +177,7 @@ def readable_records(folder: Path) -> Iterator[None]:
 
 
 def write_labels(folder: Path, class_names: tuple[str, ...], labels: dict[str, np.ndarray]) -> None:
-    """Note the labels of a set of image files beside its records in `folder`; ImageNet's statistics stand for its
-    own."""
+    """Note the labels of a set of image files beside its records in `folder`, with ImageNet's statistics."""
     arrays = folder / "arrays"
     arrays.mkdir()
     for split, values in labels.items():

@@ -25,7 +25,7 @@ def find_damage(folder: Path, names: Iterable[str] | None = None) -> Path | None
     Where nothing is noted nothing is found. What did not change since this process compared it is not read again.
 
     Args:
-        names: what to compare; None for all that is noted.
+      names: what to compare; None for all that is noted.
     """
     try:
         noted = json.loads((folder / NOTE).read_text())

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.arrays import load_arrays
 from cnn_jax.logs import untouched_logging
-
-from ..errors import DataError
-from .arrays import load_arrays
 
 KEPT = "fingerprint.json"  # beside the records; made again when it is damaged, or the files have changed
 
@@ -50,11 +49,11 @@ def stored_fingerprint(prepared: Path, report: Report | None = None) -> Fingerpr
     read only.
 
     Args:
-        report: is called as report(split, examples read, examples in the split); None says on standard error how far
-            it is, if it takes more than a second.
+      report: is called as report(split, examples read, examples in the split); None says on standard error how far
+        it is, if it takes more than a second.
 
     Raises:
-        DataError: where the set cannot be read.
+      DataError: where the set cannot be read.
     """
     if kept := kept_fingerprint(prepared):
         return kept

@@ -16,7 +16,7 @@ def stored_class_names(folder: Path, label: Any) -> tuple[str, ...]:
     """The class names of a prepared set, in the order of the labels.
 
     Args:
-        label: TFDS's feature, which names them in sets that were prepared without that file.
+      label: TFDS's feature, which names them in sets that were prepared without that file.
     """
     path = folder / CLASS_NAMES
     if path.exists():

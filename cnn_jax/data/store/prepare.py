@@ -8,17 +8,17 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ...paths import local_path
-from ..errors import ChoiceError, DataError, UnpreparedError
-from ..sets.catalogue import ANY_SIZE, DatasetSpec, dataset_spec, folder_spec
-from ..sets.fetch import fetch_archives
-from ..sets.image_folder import note_passed_over
-from ..sets.raw import EncodedExample, EncodedSplit, Splits
-from .arrays import load_arrays
-from .fingerprint import stored_fingerprint
-from .root import data_root, find_prepared
-from .verify import OnError, verified
-from .write import write_set
+from cnn_jax.data.errors import ChoiceError, DataError, UnpreparedError
+from cnn_jax.data.sets.catalogue import ANY_SIZE, DatasetSpec, dataset_spec, folder_spec
+from cnn_jax.data.sets.fetch import fetch_archives
+from cnn_jax.data.sets.image_folder import note_passed_over
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit, Splits
+from cnn_jax.data.store.arrays import load_arrays
+from cnn_jax.data.store.fingerprint import stored_fingerprint
+from cnn_jax.data.store.root import data_root, find_prepared
+from cnn_jax.data.store.verify import OnError, verified
+from cnn_jax.data.store.write import write_set
+from cnn_jax.paths import local_path
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +39,17 @@ def prepare(
     """Store the data set `name` below the root, from its official archives; nothing is done where it is prepared.
 
     Args:
-        source: the folder of the archives; None fetches them where there is a network (but not ImageNet, which needs
+      source: the folder of the archives; None fetches them where there is a network (but not ImageNet, which needs
         an account).
-        name: as `cnn-jax data list` shows it; "folder" takes the images of `source`.
-        on_error: what an image file that cannot be decoded does: end the preparation, or be left out and noted.
-        report: is called as report(split, examples written, examples in the split) now and then.
+      name: as `cnn-jax data list` shows it; "folder" takes the images of `source`.
+      on_error: what an image file that cannot be decoded does: end the preparation, or be left out and noted.
+      report: is called as report(split, examples written, examples in the split) now and then.
 
     Returns:
-        The prepared folder, ROOT/NAME/VERSION.
+      The prepared folder, ROOT/NAME/VERSION.
 
     Raises:
-        DataError: for an unknown name, a missing or damaged archive, a bad image, or a root that cannot be written.
+      DataError: for an unknown name, a missing or damaged archive, a bad image, or a root that cannot be written.
     """
     if name == "folder":
         if source is None:
@@ -86,7 +86,7 @@ def skipped_files(prepared: Path) -> tuple[str, ...]:
 
 
 def passed_over_files(prepared: Path) -> tuple[str, ...]:
-    """What lay among the image files when the set was prepared, and is none: hidden files, texts, …"""
+    """What lay among the image files when the set was prepared, and is none: hidden files, texts and the like."""
     return _files(prepared / PASSED_OVER)
 
 

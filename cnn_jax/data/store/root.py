@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...paths import local_path
-from ..errors import DataError
-from .lock_file import lock, open_lock
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.store.lock_file import lock, open_lock
+from cnn_jax.paths import local_path
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:

@@ -1,5 +1,7 @@
-"""Mean and standard deviation by channel, by which images are standardised: of a stored set's own training images, or
-ImageNet's for every set of image files."""
+"""Mean and standard deviation by channel, by which images are standardised.
+
+They are those of a stored set's own training images, or ImageNet's for every set of image files.
+"""
 
 import numpy as np
 

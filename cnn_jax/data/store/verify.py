@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
-from ..decoding.encoded import available_processors
-from ..decoding.images import decode_whole
-from ..errors import DataError
-from ..sets.raw import EncodedExample
+from cnn_jax.data.decoding.encoded import available_processors
+from cnn_jax.data.decoding.images import decode_whole
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.raw import EncodedExample
 
 OnError = Literal["fail", "skip"]
 
@@ -21,7 +21,7 @@ def verified(
     """The examples that can be decoded, in their order; the others end the preparation, or are noted in `skipped`.
 
     Raises:
-        DataError: with `on_error` "fail", for the first file that cannot be decoded.
+      DataError: with `on_error` "fail", for the first file that cannot be decoded.
     """
     waiting: deque[tuple[EncodedExample, Future[str | None]]] = deque()
 

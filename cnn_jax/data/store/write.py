@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
+from cnn_jax.data.store.arrays import write_labels
+from cnn_jax.data.store.checksums import note_checksums
+from cnn_jax.data.store.names import CLASS_NAMES, class_names_text, survive_tfds
+from cnn_jax.data.store.root import preparation
 from cnn_jax.logs import untouched_logging
-
-from ..errors import DataError
-from ..sets.raw import EncodedExample, EncodedSplit, ImageShape, RawSplit, Splits
-from .arrays import write_labels
-from .checksums import note_checksums
-from .names import CLASS_NAMES, class_names_text, survive_tfds
-from .root import preparation
 
 Report = Callable[[str, int, int], None]
 
@@ -41,12 +40,12 @@ def write_set(
     means the same example in every preparation. Image files are stored as they are, beside their "file_name".
 
     Args:
-        image_shape: (height, width, channels); height and width are None for image files.
-        extras: gives the small text files that belong to the set, by name; called when all examples are written.
-        report: is called as report(split, examples written, examples in the split) now and then.
+      image_shape: (height, width, channels); height and width are None for image files.
+      extras: gives the small text files that belong to the set, by name; called when all examples are written.
+      report: is called as report(split, examples written, examples in the split) now and then.
 
     Raises:
-        DataError: where the root cannot be written, or a label is outside the classes.
+      DataError: where the root cannot be written, or a label is outside the classes.
     """
     import tensorflow_datasets as tfds
 

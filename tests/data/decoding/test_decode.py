@@ -21,8 +21,7 @@ def decode_crop(content, name, crop, uniforms):
 
 
 def bilinear(image, height, width):
-    """Plain bilinear scaling with half-pixel centres, without averaging, by loops over the result's rows and
-    columns."""
+    """Plain bilinear scaling with half-pixel centres, without averaging, by loops over rows and columns."""
     image = image.astype(np.float64)
 
     def places(size, source):
