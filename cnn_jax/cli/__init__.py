@@ -23,6 +23,7 @@ from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.options import DEBUG, OPTIONS, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise
+from cnn_jax.cli.parts import parts
 from cnn_jax.cli.runs import diff, evaluate, predict, train, verify
 from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "predict": predict,
     "verify": verify,
     "models": models,
+    "parts": parts,
     "summary": summary,
     "bench": bench,
     "data": data,
