@@ -38,7 +38,8 @@ def draw_curves(directory: Path) -> Path:
     right.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50, 100], labels=["0", "0.5", "1", "2", "5", "10", "20", "50", "100"])
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
-        axes.legend(frameon=False)
+        if axes.lines:  # a run may diverge before its first
+            axes.legend(frameon=False)
     return _save(figure, directory / "curves.png", dpi=120)
 
 
