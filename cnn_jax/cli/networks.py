@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Json, check_range, print_figures
+from cnn_jax.cli.flags import Json, TrustCode, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
 
@@ -16,14 +16,28 @@ LARGEST_IMAGE = 2**15
 
 
 def models(json: Json = False) -> int:
-    """List the networks.
+    """List the networks: image size, classes, parameters, MACs (multiplications with additions) and paper.
 
     From Python: `cnn_jax.list_models`.
     """
-    from cnn_jax.models import list_models
+    from cnn_jax.models import MODELS, list_models
+    from cnn_jax.models.published import PUBLISHED
 
-    names = list_models()
-    return print_figures({"models": names}, json, lambda: print("\n".join(names)))
+    def show() -> None:
+        from rich.table import Table
+
+        table = Table("network", "image", "classes", "parameters", "MACs", "paper", box=None)
+        for column in table.columns[2:5]:
+            column.justify = "right"
+        for name, entry in MODELS.items():
+            shape, about = "×".join(map(str, entry.image_shape)), PUBLISHED[name]
+            cost = f"{about.parameters:,}", f"{about.macs / 1e6:,.1f} M"
+            table.add_row(name, shape, str(entry.num_classes), *cost, about.paper)
+        out = console()
+        out.width = max(out.width, 140)
+        out.print(table)
+
+    return print_figures({"models": list_models()}, json, show)
 
 
 def summary(
@@ -34,6 +48,7 @@ def summary(
     /,
     image_size: Annotated[int | None, arg(help="Side of the images in pixels; as published when not given.")] = None,
     classes: Annotated[int | None, arg(help="Outputs of the classifier; as published when not given.")] = None,
+    trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
     """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total.
@@ -51,7 +66,7 @@ def summary(
     with _usage():
         summaries = []
         for name in models:
-            called, model, (height, width, channels) = find_network(name, classes)
+            called, model, (height, width, channels) = find_network(name, classes, trust_code=trust_code)
             found = summary_of(model, (image_size or height, image_size or width, channels))
             summaries.append(replace(found, model=called))
     figures = summaries[0].as_dict() if len(summaries) == 1 else {"models": [s.as_dict() for s in summaries]}
