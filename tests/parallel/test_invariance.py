@@ -24,10 +24,10 @@ def assert_same(found, wanted, *, relative):
 MODELS = ["resnet8_cifar", pytest.param("resnet20_cifar", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("devices", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 8])
 @pytest.mark.parametrize("model", MODELS)
 def test_devices_and_strategies_agree_in_float64(ten_steps, model, devices):
-    wanted = ten_steps(model, 1, "float64", 0.1)[0]["jit"]
+    wanted = ten_steps(model, 1, "float64", 0.1, strategies=("jit",))[0]["jit"]
     assert len(set(wanted["losses"])) == 10  # it does train
     for found in ten_steps(model, devices, "float64", 0.1)[0].values():
         assert found["rows"] == wanted["rows"]
@@ -79,9 +79,13 @@ def test_processes_are_as_one_in_float32_at_a_small_rate(ten_steps, processes):
             assert_same(found, wanted, relative=1e-4)
 
 
-# Under fsdp the step is that of jit, sharded; 8 devices take longer to compile.
 @pytest.mark.parametrize(
-    ("devices", "strategies"), [(2, ("jit", "pmap")), pytest.param(8, STRATEGIES, marks=pytest.mark.slow)]
+    ("devices", "strategies"),
+    [
+        (1, ("jit",)),
+        pytest.param(2, ("jit", "pmap"), marks=pytest.mark.slow),
+        pytest.param(8, STRATEGIES, marks=pytest.mark.slow),
+    ],
 )
 def test_accumulation_without_batch_norm_is_the_whole_batch_with_its_dropout(ten_steps, devices, strategies):
     wanted = ten_steps("resnet8_cifar", 1, "float64", 0.02, *NO_NORM, strategies=("jit",))[0]["jit"]
