@@ -17,6 +17,32 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+# What gives a first answer: of each room, files of tests that take a second or two each. Marked `quick`.
+QUICK = {
+    "": "architecture config experiment_files identity names paths randomness",
+    "cli": "binding jobs",
+    "code": "code_changes code_text",
+    "data": "batches order prefetch subset",
+    "data/augmentation": "views",
+    "data/decoding": "bad_files decode depth images jpeg",
+    "data/sets": "idx published_counts random_folders",
+    "data/store": "damage",
+    "inspect": "summary_command",
+    "models": "lenet",
+    "modules": "conv norm",
+    "ops": "context normalization",
+    "parallel": "batch_norm_choice process_flags processes",
+    "runs": "window",
+    "runs/console": "abandon progress signals",
+    "runs/folder": "events metrics_log",
+    "runs/machine": "together",
+    "training": "flax_layers gradient gradient_rules losses optimizer schedules",
+    "weights": "digest torch_files",
+}
+QUICK_FILES = {
+    Path(__file__).parent / room / f"test_{name}.py" for room, names in QUICK.items() for name in names.split()
+}
+
 # XLA's own convolutions: programs with oneDNN's, which `auto` compiles to, cannot be written to that cache.
 EXPERIMENT = """
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
@@ -29,6 +55,24 @@ def config():
         train=TrainConfig(steps=24, log_every=5, eval_every=8, checkpoint_every=4),
     )
 """
+
+
+def pytest_report_header(config):
+    chosen = config.option.markexpr
+    if chosen == "quick":
+        return "these tests take a minute on two cores; `uv run pytest` takes about seven"
+    if chosen == "not slow and not parity" and not config.option.keyword:
+        return "the whole takes about seven minutes on two cores; `-m quick` gives a first answer in one"
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
+def pytest_collection_modifyitems(items):
+    if missing := sorted(str(file) for file in QUICK_FILES if not file.exists()):
+        raise pytest.UsageError(f"`QUICK` in {__file__} names files that are not there: {', '.join(missing)}")
+    for item in items:
+        if item.path in QUICK_FILES and not item.get_closest_marker("slow"):
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)
