@@ -58,10 +58,12 @@ def config():
 
 
 def pytest_report_header(config):
+    if config.args_source is not config.ArgsSource.TESTPATHS or config.option.keyword:
+        return None
     chosen = config.option.markexpr
     if chosen == "quick":
         return "these tests take a minute on two cores; `uv run pytest` takes about seven"
-    if chosen == "not slow and not parity" and not config.option.keyword:
+    if chosen == "not slow and not parity":
         return "the whole takes about seven minutes on two cores; `-m quick` gives a first answer in one"
     return None
 

@@ -38,13 +38,13 @@ def alone(tmp_path_factory):
     return losses(tmp_path_factory.mktemp("alone"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
-        pytest.param({"flags": ["--parallel.strategy", "pmap"], "devices": 2}, id="pmap on two"),
-        pytest.param({"flags": ["--parallel.strategy", "pmap"], "devices": 8}, id="pmap", marks=pytest.mark.slow),
-        pytest.param({"flags": [], "devices": 8}, id="jit", marks=pytest.mark.slow),
-        pytest.param({"flags": [], "launch": ["launch", "--processes", "2"]}, id="processes", marks=pytest.mark.slow),
+        pytest.param({"flags": ["--parallel.strategy", "pmap"], "devices": 8}, id="pmap"),
+        pytest.param({"flags": [], "devices": 8}, id="jit"),
+        pytest.param({"flags": [], "launch": ["launch", "--processes", "2"]}, id="processes"),
     ],
 )
 def test_it_computes_the_same_on_many_devices(alone, tmp_path, how):

@@ -51,7 +51,12 @@ def randomized(name, size):
     return network
 
 
-@pytest.mark.parametrize(("ours", "theirs", "options", "sizes", "layers"), ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options", "sizes", "layers"),
+    [
+        pytest.param(*row, id=row[0], marks=[pytest.mark.slow] * (row[0] == "vgg19")) for row in ROWS
+    ],  # VGG-16 is shorter
+)
 def test_features_equal_keras(ours, theirs, options, sizes, layers, tmp_path):
     model = create_model(ours, 5, options=options)
     run = jax.jit(lambda v, x: features(model, v, x))
