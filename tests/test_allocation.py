@@ -31,7 +31,7 @@ def pages(*argv: str) -> tuple[bool, int, str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's mallopt")
 def test_kept_memory_needs_no_new_pages() -> None:
-    kept, faults, said = pages("bench", "lenet5")
+    kept, faults, said = pages("--debug", "bench", "lenet5")
     assert kept and RETURN_MEMORY in said
     # 64 MB are 32 huge pages or 15,625 small ones, ten times over, when every array is mapped anew.
     returned, more, nothing = pages("bench", "lenet5", RETURN_MEMORY)

@@ -38,6 +38,24 @@ def test_a_run_folder_holds_everything(trained):
         assert np.asarray(Image.open(trained / picture)).std() > 10  # something is drawn
 
 
+def test_the_output_of_a_training_fits_on_a_screen(experiment, tmp_path, capsys):
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "r"), "--train.steps", "30"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line for line in (err + out).splitlines() if "warning" not in line]
+    assert len(lines) <= 40
+    for part in ("CPU", "digits, 1,258 images", "lenet5, 61,706 parameters", "30 steps", str(tmp_path / "r")):
+        assert part in lines[0]
+    assert err.splitlines()[-1].startswith("epoch 1.5/1.5  step 30/30  ") and "memory" not in err
+    assert "top-1 accuracy" in out and out.splitlines()[-1].endswith("predictions.png")
+
+
+def test_a_run_that_diverges_draws_its_curve(experiment, tmp_path, capsys):
+    flags = ["--train.log_every", "1", "--optim.learning_rate", "1e20", "--workdir", str(tmp_path / "r")]
+    assert main(["train", str(experiment), *flags]) == 1
+    assert "not finite" in capsys.readouterr().err
+    assert np.asarray(Image.open(tmp_path / "r" / "curves.png")).std() > 5
+
+
 def test_metrics_come_at_the_steps_asked_for(trained):
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     steps = {s: [line["step"] for line in lines if line["split"] == s] for s in ("train", "validation", "test")}
@@ -54,10 +72,10 @@ def test_it_learns(trained, capsys):
 
 
 def test_events_hold_what_the_metrics_hold(trained):
-    events = EventAccumulator(str(trained))
+    events = EventAccumulator(str(trained / "validation"))
     events.Reload()
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    written = [(s.step, pytest.approx(s.value)) for s in events.Scalars("validation/loss")]
+    written = [(s.step, pytest.approx(s.value)) for s in events.Scalars("loss")]
     assert written == [(line["step"], line["loss"]) for line in lines if line["split"] == "validation"]
 
 

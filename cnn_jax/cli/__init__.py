@@ -23,6 +23,7 @@ from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.options import DEBUG, OPTIONS, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise
+from cnn_jax.cli.parts import parts
 from cnn_jax.cli.runs import diff, evaluate, predict, train, verify
 from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "predict": predict,
     "verify": verify,
     "models": models,
+    "parts": parts,
     "summary": summary,
     "bench": bench,
     "data": data,
@@ -61,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         words = separate_training(words, options)
     try:
         commands = COMMANDS | ({"train": bind(train, words[1:])} if words[:1] == ["train"] else {})
-        with warnings.catch_warnings(), _notes_shown():
+        with warnings.catch_warnings(), _notes_shown(logging.DEBUG if DEBUG in options else logging.WARNING):
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return tyro.extras.subcommand_cli_from_dict(commands, prog="cnn-jax", description=_DESCRIPTION, args=words)
     except SystemExit as stop:
@@ -111,16 +113,17 @@ class _Notes(logging.Handler):
 
 
 @contextlib.contextmanager
-def _notes_shown() -> Iterator[None]:
-    notes, logger = _Notes(logging.WARNING), logging.getLogger("cnn_jax")
-    before = logger.propagate
+def _notes_shown(level: int) -> Iterator[None]:
+    notes, logger = _Notes(level), logging.getLogger("cnn_jax")
+    before = logger.propagate, logger.level
     logger.addHandler(notes)
+    logger.setLevel(level)
     logger.propagate = False  # or a handler of the root logger, absl's or our own, would say them again
     try:
         yield
     finally:
         logger.removeHandler(notes)
-        logger.propagate = before
+        logger.propagate, logger.level = before
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-from cnn_jax.cli.options import RETURN_MEMORY, split_options
+from cnn_jax.cli.options import DEBUG, RETURN_MEMORY, split_options
 
 # Numbers and values of glibc's mallopt(3): large blocks come from the heap, its top is never trimmed, and there is one
 # heap for all threads. XLA allocates a step's temporaries anew; fresh pages from the system cost resnet20 at batch 128
@@ -30,7 +30,9 @@ def keep_memory(argv: Sequence[str]) -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None or not all(mallopt(*setting) == 1 for setting in _KEEP.values()):
         return False
-    print(f"cnn-jax: memory that a step frees is kept for the next ({RETURN_MEMORY} turns this off)", file=sys.stderr)
+    if DEBUG in options:
+        said = f"cnn-jax: memory that a step frees is kept for the next ({RETURN_MEMORY} turns this off)"
+        print(said, file=sys.stderr)
     return True
 
 

@@ -24,7 +24,7 @@ Name = Annotated[str, arg(metavar="NAME", help="A name that `cnn-jax data list` 
 
 
 def list_(root: Root = None, json: Json = False) -> int:
-    """Name every known data set, prepared or not, with its size, classes, splits and statistics.
+    """Name every known data set, prepared or not, with its size, classes, splits, statistics and licence.
 
     From Python: `cnn_jax.list_datasets`.
     """
@@ -37,16 +37,25 @@ def list_(root: Root = None, json: Json = False) -> int:
 def _print_sets(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table("name", "prepared", "image", "classes", "examples", "mean", "std", box=None)
+    table = Table("name", "prepared", "image", "classes", "examples", "mean", "std", "licence", box=None)
     table.columns[0].no_wrap = True
     for row in rows:
         splits = ", ".join(f"{split} {count:,}" for split, count in row["splits"].items())
         mean, std = (" ".join(f"{x:.3f}" for x in row[key] or ()) for key in ("mean", "std"))
         height, width, channels = row["image_shape"]
         shape = f"{height}×{width}×{channels}" if height else "files"
-        table.add_row(row["name"], row["version"] or "no", shape, str(row["num_classes"]), splits, mean, std)
+        table.add_row(
+            row["name"],
+            row["version"] or "no",
+            shape,
+            str(row["num_classes"]),
+            splits,
+            mean,
+            std,
+            row.get("licence", ""),
+        )
     out = console()
-    out.width = out.width if sys.stdout.isatty() else 140  # a file has room
+    out.width = out.width if sys.stdout.isatty() else 170  # a file has room
     out.print(table)
 
 
@@ -90,12 +99,13 @@ def show(
     folder: Annotated[Path | None, arg(metavar="DIR", help="With the name `folder`: your own images.")] = None,
     root: Root = None,
 ) -> int:
-    """Draw labelled examples, before and after augmentation.
+    """Draw labelled examples, before and after augmentation; and name the set's licence, and what to cite.
 
     From Python: `cnn_jax.draw_examples`.
     """
     from cnn_jax.data import draw_examples, draw_gallery, holds_files, load_dataset, parse_augment
     from cnn_jax.data.gallery import AS_STORED
+    from cnn_jax.data.sets.terms import TERMS
 
     check_range("--columns", columns, 1, most=100)
     files = holds_files(name)
@@ -112,6 +122,8 @@ def show(
     else:
         draw_gallery(dataset, out, columns=columns)
     print(f"wrote {out}")
+    if terms := TERMS.get(name.split("/")[0]):
+        print(f"licence: {terms.licence}\ncite: {terms.citation}")
     return 0
 
 

@@ -16,14 +16,28 @@ LARGEST_IMAGE = 2**15
 
 
 def models(json: Json = False) -> int:
-    """List the networks.
+    """List the networks: image size, classes, parameters, MACs (multiplications with additions) and paper.
 
     From Python: `cnn_jax.list_models`.
     """
-    from cnn_jax.models import list_models
+    from cnn_jax.models import MODELS, list_models
+    from cnn_jax.models.published import PUBLISHED
 
-    names = list_models()
-    return print_figures({"models": names}, json, lambda: print("\n".join(names)))
+    def show() -> None:
+        from rich.table import Table
+
+        table = Table("network", "image", "classes", "parameters", "MACs", "paper", box=None)
+        for column in table.columns[2:5]:
+            column.justify = "right"
+        for name, entry in MODELS.items():
+            shape, about = "×".join(map(str, entry.image_shape)), PUBLISHED[name]
+            cost = f"{about.parameters:,}", f"{about.macs / 1e6:,.1f} M"
+            table.add_row(name, shape, str(entry.num_classes), *cost, about.paper)
+        out = console()
+        out.width = max(out.width, 140)
+        out.print(table)
+
+    return print_figures({"models": list_models()}, json, show)
 
 
 def summary(

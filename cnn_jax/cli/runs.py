@@ -51,7 +51,8 @@ def train(
         if test is None:
             print(f"{result.run}: {result.step} steps are done; its test split was not looked at.")
         else:
-            _print_evaluation(test, title=str(result.run))
+            _print_evaluation(test, title=str(result.run), classes=False)
+        print(f"pictures: {result.run / 'curves.png'}, {result.run / 'predictions.png'}")
 
     return print_figures(figures, json, show)
 
@@ -71,7 +72,7 @@ def evaluate(
     from cnn_jax.runs import evaluate
 
     figures = evaluate(run, split=split, step=step, trust_code=trust_code)
-    return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
+    return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run), classes=True))
 
 
 def predict(
@@ -158,7 +159,7 @@ def diff(left: RunFolder, right: RunFolder, /, json: Json = False) -> int:
     return print_figures(rows, json, show)
 
 
-def _print_evaluation(figures: dict[str, Any], title: str) -> None:
+def _print_evaluation(figures: dict[str, Any], title: str, *, classes: bool) -> None:
     from rich.table import Table
 
     print(f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}")
@@ -170,7 +171,7 @@ def _print_evaluation(figures: dict[str, Any], title: str) -> None:
         table.add_row(name, _shown(figures[key], ".2%"))
     for key, name in (("loss", "loss, as trained"), ("nll", "negative log likelihood"), ("ece", "calibration error")):
         table.add_row(name, _shown(figures[key], ".4f"))
-    for name, value in figures["per_class"].items():
+    for name, value in figures["per_class"].items() if classes else ():
         table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
     console().print(table)
 

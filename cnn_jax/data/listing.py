@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.data.sets.catalogue import ANY_SIZE, DATASETS
+from cnn_jax.data.sets.terms import TERMS
 from cnn_jax.data.store.arrays import read_arrays_info
 from cnn_jax.data.store.prepare import skipped_files
 from cnn_jax.data.store.root import data_root, find_prepared
@@ -18,7 +19,8 @@ def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, 
 
     Returns:
       One dict each: name, prepared, source, num_classes, image_shape (None for height and width that vary), splits
-      (the examples in each: as published, or as stored once prepared), class_names; and path, version, mean and std
+      (the examples in each: as published, or as stored once prepared), class_names, licence and citation (not of your
+      own folders); and path, version, mean and std
       (of the training images in 0..1) and skipped (the files left out), which are None for what is not prepared.
     """
     folder = data_root(root)
@@ -30,6 +32,7 @@ def list_datasets(root: str | os.PathLike[str] | None = None) -> list[dict[str, 
             "num_classes": spec.num_classes,
             "splits": dict(spec.splits),
             "class_names": spec.class_names,
+            **TERMS[spec.family]._asdict(),
             **_stored(find_prepared(folder, spec.name)),
         }
         for spec in DATASETS.values()

@@ -15,7 +15,8 @@ from typing import Any
 import jax
 
 from cnn_jax.data import prefetch, train_batches
-from cnn_jax.parallel import Agreement, is_writer, known_to_all, peak_bytes
+from cnn_jax.parallel import Agreement, is_writer, known_to_all
+from cnn_jax.runs.console.headline import headline
 from cnn_jax.runs.console.pictures import draw_curves, draw_predictions, is_drawn
 from cnn_jax.runs.console.profile import StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
@@ -96,10 +97,9 @@ def run_events(
         if test is not None:
             _check_test(session, test)
         tested = test is not None or not session.tests
-        with TrainProgress(last, step, quiet=quiet or not is_writer()) as progress:
-            numbers = dataclasses.asdict(session.derived)
-            shown = (f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
-            progress.say(f"{directory}: {', '.join(shown)}")
+        epochs = last / session.derived.steps_per_epoch
+        with TrainProgress(last, step, epochs, quiet=quiet or not is_writer()) as progress:
+            progress.say(headline(session, writer.here, directory))
             if known_to_all(is_writer() and step == last and tested and is_drawn(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
                 yield Finished(Result(directory, last, test))
@@ -182,7 +182,6 @@ def _steps(
     with record.spend("compile"):
         train_step = session.compile_train_step()
     _end_if_asked(stop, agree, step)
-    progress.say(f"memory of a step: {peak_bytes(train_step) / 1e6:.0f} MB on each device")
     validation = session.dataset("validation") if session.has_validation else None
     first, last, state = step, derived.steps, tree["state"]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from cnn_jax.config import Config, ConfigError, named
 from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image
 from cnn_jax.data.augmentation.views import seen_shape
 from cnn_jax.models import abstract_variables
-from cnn_jax.parallel import Layout, create_layout
+from cnn_jax.parallel import Layout, create_layout, peak_bytes
 from cnn_jax.runs.build import training_step
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
@@ -43,6 +44,8 @@ from cnn_jax.training.step import (
     make_logits,
     no_train_metrics,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +166,9 @@ class Session:
     def compile_train_step(self) -> Any:
         """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
         state = self.abstract_checkpoint()["state"]
-        return self.layout.compile(self.train_step, state, self.abstract_batch(), donate=True)
+        step = self.layout.compile(self.train_step, state, self.abstract_batch(), donate=True)
+        logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(step) / 1e6)
+        return step
 
     def empty_window(self) -> TrainMetrics:
         """Training metrics that count nothing yet."""

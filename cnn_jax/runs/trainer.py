@@ -11,6 +11,7 @@ from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbour
 from cnn_jax.parallel import joined, known_to_all
 from cnn_jax.paths import local_path
 from cnn_jax.runs.compare import default_directory
+from cnn_jax.runs.console.pictures import draw_curves
 from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.content import content_of
 from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
@@ -18,7 +19,7 @@ from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.run import Run, take_run
 from cnn_jax.runs.initial_state import resolve_weights
-from cnn_jax.runs.loop import Event, Finished, Result, run_events
+from cnn_jax.runs.loop import DivergedError, Event, Finished, Result, run_events
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.machine.together import by_process_0, check_alike
 from cnn_jax.runs.parts import resolve_parts
@@ -92,4 +93,8 @@ def training_events(
             StopSignals() as stop,
             contextlib.closing(take_run(workdir, config, session.derived, content, session.info)) as writer,
         ):
-            yield from run_events(session, writer, stop, quiet=quiet, profile=profile)
+            try:
+                yield from run_events(session, writer, stop, quiet=quiet, profile=profile)
+            except DivergedError:
+                by_process_0(lambda: draw_curves(workdir))
+                raise

@@ -68,7 +68,7 @@ def verify(
         rows, seed = layout.rows(batch_size), opened.config.seed
         batches = train_batches(session.training_data(), batch_size, seed=seed, start=first, rows=rows)
         with (
-            TrainProgress(last, first, quiet=quiet) as progress,
+            TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
             contextlib.closing(prefetch(batches, layout.put)) as ready,
         ):
             step = session.compile_train_step()

@@ -6,6 +6,7 @@ from flax import linen as nn
 from rich.console import Console
 
 from cnn_jax.inspect import comparison_table, layer_table, summary
+from cnn_jax.models.published import PUBLISHED
 
 # GMACs of torchvision's weight metadata.
 GMACS = {
@@ -42,6 +43,15 @@ def test_macs_are_within_1_percent_of_the_published_figure(name):
     # The figure is rounded to two or three places; AlexNet's to 0.7 %.
     assert found.macs / 1e9 == pytest.approx(GMACS[name], rel=0.01)
     assert sum(layer.parameters for layer in found.layers) == found.params
+    assert found.macs == PUBLISHED[name].macs
+
+
+OTHERS = [name for name in PUBLISHED if name not in GMACS and name != "lenet5"]
+
+
+@pytest.mark.parametrize("name", ["lenet5", *(pytest.param(n, marks=pytest.mark.slow) for n in OTHERS)])
+def test_macs_are_those_that_the_list_of_networks_shows(name):
+    assert summary(name).macs == PUBLISHED[name].macs
 
 
 def test_lenet5_by_hand():

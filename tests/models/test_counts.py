@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from cnn_jax.models import MODELS, abstract_variables, create_model
+from cnn_jax.models.published import PUBLISHED
 
 # torchvision's weight metadata; He et al. 2015 for CIFAR (0.27 M there); LeNet-5 is added up in test_lenet;
 # the networks of 2012 and 2014 are summed by hand from their tables.
@@ -65,7 +66,7 @@ def count(name, **options):
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_equal_the_published_count(name):
-    assert count(name) == PARAMETERS[name]
+    assert count(name) == PARAMETERS[name] == PUBLISHED[name].parameters
 
 
 @pytest.mark.parametrize("name", WITH_AUX)
@@ -77,13 +78,15 @@ def test_parameters_with_auxiliary_heads_equal_the_published_count(name):
 def test_parameters_round_to_the_published_millions(name):
     digits = len(str(MILLIONS[name]).split(".")[1])
     assert round(count(name) / 1e6, digits) == MILLIONS[name]
+    assert count(name) == PUBLISHED[name].parameters
 
 
 @pytest.mark.parametrize("name", TWINS)
 def test_twins_have_equally_many_parameters(name):
     twin, options = TWINS[name]
-    assert count(name) == count(twin, **options)
+    assert count(name) == count(twin, **options) == PUBLISHED[name].parameters
 
 
 def test_every_network_is_counted():
     assert {*PARAMETERS, *MILLIONS, *TWINS} == set(MODELS)
+    assert list(PUBLISHED) == list(MODELS)

@@ -38,12 +38,15 @@ def draw_curves(directory: Path) -> Path:
     right.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50, 100], labels=["0", "0.5", "1", "2", "5", "10", "20", "50", "100"])
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
-        axes.legend(frameon=False)
+        if axes.lines:  # a run may diverge before its first
+            axes.legend(frameon=False)
     return _save(figure, directory / "curves.png", dpi=120)
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
-    """A grid of images into `predictions.png`: the class predicted and its probability, mistakes in red.
+    """A grid of images into `predictions.png`: the class predicted and its probability.
+
+    A mistake stands in a frame, and says what the image is.
 
     They are of the test split; where that is not to be looked at, of the validation split, or else of the training's.
 
@@ -62,13 +65,17 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     probabilities = np.asarray(jax.nn.softmax(np.asarray(logits)))
     figure = Figure(figsize=(1.4 * _COLUMNS, 1.7 * _ROWS), layout="constrained")
     for axes in np.ravel(figure.subplots(_ROWS, _COLUMNS)):
-        axes.axis("off")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
     for axes, image, label, p in zip(figure.axes, images, test.labels[indices], probabilities, strict=False):
         guess = int(p.argmax())
         axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap="gray")
-        axes.set_title(
-            f"{class_name(test.info, guess)} {p[guess]:.0%}", fontsize=8, color="black" if guess == label else "red"
-        )
+        said = f"{class_name(test.info, guess)} {p[guess]:.0%}"
+        if guess == label:
+            axes.set_title(said, fontsize=8)
+        else:
+            axes.set_title(f"{said}\nis {class_name(test.info, int(label))}", fontsize=8, color="firebrick")
+            axes.spines[:].set(visible=True, color="firebrick", linewidth=3)
     _save(figure, directory / "predictions.png", dpi=100)
 
 

@@ -21,15 +21,27 @@ class _Console(Console):
 class TrainProgress:
     """The step, the newest metrics, images a second and the time left.
 
+    On a terminal they stand beside a bar. Elsewhere there is a line for each epoch, of at least ten and at most twenty
+    in a whole run.
+
     Use as a context manager; `update` is cheap enough for every step.  When standard error is closed, by `| head` or a
     terminal that has gone, the training goes on in silence: what is shown is not the run.
+
+    Args:
+      start: the step that the run goes on from.
+      epochs: of the whole run.
     """
 
-    def __init__(self, total_steps: int, start: int, *, quiet: bool = False) -> None:
+    def __init__(self, total_steps: int, start: int, epochs: float, *, quiet: bool = False) -> None:
         self._console = _Console(file=sys.stderr, quiet=quiet, markup=False, emoji=False)
         # Not the console's own question: it takes FORCE_COLOR, which asks for colour, for a terminal.
         self._live = not sys.stderr.closed and sys.stderr.isatty() and not self._console.is_dumb_terminal
-        self._total, self._start = total_steps, start
+        self._total, self._epochs, self._done = total_steps, epochs, start
+        self._first = (start, 0.0)  # the first step that is done, which waited for the compiler, and when it was
+        lines = min(max(round(epochs), 10), 20)
+        ends = {round(i * total_steps / lines) for i in range(1, lines + 1)}
+        self._ends = sorted(end for end in ends if end > start)
+        self._newest: dict[str, dict[str, float]] = {}
         self._bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -44,29 +56,51 @@ class TrainProgress:
 
     def __enter__(self) -> "TrainProgress":
         self._show(self._bar.start)
-        self._began = time.perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._sum_up(self._done + 1)
         self._show(self._bar.stop)
 
     def update(self, step: int) -> None:
-        """Moves the bar."""
+        """Moves the bar; what is reported of a step comes after this, and before the next."""
         self._show(self._bar.update, self._task, completed=step)
+        if not self._first[1]:
+            self._first = (step, time.perf_counter())
+        self._sum_up(step)
+        self._done = step
 
     def report(self, step: int, split: str, values: dict[str, float]) -> None:
-        """Shows metrics: beside the bar on a terminal (evaluations above it), else as a line of their own."""
-        shown = "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
-        if split == "train" and self._live:
-            self._show(self._bar.update, self._task, completed=step, metrics=shown)
+        """Takes metrics in: those of training stand beside the bar; those of an evaluation are a line above it.
+
+        Where there is no bar, they are kept for the next line.
+        """
+        if self._live and split == "train":
+            self._show(self._bar.update, self._task, completed=step, metrics=_shown(values))
+        elif self._live:
+            self._print(f"step {step}/{self._total}  {split}  {_shown(values)}")
+        else:
+            self._newest[split] = values
+
+    def _sum_up(self, before: int) -> None:
+        """The line of the epoch, or of the part of a run, that is over, and of which all is reported."""
+        if self._live or not self._ends or self._ends[0] >= before:
             return
-        left = ""
-        if split == "train" and step > self._start:
-            seconds = (time.perf_counter() - self._began) / (step - self._start) * (self._total - step)
-            left = f"  {seconds:.0f} s left"
-        self._print(f"step {step}/{self._total}  {split}  {shown}{left}")
+        step = self._ends.pop(0)
+        shown = [
+            f"epoch {round(self._epochs * step / self._total, 1):g}/{round(self._epochs, 1):g}",
+            f"step {step}/{self._total}",
+        ]
+        shown += [_shown(self._newest.pop("train", {}))]
+        shown += [f"{split}  {_shown(values)}" for split, values in self._newest.items()]
+        self._newest.clear()
+        first, began = self._first
+        if first < step < self._total:
+            seconds = (time.perf_counter() - began) / (step - first) * (self._total - step)
+            shown += [f"{seconds:.0f} s left"]
+        self._print("  ".join(part for part in shown if part))
 
     def say(self, text: str) -> None:
         """A line above the bar."""
@@ -80,6 +114,10 @@ class TrainProgress:
             draw(*args, **options)
         except Exception:  # of a closed file or terminal, and of rich, which is then half started
             self._console.quiet = True
+
+
+def _shown(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
 
 
 _SHOWN = [

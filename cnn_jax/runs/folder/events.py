@@ -1,60 +1,60 @@
-"""Scalars for TensorBoard, without TensorFlow.
+"""Event files, TensorBoard's, without TensorFlow.
 
 TensorBoard's own EventFileWriter and `clu.metric_writers` import TensorFlow wherever it is installed; the record
-format and the event proto do not need it.  The methods carry the names of clu's MetricWriter.
+format and the event proto do not need it.
 
-Each event also carries the line of `metrics.jsonl` that it shows, where the proto names its writer, so that either file
-can be repaired from the other; a record has a checksum, which a line has not.
+A run's own event file is its journal: the configuration, every line of `metrics.jsonl`, so that either file can be
+repaired from the other (a record has a checksum, which a line has not), and every checkpoint. What the lines hold is
+drawn from the files that `charts.py` writes.
 """
 
 import dataclasses
 import json
 import struct
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.event_pb2 import Event, LogMessage, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter, masked_crc32c
 
 _LENGTH, _CHECKSUM = 8, 4  # bytes; a record is length, checksum, data, checksum
 
 
 class EventWriter:
-    """Appends to one event file; TensorBoard finds it by its name."""
+    """Appends to one event file; TensorBoard finds it by its name.
+
+    Args:
+      directory: where it lies.
+      text: Markdown that a new file begins with, for TensorBoard to show.
+      began: when a new file began, in seconds since 1970; None is now.
+    """
 
     FILE_NAME = "events.out.tfevents.0.cnn_jax"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, text: str | None = None, *, began: float | None = None) -> None:
         path = directory / self.FILE_NAME
         new = not path.exists() or path.stat().st_size == 0
         self._file = path.open("ab")
         self._records = RecordWriter(self._file)
-        self._line: str | None = None
         if new:
-            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self.write(Event(wall_time=began or time.time(), file_version="brain.Event:2"))
+            if text is not None:
+                self.write(Event(wall_time=time.time(), summary=_text(text)))
 
-    def write_line(self, line: str) -> None:
-        """One event for a line of `metrics.jsonl`: its numbers as scalars, null as NaN, and the line itself."""
-        values = json.loads(line)
-        step, split = values.pop("step"), values.pop("split")
-        numbers = {k: float("nan") if v is None else v for k, v in values.items() if not isinstance(v, (dict, str))}
-        self._line = line
-        self.write_scalars(step, {f"{split}/{k}": v for k, v in numbers.items()})
-        self._line = None
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """One event that holds all the scalars of a step."""
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        source = None if self._line is None else SourceMetadata(writer=self._line)
-        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values), source_metadata=source))
+    def write_line(self, line: str) -> Event:
+        """Appends a line of `metrics.jsonl`."""
+        event = Event(wall_time=time.time(), step=json.loads(line)["step"], log_message=LogMessage(message=line))
+        self.write(event)
+        return event
 
     def write_saved(self, step: int) -> None:
         """Notes that the checkpoint of a step is on disk."""
         log = SessionLog(status=SessionLog.CHECKPOINT, checkpoint_path=f"checkpoints/{step}")
-        self._write(Event(wall_time=time.time(), step=step, session_log=log))
+        self.write(Event(wall_time=time.time(), step=step, session_log=log))
 
     def flush(self) -> None:
         """Makes what was written visible to readers."""
@@ -64,8 +64,20 @@ class EventWriter:
         """Flushes, and releases the file."""
         self._file.close()
 
-    def _write(self, event: Event) -> None:
+    def write(self, event: Event) -> None:
+        """Appends an event."""
         self._records.write(event.SerializeToString())
+
+
+def line_of(event: Event) -> str | None:
+    """The line of `metrics.jsonl` that an event holds; folders begun before 0.2 name it as the event's writer."""
+    return event.log_message.message or event.source_metadata.writer or None
+
+
+def _text(markdown: str) -> Summary:
+    plugin = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+    tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()])
+    return Summary(value=[Summary.Value(tag="configuration", metadata=plugin, tensor=tensor)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +92,8 @@ class Record:
 
     @property
     def line(self) -> str | None:
-        """The line of `metrics.jsonl` that it shows; None where cnn_jax 0.1 wrote it."""
-        return (self.event and self.event.source_metadata.writer) or None
+        """The line of `metrics.jsonl` that it holds; None for what cnn_jax 0.1 wrote."""
+        return line_of(self.event) if self.event else None
 
 
 def read_records(directory: Path) -> tuple[list[Record], bool]:
@@ -113,8 +125,9 @@ def _event(content: bytes, checksum: bytes) -> Event | None:
 
 
 def is_summary(record: Record) -> bool:
-    """Whether a record shows metrics; a damaged one may."""
-    return record.event is None or bool(record.event.summary.value)
+    """Whether a record tells of metrics; a damaged one may."""
+    event = record.event
+    return event is None or bool(record.line) or any(v.HasField("simple_value") for v in event.summary.value)
 
 
 def cut_events(directory: Path, size: int) -> None:

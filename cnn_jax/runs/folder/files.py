@@ -12,11 +12,11 @@ def json_crc32(content: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file in one piece: a kill or a full disk leaves the old one."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file in one piece: a kill or a full disk leaves the old one."""
     temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

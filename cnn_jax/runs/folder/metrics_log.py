@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from cnn_jax.runs.folder.charts import Charts
 from cnn_jax.runs.folder.events import EventWriter, cut_events, is_summary, read_records
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.metrics_file import (
@@ -24,10 +25,15 @@ from cnn_jax.runs.folder.noted import saved_steps
 
 
 class MetricsLog:
-    """Both files of a run folder; neither is touched before there is something to change."""
+    """Both files of a run folder; neither is touched before there is something to change.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory, self._path = directory, directory / FILE_NAME
+    Args:
+      text: Markdown that the event file begins with.
+    """
+
+    def __init__(self, directory: Path, text: str | None = None) -> None:
+        self._directory, self._path, self._text = directory, directory / FILE_NAME, text
+        self._charts = Charts(directory)
         self._file: IO[str] | None = None
         self._events: EventWriter | None = None
         self.lines = (0, 0)
@@ -61,6 +67,7 @@ class MetricsLog:
             self._path.unlink()
         if lines or shown:
             cut_events(self._directory, 0)
+            self._charts.rewrite()
 
     def resume(self, step: int, last: int, saved: tuple[int, int] | None) -> dict[str, Any] | None:
         """Brings both files back to a step, that of the checkpoint restored, and says which of them was damaged.
@@ -83,13 +90,17 @@ class MetricsLog:
             write_atomically(self._path, text)
         cut_events(self._directory, history.events_size)
         self.lines = len(history.lines), crc32(history.lines)
-        for line in history.lines[history.events_lines :]:
+        missing = history.lines[history.events_lines :]
+        for line in missing:
             self._open()[1].write_line(line)
         if step < last:
             self.note_saved(step)
         if self._events is not None:
             self._events.flush()
-        return read_test_line(self._directory)
+        test = read_test_line(self._directory)
+        if test is None or missing:  # a finished run is left as it is
+            self._charts.rewrite()
+        return test
 
     def write(self, step: int, split: str, values: Mapping[str, Any]) -> None:
         """Appends one line; NaN goes there as null.
@@ -105,8 +116,9 @@ class MetricsLog:
                 raise OSError("another file has taken its place, so another process may write here")
             file.write(line + "\n")
             file.flush()
-            events.write_line(line)
+            event = events.write_line(line)
             events.flush()
+            self._charts.write(event)
         except OSError as error:
             raise RunError(f"`{self._path}` cannot be written at step {step}: {error.strerror or error}.") from error
         self.lines = self.lines[0] + 1, crc32([line], self.lines[1])
@@ -120,14 +132,14 @@ class MetricsLog:
     def _open(self) -> tuple[IO[str], EventWriter]:
         if self._file is None or self._events is None:
             # The head of the event file is on disk before the first line: lines without it mean that it was lost.
-            self._events = EventWriter(self._directory)
+            self._events = EventWriter(self._directory, self._text)
             self._events.flush()
             self._file = self._path.open("a")
         return self._file, self._events
 
     def close(self) -> None:
         """Closes both files; every line was flushed, and what a full disk refused then was said then."""
-        for file in (self._file, self._events):
+        for file in (self._file, self._events, self._charts):
             if file is not None:
                 with contextlib.suppress(OSError):
                     file.close()

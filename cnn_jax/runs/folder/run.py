@@ -88,7 +88,7 @@ class RunWriter:
         """The environment of this start; the run's own is that of the last one, until this one computes a step."""
         self._lock = lock
         self._upgrades = upgrades
-        self._log = MetricsLog(run.directory)
+        self._log = MetricsLog(run.directory, _table(run))
 
     def write_config(self) -> None:
         """Writes `config.json`, and one's own code beside it; a folder of version 0.1 becomes one of this version."""
@@ -170,6 +170,12 @@ class RunWriter:
             if self._lock is not None:
                 released.callback(self._lock.release)
             self._log.close()
+
+
+def _table(run: Run) -> str:
+    """The configuration, and what follows from it, in Markdown."""
+    rows = [*configuration.flatten(run.config).items(), *dataclasses.asdict(run.derived).items()]
+    return "\n".join(["| key | value |", "|---|---|", *(f"| {key} | {value!r} |" for key, value in rows)])
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def _accelerator(device: Any) -> dict[str, str]:
 
 
 def _sources() -> str | None:
-    package = Path(__file__).parents[1]
+    package = Path(sys.modules["cnn_jax"].__path__[0])
     content = hashlib.sha256()
     try:
         for path in sorted(package.rglob("*.py")):

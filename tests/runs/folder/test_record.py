@@ -180,9 +180,10 @@ def test_the_revision_is_of_the_experiments_repository(tmp_path):
 
 def test_edited_sources_show(tmp_path, monkeypatch):
     package = tmp_path / "cnn_jax"
-    (package / "training").mkdir(parents=True)
+    package.mkdir()
     (package / "a.py").write_text("1")
-    monkeypatch.setattr(module, "__file__", str(package / "training" / "environment.py"))
+    assert {"ops", "models", "training"} <= {path.name for path in Path(cnn_jax.__path__[0]).iterdir()}  # as it is
+    monkeypatch.setattr(cnn_jax, "__path__", [str(package)])
     before = environment()["sources"]
     (package / "a.py").write_text("2")
     after = environment()["sources"]
