@@ -45,4 +45,4 @@ def test_the_own_idea_and_the_python_of_the_list_of_experiments_run(own_idea, mo
     variables: dict[str, object] = {}
     exec(python, variables)
     assert isinstance(variables["config"], Config)
-    assert "dict_keys(['batch_stats', 'params'])" in capsys.readouterr().out
+    assert "dict_keys(['params', 'batch_stats'])" in capsys.readouterr().out

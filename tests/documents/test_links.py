@@ -44,7 +44,7 @@ def test_a_broken_link_would_be_noticed(tmp_path, monkeypatch):
 @documents
 def test_paths_in_code_exist(path):
     code = "\n".join([*blocks(path), *re.findall(r"`([^`\n]+)`", path.read_text(encoding="utf-8"))])
-    found = set(re.findall(r"\b(?:experiments|tests|cnn_jax)(?:/\w+)+(?:\.\w+)?", code))
+    found = set(re.findall(r"\b(?:experiments|tests|cnn_jax)(?:/[a-z_]\w*)+(?:\.\w+)?", code))
     assert not [target for target in found if not (ROOT / target).exists()]
 
 
