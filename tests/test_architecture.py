@@ -17,7 +17,7 @@ DOORS = {
     "models": {"modules", "nearest", "ops", "randomness", "signatures", "typed"},
     "inspect": {"models", "modules", "ops"},
     "weights": {"models", "modules", "ops", "paths"},
-    "data": {"logs", "paths", "randomness"},
+    "data": {"logs", "nearest", "paths", "randomness"},
     "parallel": {"ops", "randomness"},
     "code": set(),
     "config": {"code", "names", "paths", "typed"},

@@ -170,6 +170,8 @@ def test_it_resumes_to_the_same_bits_and_refuses_another_network(trained, run, t
 def test_strangers_code_runs_only_when_it_is_trusted(run, stranger, capsys):
     with pytest.raises(RunError, match=r"code/e\.py.*, .*code/layers\.py.*--trust-code"):
         evaluate(run)
+    assert main(["summary", str(run)]) != 0 and "--trust-code" in capsys.readouterr().err
+    assert main(["summary", str(run), "--trust-code"]) == 0
     assert main(["eval", str(run), "--trust-code"]) == 0
     assert main(["eval", str(run)]) == 1  # being run once is not being trained here
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import itertools
 import re
 import subprocess
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 # What an extra of the project brings, or JAX where it has an accelerator.
-OPTIONAL = {"torch", "submitit", "optuna", "libtpu"}
+OPTIONAL = {"torch", "submitit", "h5py", "libtpu"}
+# Imported by TFDS.
+BEHIND = {"array-record", "importlib-resources", "tensorflow-cpu"}
 
 
 def imported_packages():
@@ -29,19 +34,32 @@ def imported_packages():
             else:
                 continue
             names |= {name.partition(".")[0]: path.name for name in found}
-    own = {"cnn_jax", *sys.stdlib_module_names, *OPTIONAL}
-    return {name: path for name, path in names.items() if name not in own}
+    return {name: path for name, path in names.items() if name not in {"cnn_jax", *sys.stdlib_module_names}}
+
+
+def distributions(name):
+    """The packages that may bring a module of this name."""
+    return {re.sub("[-_.]+", "-", d).lower() for d in importlib.metadata.packages_distributions().get(name, [name])}
+
+
+def declared(lines):
+    """The packages of requirements, each with its lower bound."""
+    return dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", line).groups() for line in lines)
 
 
 def test_every_package_imported_at_run_time_is_declared():
-    declared = {re.split(r"[ ;<>=!~\[]", line)[0].lower() for line in PROJECT["dependencies"]}
-    providers = importlib.metadata.packages_distributions()
-    strangers = {
-        name: path
-        for name, path in imported_packages().items()
-        if not declared & {re.sub("[-_.]+", "-", d).lower() for d in providers.get(name, [name])}
-    }
-    assert not strangers
+    mandatory = set(declared(PROJECT["dependencies"]))
+    imported = imported_packages()
+    assert not {n: p for n, p in imported.items() if n not in OPTIONAL and not mandatory & distributions(n)}
+
+
+def test_what_is_declared_is_used_and_has_a_lower_bound_below_the_tested_version():
+    requirements = declared([*PROJECT["dependencies"], *itertools.chain(*EXTRAS.values())])
+    used = set().union(*(distributions(name) for name in imported_packages()))
+    assert set(requirements) - used == BEHIND
+    tested = dict(line.split("==") for line in SETTINGS["tool"]["uv"]["constraint-dependencies"])
+    parts = {n: [[int(p) for p in v.split(".")] for v in (low, tested[n])] for n, low in requirements.items()}
+    assert not {name: bounds for name, bounds in parts.items() if bounds[0] > bounds[1]}
 
 
 def test_the_walk_finds_packages():

@@ -45,6 +45,7 @@ def test_no_home_is_told(monkeypatch):
 
 
 COMMANDS = [
+    "new {u}",
     "train {e} --workdir {u}",
     "train {u}",
     "train {e} --data.root {u} --workdir w",

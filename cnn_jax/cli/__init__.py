@@ -10,6 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from cnn_jax.cli.data import data
 from cnn_jax.cli.jobs import launch, separate_training, submit
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
-from cnn_jax.cli.options import DEBUG, OPTIONS, split_options
+from cnn_jax.cli.new import new
+from cnn_jax.cli.options import DEBUG, OPTIONS, VERSION, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise
 from cnn_jax.cli.parts import parts
 from cnn_jax.cli.runs import diff, evaluate, predict, train, verify
@@ -29,9 +31,11 @@ from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
 
 _DESCRIPTION = "The classic convolutional networks in JAX, exactly as published, with runs that repeat to the bit."
+_DESCRIPTION += f"\n\n{VERSION}, alone: show the version."
 _DESCRIPTION += "".join(f"\n\n{option}, anywhere: {what}." for option, what in OPTIONS.items())
 
 COMMANDS: dict[str, Callable[..., int]] = {
+    "new": new,
     "train": train,
     "launch": launch,
     "submit": submit,
@@ -59,6 +63,9 @@ def main(argv: list[str] | None = None) -> int:
       The exit status: 0, 1 for a failure, 2 for a mistaken command line or configuration, 128 + n for signal n.
     """
     words, options = split_options(sys.argv[1:] if argv is None else argv)
+    if words == [VERSION]:
+        print(f"cnn-jax {version('cnn-jax')}")
+        return 0
     if words[:1] in (["launch"], ["submit"]):
         words = separate_training(words, options)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Json, check_range, print_figures
+from cnn_jax.cli.flags import Json, TrustCode, check_range, print_figures
 from cnn_jax.cli.output import console
 from cnn_jax.config import ConfigError
 
@@ -48,6 +48,7 @@ def summary(
     /,
     image_size: Annotated[int | None, arg(help="Side of the images in pixels; as published when not given.")] = None,
     classes: Annotated[int | None, arg(help="Outputs of the classifier; as published when not given.")] = None,
+    trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
     """Show what networks cost: parameters, MACs, FLOPs and activation memory, by layer and in total.
@@ -65,7 +66,7 @@ def summary(
     with _usage():
         summaries = []
         for name in models:
-            called, model, (height, width, channels) = find_network(name, classes)
+            called, model, (height, width, channels) = find_network(name, classes, trust_code=trust_code)
             found = summary_of(model, (image_size or height, image_size or width, channels))
             summaries.append(replace(found, model=called))
     figures = summaries[0].as_dict() if len(summaries) == 1 else {"models": [s.as_dict() for s in summaries]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-DEBUG, RETURN_MEMORY = "--debug", "--return-memory"
+VERSION, DEBUG, RETURN_MEMORY = "--version", "--debug", "--return-memory"
 OPTIONS = {
     DEBUG: "on failure, show the traceback; and say what a step holds and what becomes of freed memory",
     RETURN_MEMORY: "train and bench return freed memory to the system after every step on a CPU: less is held, and "

@@ -1,11 +1,12 @@
 """Calls written as text, "pad_crop(4)": a function of a table with literal arguments; and checks of such arguments."""
 
 import ast
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from cnn_jax.nearest import nearest_names
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def parse_call(
     except (SyntaxError, ValueError) as error:
         raise ValueError(f'{spec!r} is no {what} operation; write a call such as "{next(iter(table))}(4)".') from error
     if name not in table:
-        close = difflib.get_close_matches(name, table, n=3)
+        close = nearest_names(name, table)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(table)}."
         raise ValueError(f"unknown {what} operation {name!r} in {spec!r}; {hint}")
     parameters = list(inspect.signature(table[name]).parameters.values())[given:]

@@ -1,5 +1,6 @@
 """What every network here has in common: its fields, its named features, its classifier."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
@@ -104,7 +105,7 @@ class Network(nn.Module):
         return self.expose("logits", self.layers().head(self.num_classes)(x))
 
 
-def features(model: nn.Module, variables: dict, images: Float[Array, "n h w c"]) -> dict[str, Array]:
+def features(model: nn.Module, variables: Mapping[str, Any], images: Float[Array, "n h w c"]) -> dict[str, Array]:
     """What a network makes of images on the way: `stem`, `stage1` …, `pool`, `logits`, in evaluation mode.
 
     Args:

@@ -133,13 +133,14 @@ class OpenRun:
 
 
 def find_network(
-    name: str, num_classes: int | None = None, dtype: Any = None
+    name: str, num_classes: int | None = None, dtype: Any = None, *, trust_code: bool = False
 ) -> tuple[str, nn.Module, tuple[int, int, int]]:
     """A network by a name of ours, an experiment file or a run folder; with what to call it, and its images' shape.
 
     Args:
       num_classes: of a network of ours by name; None: as published.
       dtype: of the computation; None: float32, or the experiment's.
+      trust_code: as of `open_run`, for a run.
 
     Raises:
       ValueError: for a name that is none of them.
@@ -153,6 +154,6 @@ def find_network(
             session = open_session(resolve_parts(config))
         return named_parts(config)["model.name"].removeprefix(":"), session.model, session.image_shape
     if Path(name).is_dir():
-        run = open_run(name)
+        run = open_run(name, trust_code=trust_code)
         return named_parts(run.config)["model.name"].removeprefix(":"), run.model, run.image_shape
     return name, create_model(name, num_classes, jnp.dtype(dtype or "float32")), architecture(name).image_shape

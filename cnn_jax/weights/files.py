@@ -148,14 +148,19 @@ def read_keras(path: Path | str) -> dict[str, list[np.ndarray]]:
     """The tensors of each layer of a Keras file, in the layer's own order: `.weights.h5`, or the older `.h5`.
 
     Raises:
-      WeightsError: for a file that is damaged, or not Keras's.
+      WeightsError: for a file that is damaged, or not Keras's, and without h5py (the extra `keras`).
     """
-    import h5py
+    path = local_path(path, "FILE", utf8=False)
+    _check(path)
+    try:
+        import h5py
+    except ImportError:
+        raise WeightsError(
+            f"`{path}` needs h5py to be read: `uv run --extra keras cnn-jax …`, or `pip install 'cnn-jax[keras]'`."
+        ) from None
 
     from cnn_jax.weights.hdf5 import Reader
 
-    path = local_path(path, "FILE", utf8=False)
-    _check(path)
     try:
         with h5py.File(path) as file:
             read = Reader(file, path, _most_bytes(path))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,7 +115,7 @@ def _numbers(path: Path | str, name: str, array: np.ndarray, kind: str, dtype: A
 def save_weights(
     path: Path | str,
     model: nn.Module,
-    variables: dict[str, Any],
+    variables: Mapping[str, Any],
     *,
     class_names: Sequence[str] = (),
     images: InputConvention | None = None,

@@ -12,7 +12,7 @@ import pytest
 
 from cnn_jax.models import create_model
 from cnn_jax.weights import WeightsError, load_weights
-from cnn_jax.weights.files import read_torch
+from cnn_jax.weights.files import read_keras, read_torch
 
 
 class Tensor:
@@ -158,3 +158,10 @@ def test_without_torch_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "a.pth").write_bytes(b"PK")
     with pytest.raises(WeightsError, match=r"needs PyTorch to be read: `uv run --extra torch cnn-jax …`"):
         read_torch(tmp_path / "a.pth")
+
+
+def test_without_h5py_the_message_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF")
+    with pytest.raises(WeightsError, match=r"needs h5py to be read: .*`pip install 'cnn-jax\[keras\]'`"):
+        read_keras(tmp_path / "a.h5")

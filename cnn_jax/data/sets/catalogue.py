@@ -1,6 +1,5 @@
 """Every known data set, in one literal table: what it holds, and which reader understands its archives."""
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from cnn_jax.data.sets.imagenet import imagenette, read_imagenet
 from cnn_jax.data.sets.mnist import mnist_like
 from cnn_jax.data.sets.raw import ImageShape, Splits
 from cnn_jax.data.sets.stl10 import read_folds, read_stl10
+from cnn_jax.nearest import nearest_names
 
 ANY_SIZE = (None, None, 3)  # image files
 FOLDS = "folds.json"  # which training examples make up NAME/fold0, NAME/fold1, …
@@ -178,7 +178,7 @@ def dataset_spec(name: str | DatasetSpec) -> DatasetSpec:
     spec = DATASETS.get(name.split("/fold")[0])
     if spec is not None:
         return spec
-    close = [other for other in DATASETS if other.split("/")[0] == name]  # the ways to split EMNIST
-    close = close or difflib.get_close_matches(name, DATASETS, n=3)
+    family = [other for other in DATASETS if other.split("/")[0] == name]  # the ways to split EMNIST
+    close = family or nearest_names(name, DATASETS)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(DATASETS)}."
     raise ChoiceError(f"unknown data set {name!r}; {hint}")

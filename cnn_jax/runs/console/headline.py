@@ -28,7 +28,7 @@ def headline(session: Session, environment: dict[str, Any], directory: Path) -> 
             what if number == 1 else f"{number} devices, {what}",
             f"{config.data.name}, {session.info.num_examples:,} images",
             f"{config.model.name}, {parameters:,} parameters",
-            f"{derived.steps:,} steps, {epochs:.4g} epochs of {config.data.batch_size} a batch",
+            f"{derived.steps:,} steps, {round(epochs, 1):g} epochs at batch {config.data.batch_size}",
             f"learning rate {derived.learning_rate:.4g}",
             str(directory),
         )
