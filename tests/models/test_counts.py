@@ -84,10 +84,7 @@ def test_parameters_round_to_the_published_millions(name):
     assert count(name) == PUBLISHED[name].parameters
 
 
-SHORTER = {"plain34", "plain20_cifar", "resnet20_v2_cifar"}  # the others have the same rule at another depth
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in SHORTER)) for n in TWINS])
+@pytest.mark.parametrize("name", TWINS)
 def test_twins_have_equally_many_parameters(name):
     twin, options = TWINS[name]
     assert count(name) == count(twin, **options) == PUBLISHED[name].parameters
