@@ -1,6 +1,6 @@
 """The sections of a configuration and their keys.
 
-Only primaries stand here (the learning rate at batch 256, the number of epochs); what follows from them is worked
+Only what one chooses stands here (the learning rate at batch 256, the number of epochs); what follows from them is worked
 out after all overrides, in `cnn_jax.runs.derive`.
 """
 
