@@ -1,6 +1,6 @@
 """A run that is killed and started again ends with the same bits as one that was left alone; real processes.
 
-Three kills here; the two hundred, most of them around saves, take about forty minutes on two cores:
+Two kills here; the two hundred, most of them around saves, take about forty minutes on two cores:
 
     uv run pytest -n 0 -m slow tests/test_kill.py
 """
@@ -29,7 +29,7 @@ STEPS = 200
 
 def start(experiment, folder, *flags):
     command = [sys.executable, "-m", "cnn_jax", "train", str(experiment), "--workdir", str(folder), "--json"]
-    options = ["--train.steps", str(STEPS), "--train.eval-every", "20", "--train.checkpoint-every", "10", *flags]
+    options = ["--train.steps", str(STEPS), "--train.eval-every", "50", "--train.checkpoint-every", "10", *flags]
     return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -230,6 +230,7 @@ def test_equal_commands_give_equal_bits_and_another_seed_does_not(experiment, tm
         assert_same_bits({"params": a["state"].params}, {"params": other["state"].params})
 
 
+@pytest.mark.slow  # as `parallel/test_launch.py` has it, of two processes
 def test_sigterm_saves_at_once_and_the_same_command_continues(undisturbed, experiment, tmp_path):
     reference, _, figures = undisturbed
     folder = tmp_path / "preempted"

@@ -55,7 +55,7 @@ def test_model_keeps_parameters_and_logits_in_full_precision(name, dtype):
             assert str(state["features"]["stem"].dtype) == dtype
 
 
-@pytest.mark.parametrize("name", SHALLOW_NAMES)
+@pytest.mark.parametrize("name", rows(SHALLOW_NAMES, FAMILIES))
 def test_model_names_its_features(name):
     model, images = shallow(name)
     tree = abstract_variables(model, images.shape[1:])

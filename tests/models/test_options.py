@@ -75,6 +75,7 @@ def gradient(model, variables, images):
     return run(variables["params"])
 
 
+@pytest.mark.slow  # as `model.remat` of tests/wiring_rows.py
 def test_remat_changes_memory_and_not_the_gradient():
     plain, images = shallow("resnet20_cifar", drop_path=0.5)
     remat, _ = shallow("resnet20_cifar", drop_path=0.5, remat=True)

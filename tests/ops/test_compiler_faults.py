@@ -105,7 +105,7 @@ def test_no_spread_convolution_of_two_taps_is_without_padding(choice):
             ), how
 
 
-@pytest.mark.parametrize("choice", ["auto", "xla"])
+@pytest.mark.parametrize("choice", ["auto", pytest.param("xla", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "case",
     [*ONE_PLACE.values(), *IN_PADDING.values(), TWO_BY_TWO],

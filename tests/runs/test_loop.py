@@ -75,7 +75,9 @@ def shown(folder):
     return [(r.event.step, r.line) for r in read_records(folder)[0] if r.line]
 
 
-@pytest.mark.parametrize("lost", ["curves.png", "predictions.png", "the test line", "the test event"])
+@pytest.mark.parametrize(
+    "lost", ["curves.png", pytest.param("predictions.png", marks=pytest.mark.slow), "the test line", "the test event"]
+)
 def test_what_a_kill_at_the_end_left_undone_is_made_up_for(copy, finished, experiment, lost):
     path = copy / "metrics.jsonl"
     whole = path.read_text()
@@ -221,7 +223,7 @@ def stopped(finished, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("how", ["removed", "renamed"])
+@pytest.mark.parametrize("how", ["removed", pytest.param("renamed", marks=pytest.mark.slow)])
 def test_a_newest_checkpoint_that_is_gone_is_missed_by_name(stopped, finished, experiment, tmp_path, capsys, how):
     folder = shutil.copytree(stopped, tmp_path / "run")
     newest = folder / "checkpoints" / "12"
@@ -270,7 +272,7 @@ def test_best_is_best_though_another_is_gone(copy, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["step"] == best
 
 
-@pytest.mark.parametrize("name", ["loss", "nll"])
+@pytest.mark.parametrize("name", ["loss", pytest.param("nll", marks=pytest.mark.slow)])
 def test_a_test_loss_that_is_not_finite_is_never_written(copy, experiment, capsys, monkeypatch, name):
     from cnn_jax.runs import loop
 
