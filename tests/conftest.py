@@ -111,6 +111,24 @@ def pictures():
         yield real
 
 
+# Here numbers and bits are the matter; also in the processes that tests start, which know nothing of the fixture below.
+COMPILED_AS_FOR_USERS = {"modules", "ops", "parallel", "parity", "test_record.py"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation(request):
+    """Programs that run for a moment are not optimised: a training of some steps takes two thirds of the time."""
+    if COMPILED_AS_FOR_USERS & {*request.path.relative_to(Path(__file__).parent).parts}:
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def experiment(tmp_path_factory):
     """An experiment file: LeNet-5 on the digits for 24 steps, with a moving average."""

@@ -61,15 +61,6 @@ def narrow_weights(name, path):
     return path
 
 
-@pytest.fixture
-def quick_compilation():
-    """Programs that run for two steps are not worth optimising."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 # Other recipes take their way through the code, with other numbers.
 LONG = {"imagenet_alexnet_2012", "imagenet_resnet50_v2", "imagenet_torchvision", "imagenet_vgg_2014"}
 LONG |= {"cifar_resnet", "digits_resnet20", "fashion_small", "fashion_classics", "your_own"}
@@ -79,7 +70,6 @@ LONG |= {"small_images_resnet50", "cifar_wrn", "imagenet_resnet50_timm", "imagen
 @pytest.mark.parametrize(
     "path", [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG), id=p.stem) for p in RECIPES]
 )
-@pytest.mark.usefixtures("quick_compilation")
 def test_a_recipe_trains_two_steps_and_evaluates(path, monkeypatch, tmp_path, capsys):
     config = load_experiment(path)
     monkeypatch.setattr(splits, "load_dataset", stand_in)
