@@ -1,7 +1,7 @@
 """From clothes to digits: does a network that has learned Fashion-MNIST need only ten images of each digit?
 
 The features of `fashion_small.py` stay as they are, BatchNorm's averages too; a new classifier on top learns. Beside
-it: the whole network learns on, from those features; and from nothing.
+it: the whole network learns on, from those features; and from scratch.
 
     cnn-jax train experiments/fashion_small.py --workdir runs/fashion_small
     cnn-jax weights export runs/fashion_small runs/fashion_small.safetensors

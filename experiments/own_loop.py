@@ -3,6 +3,9 @@
     python experiments/own_loop.py
 
 Kill it at any moment and start it again: it ends with the same bits.
+
+Result: test top-1 99.44 % (seed 0) after 400 steps, on two cores of an AMD EPYC (Zen 3, AVX2), jax 0.12.0.1.
+More seeds: not yet run.
 """
 
 from dataclasses import replace

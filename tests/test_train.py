@@ -45,8 +45,8 @@ def test_the_output_of_a_training_fits_on_a_screen(experiment, tmp_path, capsys)
     assert len(lines) <= 40
     for part in ("CPU", "digits, 1,258 images", "lenet5, 61,706 parameters", "30 steps", str(tmp_path / "r")):
         assert part in lines[0]
-    assert err.splitlines()[-1].startswith("epoch 1.5/1.5  step 30/30  ") and "memory" not in err
-    assert "top-1 accuracy" in out and out.splitlines()[-1].endswith("predictions.png")
+    assert err.splitlines()[-1].startswith("step 30/30  train  loss ") and "memory" not in err
+    assert "top-1 accuracy" in out and out.count("top-1 of") == 5 and out.splitlines()[-1].endswith("predictions.png")
 
 
 def test_a_run_that_diverges_draws_its_curve(experiment, tmp_path, capsys):

@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from cnn_jax.cli.network_flags import every_option, value_of, with_options, with_options_of
+from cnn_jax.cli.network_flags import value_of, with_options, with_options_of
 from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours
 
 
@@ -95,7 +95,7 @@ def _parse(train: Callable[..., int], words: Sequence[str]) -> tuple[Path, Confi
         found.append((experiment, config))
         return 0
 
-    command = with_options(note, every_option())
+    command = with_options(note, {})
     asked = _without_arguments([word for word in words if word not in ("-h", "--help")])
     unheard = io.StringIO()
     with contextlib.redirect_stdout(unheard), contextlib.redirect_stderr(unheard), contextlib.suppress(SystemExit):
@@ -104,13 +104,11 @@ def _parse(train: Callable[..., int], words: Sequence[str]) -> tuple[Path, Confi
 
 
 def _without_arguments(words: Sequence[str]) -> list[str]:
-    """The words without arguments of parts, and their values: which there are is known with the experiment."""
-    kept, skipping, known = [], False, every_option()
+    """The words without arguments of parts, and their values: which there are, and of which type, the file tells."""
+    kept, skipping = [], False
     for word in words:
         if word.startswith("--") or word.endswith(".py"):
-            option = word.partition("=")[0].removeprefix("--model.options.").replace("-", "_")
-            skipping = word.startswith("--optim.arguments.")
-            skipping |= word.startswith("--model.options.") and option not in known
+            skipping = word.startswith(("--optim.arguments.", "--model.options."))
         if not skipping:
             kept.append(word)
     return kept

@@ -15,6 +15,8 @@ from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, TrustCode, check_rang
 from cnn_jax.cli.output import console
 from cnn_jax.config import Config, ConfigError
 
+_WORST = 5  # classes whose accuracy is shown at the end of a training, so that it fits on a screen; `eval` shows all
+
 Experiment = Annotated[
     Path,
     arg(
@@ -51,7 +53,7 @@ def train(
         if test is None:
             print(f"{result.run}: {result.step} steps are done; its test split was not looked at.")
         else:
-            _print_evaluation(test, title=str(result.run), classes=False)
+            _print_evaluation(test, title=str(result.run), most=_WORST)
         print(f"pictures: {result.run / 'curves.png'}, {result.run / 'predictions.png'}")
 
     return print_figures(figures, json, show)
@@ -72,7 +74,7 @@ def evaluate(
     from cnn_jax.runs import evaluate
 
     figures = evaluate(run, split=split, step=step, trust_code=trust_code)
-    return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run), classes=True))
+    return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
 
 
 def predict(
@@ -159,7 +161,8 @@ def diff(left: RunFolder, right: RunFolder, /, json: Json = False) -> int:
     return print_figures(rows, json, show)
 
 
-def _print_evaluation(figures: dict[str, Any], title: str, *, classes: bool) -> None:
+def _print_evaluation(figures: dict[str, Any], title: str, *, most: int | None = None) -> None:
+    """The figures; of the classes all, in their order, or so many of the least accurate."""
     from rich.table import Table
 
     print(f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}")
@@ -171,7 +174,10 @@ def _print_evaluation(figures: dict[str, Any], title: str, *, classes: bool) -> 
         table.add_row(name, _shown(figures[key], ".2%"))
     for key, name in (("loss", "loss, as trained"), ("nll", "negative log likelihood"), ("ece", "calibration error")):
         table.add_row(name, _shown(figures[key], ".4f"))
-    for name, value in figures["per_class"].items() if classes else ():
+    classes = list(figures["per_class"].items())
+    if most is not None and most < len(classes):
+        classes = sorted(classes, key=lambda row: 1 if row[1] is None else row[1])[:most]
+    for name, value in classes:
         table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
     console().print(table)
 

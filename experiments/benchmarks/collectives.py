@@ -8,7 +8,7 @@ what is gathered or scattered.  Memory is the compiler's plan on a CPU in float3
 
 Columns: how many all-reduces of gradients, and their bytes; BatchNorm's gathers of moments and small all-reduces, the
 metrics' among them; other messages (fsdp gathers parameters); what a device sends in a step; the state that lies on it;
-its peak.  The README has the result for 8 and for 256 devices.
+its peak.  The README beside this file has the result for 8 and for 256 devices.
 """
 
 import argparse

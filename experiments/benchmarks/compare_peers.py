@@ -4,7 +4,7 @@
 
 Every measurement is a process of its own, and the rounds interleave, so that a machine whose speed drifts treats all
 alike. Prints a table of ratios, ours over the peer's images per second (median, lowest, highest), and writes it as
-JSON beside a plot. Result: the table of README, On a CPU.
+JSON beside a plot. Result: in the README beside this file.
 """
 
 import argparse

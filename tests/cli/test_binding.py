@@ -47,6 +47,27 @@ def test_a_value_out_of_range_is_refused_in_the_words_of_its_flag(experiment, ca
     assert "width` must be positive, and at most 1000, got -1.0" in said and "tyro" not in said
 
 
+OWN_NETWORK = """
+from flax import linen as nn
+from cnn_jax import Config, ModelConfig
+
+class Pooled(nn.Module):
+    num_classes: int
+    pool: str = "mean"
+
+    def __call__(self, images, *, train): ...
+
+def config():
+    return Config(model=ModelConfig(Pooled))
+"""
+
+
+def test_an_option_of_ones_own_network_takes_values_that_ours_of_that_name_does_not(trained, tmp_path):
+    (tmp_path / "own.py").write_text(OWN_NETWORK)
+    assert main(["train", str(tmp_path / "own.py"), "--model.options.pool", "median", "--json"]) == 0
+    assert trained[0].model.options == {"pool": "median"}
+
+
 def test_two_files_are_refused(trained, experiment, capsys):
     assert main(["train", str(experiment), "--seed", "1", str(experiment)]) == 2
     assert not trained

@@ -1,4 +1,4 @@
-"""What the comparisons with PyTorch's libraries share: the other Python, the differences, the README's tables."""
+"""What the comparisons with PyTorch's libraries share: the other Python, the differences, this folder's tables."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ import pytest
 from cnn_jax.modules import Dropout
 
 HERE = Path(__file__).parent
-README = HERE.parents[1] / "README.md"
+README = HERE / "README.md"
 # What is compiled here runs twice.
 QUICK_COMPILE = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 # Relative to the largest value of the feature: what is left is the order in which float32 sums are taken.
@@ -72,7 +72,7 @@ def largest_differences(
 
 @contextlib.contextmanager
 def readme_table(library: str, sizes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, dict[str, float]]]:
-    """Collects a row for each network that passes, and puts them into the README's table of a library; others stay."""
+    """Collects a row for each network that passes, and puts them into this folder's table of a library; others stay."""
     rows: dict[str, dict[str, float]] = {}
     yield rows
     lines = {}
@@ -90,7 +90,7 @@ def readme_table(library: str, sizes: Mapping[str, tuple[int, ...]]) -> Iterator
     with README.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the libraries are compared in processes of their own
         text, count = marked.subn(update, file.read())
-        assert count == 1, f"README.md has lost the markers of {library}'s parity table"
+        assert count == 1, f"{README} has lost the markers of {library}'s parity table"
         file.seek(0)
         file.write(text)
         file.truncate()

@@ -4,7 +4,8 @@
     .torchvision/bin/pip install torch==2.14.1 torchvision==0.29.1 timm==1.0.31 safetensors numpy
     CNN_JAX_TORCHVISION=.torchvision/bin/python uv run pytest -m parity tests/parity
 
-writes the tables of largest differences into the README. Without the variable, it needs torchvision beside itself.
+writes the tables of largest differences into this folder's README. Without the variable, it needs torchvision
+beside itself.
 """
 
 import jax

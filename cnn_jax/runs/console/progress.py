@@ -89,18 +89,16 @@ class TrainProgress:
         if self._live or not self._ends or self._ends[0] >= before:
             return
         step = self._ends.pop(0)
-        shown = [
-            f"epoch {round(self._epochs * step / self._total, 1):g}/{round(self._epochs, 1):g}",
-            f"step {step}/{self._total}",
-        ]
-        shown += [_shown(self._newest.pop("train", {}))]
-        shown += [f"{split}  {_shown(values)}" for split, values in self._newest.items()]
+        epoch = self._epochs * step / self._total
+        shown = [f"step {step}/{self._total}"]
+        shown += [f"{split}  {_shown(self._newest[split])}" for split in _SPLITS if split in self._newest]
+        shown += [f"epoch {round(epoch, 1):g}/{round(self._epochs, 1):g}"]
         self._newest.clear()
         first, began = self._first
         if first < step < self._total:
             seconds = (time.perf_counter() - began) / (step - first) * (self._total - step)
             shown += [f"{seconds:.0f} s left"]
-        self._print("  ".join(part for part in shown if part))
+        self._print("  ".join(shown))
 
     def say(self, text: str) -> None:
         """A line above the bar."""
@@ -120,6 +118,7 @@ def _shown(values: dict[str, float]) -> str:
     return "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
 
 
+_SPLITS = ("train", "validation", "test")
 _SHOWN = [
     ("loss", "loss", ".4f"),
     ("top1", "top-1", ".2%"),

@@ -72,10 +72,10 @@ def test_without_a_terminal_a_run_is_ten_to_twenty_lines_one_an_epoch(monkeypatc
 
 def test_a_line_says_what_was_measured_last(monkeypatch):
     found, _ = lines(monkeypatch, 300, 15.0)
-    assert found[0].startswith("epoch 1/15  step 20/300  loss 0.5000  top-1 50.00%  images/s 100  ")
+    assert found[0].startswith("step 20/300  train  loss 0.5000  top-1 50.00%  images/s 100  epoch 1/15  ")
     assert found[0].endswith(" s left") and "validation" not in found[0]
     assert "validation  loss 2.0000  top-1 25.00%" in found[4]
-    assert found[-1].endswith("validation  loss 2.0000  top-1 25.00%  test  loss 3.0000  top-1 12.50%")
+    assert found[-1].endswith("validation  loss 2.0000  top-1 25.00%  test  loss 3.0000  top-1 12.50%  epoch 15/15")
 
 
 def test_a_run_that_goes_on_and_one_of_few_steps_have_the_lines_that_are_left(monkeypatch):

@@ -1,6 +1,6 @@
-"""Draws the pictures of the README's "From the lecture to the code" into this folder, from the digits and from noise.
+"""Draws the pictures of "From the lecture to the code" into this folder, from the digits and from noise.
 
-uv run python experiments/pictures/draw_lecture.py
+uv run python experiments/lecture/draw_pictures.py
 """
 
 from pathlib import Path
