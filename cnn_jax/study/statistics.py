@@ -141,8 +141,8 @@ def spread_interval(values: Float[np.ndarray, "n"], level: float = LEVEL) -> tup
     """The confidence interval of the standard deviation of normal values: (n − 1) s² / χ², its quantiles."""
     freedom = len(values) - 1
     squares = values.var(ddof=1) * freedom
-    high, low = stats.chi2.ppf([level / 2, 1 - level / 2], freedom)
-    return float(np.sqrt(squares / low)), float(np.sqrt(squares / high))
+    less, more = stats.chi2.ppf([level / 2, 1 - level / 2], freedom)
+    return float(np.sqrt(squares / more)), float(np.sqrt(squares / less))
 
 
 @functools.cache
