@@ -1,7 +1,7 @@
 """ResNet-50 on MNIST, KMNIST, EMNIST, CIFAR and STL-10: what changes when the images are small, or gray?
 
 The input channels and the classes follow the data set; the stem is a single 3×3 convolution, since the 7×7 with its
-pooling would leave the last stage a single pixel of 28×28. STL-10's 96×96 bear the original stem.
+pooling would leave the last stage a single pixel of 28×28. STL-10's 96×96 are large enough for the original stem.
 
     cnn-jax data prepare mnist --source DIR
     cnn-jax train experiments/small_images_resnet50.py

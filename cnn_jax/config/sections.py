@@ -1,7 +1,7 @@
 """The sections of a configuration and their keys.
 
-Only primaries stand here (the learning rate at batch 256, the number of epochs); what follows from them is worked
-out after all overrides, in `cnn_jax.runs.derive`.
+Only what one chooses stands here (the learning rate at batch 256, the number of epochs); what follows from it is
+worked out after all overrides, in `cnn_jax.runs.derive`.
 """
 
 from collections.abc import Callable, Mapping

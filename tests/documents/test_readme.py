@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 
 import pytest
 from documents import ROOT
@@ -14,6 +15,10 @@ from test_counts import TWINS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENTS = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
+
+
+def test_it_is_what_the_package_shows():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["readme"] == "README.md"
 
 
 def test_it_is_read_in_one_sitting():

@@ -12,7 +12,7 @@ from cnn_jax.parallel import is_writer
 from cnn_jax.runs.folder.metrics_file import read_metrics
 from cnn_jax.runs.session import Session
 
-_ROWS, _COLUMNS = 4, 8
+_ROWS, _COLUMNS = 4, 6  # a title is still read on a screen of 390 pixels
 
 
 def draw_curves(directory: Path) -> Path:
@@ -63,7 +63,7 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     if not is_writer():
         return
     probabilities = np.asarray(jax.nn.softmax(np.asarray(logits)))
-    figure = Figure(figsize=(1.4 * _COLUMNS, 1.7 * _ROWS), layout="constrained")
+    figure = Figure(figsize=(1.25 * _COLUMNS, 1.6 * _ROWS), layout="constrained")
     for axes in np.ravel(figure.subplots(_ROWS, _COLUMNS)):
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -72,9 +72,9 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
         axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap="gray")
         said = f"{class_name(test.info, guess)} {p[guess]:.0%}"
         if guess == label:
-            axes.set_title(said, fontsize=8)
+            axes.set_title(said, fontsize=10)
         else:
-            axes.set_title(f"{said}\nis {class_name(test.info, int(label))}", fontsize=8, color="firebrick")
+            axes.set_title(f"{said}\nis {class_name(test.info, int(label))}", fontsize=10, color="firebrick")
             axes.spines[:].set(visible=True, color="firebrick", linewidth=3)
     _save(figure, directory / "predictions.png", dpi=100)
 
