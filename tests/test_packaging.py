@@ -29,7 +29,7 @@ def imported_packages():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
+            elif isinstance(node, ast.ImportFrom):
                 found = [node.module]
             else:
                 continue
@@ -84,6 +84,12 @@ def test_the_ci_runs_the_commands_of_the_start():
         "uv run cnn-jax train experiments/digits_lenet.py",
         "uv run pytest",
     ]
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    version = PROJECT["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
 
 
 def test_what_imports_tensorflow_or_keras_in_the_tests_is_marked():

@@ -15,7 +15,7 @@ from cnn_jax.runs.content import NOTHING, Content
 from cnn_jax.runs.folder.run import Run, RunError, diff_runs, read_run, take_run
 from cnn_jax.runs.folder.stored import to_json
 
-OLD = Path(__file__).parent / "version_0_1" / "config.json"  # of `train experiments/digits_lenet.py --train.steps 12`
+OLD = Path(__file__).parent / "version_0_1" / "config.json"
 RECIPE = Path(__file__).parents[3] / "experiments" / "digits_lenet.py"
 CONTENT = Content(
     code={"digest": "ab", "files": {"lion.py": "a1", "helper.py": "b1"}},
@@ -41,7 +41,8 @@ MEMBERS = [
 def experiment():
     """What made the old folder: its configuration and derived values."""
     config = load_experiment(RECIPE)
-    config = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=12))
+    model = dataclasses.replace(config.model, options={"width": 0.125})
+    config = dataclasses.replace(config, model=model, train=dataclasses.replace(config.train, steps=12))
     return config, read_run(OLD.parent).derived
 
 
@@ -200,8 +201,8 @@ def test_ones_own_code_is_copied(tmp_path, experiment):
 
 def test_version_0_1_named_its_runs_so(experiment):
     stored = json.loads(OLD.read_text())
-    assert identity_0_1(stored["config"]) == stored["identity"] == "2a5e34eb5f3911ef"
-    assert identity_0_1(flatten(experiment[0])) == "2a5e34eb5f3911ef"
+    assert identity_0_1(stored["config"]) == stored["identity"] == "e72db2f7d45a373d"
+    assert identity_0_1(flatten(experiment[0])) == "e72db2f7d45a373d"
 
 
 def test_a_folder_of_version_0_1_continues_and_is_brought_up_to_date(old, experiment):
@@ -269,11 +270,11 @@ def test_the_number_of_classes_that_the_data_set_has_may_be_written_or_not(old, 
 def test_a_default_folder_of_version_0_1_is_found(tmp_path, old, experiment):
     here = Run(tmp_path, *experiment, {}, CONTENT)
     new = tmp_path / f"digits_lenet-{here.identity[:8]}"
-    assert default_directory(here, "2a5e34eb5f3911ef") == new
-    old.rename(tmp_path / "digits-lenet5-2a5e34eb")
-    assert default_directory(here, "2a5e34eb5f3911ef") == tmp_path / "digits-lenet5-2a5e34eb"
+    assert default_directory(here, "e72db2f7d45a373d") == new
+    old.rename(tmp_path / "digits-lenet5-e72db2f7")
+    assert default_directory(here, "e72db2f7d45a373d") == tmp_path / "digits-lenet5-e72db2f7"
     other = dataclasses.replace(here, config=dataclasses.replace(here.config, seed=1))
-    assert default_directory(other, "2a5e34eb5f3911ef").name == f"digits_lenet-{other.identity[:8]}"
+    assert default_directory(other, "e72db2f7d45a373d").name == f"digits_lenet-{other.identity[:8]}"
 
 
 def test_a_default_folder_begins_with_the_name_and_is_found_whatever_comes_before_the_identity(tmp_path, experiment):
@@ -294,14 +295,14 @@ def test_a_default_folder_begins_with_the_name_and_is_found_whatever_comes_befor
 
 def test_a_default_folder_of_version_0_1_that_cannot_be_read_is_not_begun_elsewhere(tmp_path, old, experiment):
     here = Run(tmp_path, *experiment, {}, CONTENT)
-    old = old.rename(tmp_path / "digits-lenet5-2a5e34eb")
+    old = old.rename(tmp_path / "digits-lenet5-e72db2f7")
     (old / "config.json").write_bytes(OLD.read_bytes()[:200])
-    with pytest.raises(RunError, match=r"digits-lenet5-2a5e34eb/config.json` cannot be read"):
-        default_directory(here, "2a5e34eb5f3911ef")
+    with pytest.raises(RunError, match=r"digits-lenet5-e72db2f7/config.json` cannot be read"):
+        default_directory(here, "e72db2f7d45a373d")
     (old / "checkpoints" / "8").mkdir(parents=True)
     (old / "config.json").unlink()
-    with pytest.raises(RunError, match=r"digits-lenet5-2a5e34eb/config.json` is gone"):
-        default_directory(here, "2a5e34eb5f3911ef")
+    with pytest.raises(RunError, match=r"digits-lenet5-e72db2f7/config.json` is gone"):
+        default_directory(here, "e72db2f7d45a373d")
 
 
 def test_another_data_set_is_refused_where_it_is_read(tmp_path, experiment, monkeypatch, old):
