@@ -161,7 +161,7 @@ def test_groups_of_one_value_are_refused_when_a_run_begins_and_no_later():
 def test_a_seed_of_augmentation_without_any_is_refused():
     data = DataConfig("digits", augment=("resize(28)",), eval_augment=("resize(28)",))
     config = Config(data=data, seeds=SeedsConfig(augment=3))
-    with pytest.raises(ConfigError, match="`seeds.augment` is 3: nothing in `data.augment` and `data.mix` is drawn"):
+    with pytest.raises(ConfigError, match=r"`seeds.augment` is 3: nothing in `data.augment` and `data.mix` is drawn"):
         open_session(config)
     drawn = dataclasses.replace(data, augment=("resize(28)", "pad_crop(1)"))
     open_session(dataclasses.replace(config, data=drawn))
