@@ -26,7 +26,7 @@ DOORS = {
         *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
         *("randomness", "signatures", "training", "weights"),
     },
-    "study": {"config", "runs"},
+    "study": {"config", "paths", "runs"},
     "logs": set(),
     "names": {"nearest"},
     "nearest": set(),

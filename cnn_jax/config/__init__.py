@@ -3,6 +3,8 @@
 Nothing here imports JAX: the command line builds its flags from it.
 """
 
+from cnn_jax.config.experiment import ExperimentFile as ExperimentFile
+from cnn_jax.config.experiment import executed as executed
 from cnn_jax.config.experiment import load_experiment as load_experiment
 from cnn_jax.config.experiment import neighbours as neighbours
 from cnn_jax.config.experiment import stored_code as stored_code
