@@ -131,7 +131,7 @@ def _check(ablation: Ablation, base: Config) -> None:
         (any("/" in name or not name or name.startswith(".") for name in ablation.arms), "an arm's name is a folder's"),
         (
             len(seeds) < 2,
-            f"{len(seeds)} seed: it takes two to see a spread, and {seeds_needed(len(ablation.arms))} to decide",
+            f"{len(seeds)} seed: two show a spread, and {seeds_needed(max(1, len(ablation.arms)))} can decide",
         ),
         (len(set(seeds)) < len(seeds), f"the seeds {seeds} are not all different"),
         (metric not in known, f"`metric` is {metric!r}; runs log {', '.join(known)}"),

@@ -91,12 +91,12 @@ def _detects(differences: Float[np.ndarray, "n"], arms: int) -> tuple[float, flo
 
 def verdict(row: Row, arms: int) -> str:
     """What may be said of an arm, in words."""
-    if row.difference is None or row.p is None:
+    if row.p is None:
         return ""
     n = len(row.seeds)
     if least_p(n) > LEVEL / arms:
         return f"not decidable at n = {n}; needs {seeds_needed(arms)}"
-    if not row.decided:
+    if not row.decided or row.difference is None:
         return "no difference found"
     return "higher" if row.difference.mean > 0 else "lower"
 
@@ -109,7 +109,7 @@ def cells(rows: list[Row], metric: str) -> list[tuple[str, ...]]:
         return f"{100 * value:{sign}.2f}" if percent else f"{value:{sign}.4g}"
 
     def spread(interval: Interval | None, sign: str = "") -> str:
-        if interval is None:
+        if interval is None or np.isnan(interval.mean):
             return ""
         half = number(interval.half) if np.isfinite(interval.half) else "?"
         return f"{number(interval.mean, sign)} ± {half}{' %' if percent else ''}"

@@ -1,6 +1,6 @@
 """Sigmoid against ReLU, by depth.
 
-    cnn-jax ablate experiments/ablations/activation_depth.py
+cnn-jax ablate experiments/ablations/activation_depth.py
 """
 
 from cnn_jax import Ablation, Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
@@ -13,4 +13,9 @@ def ablation() -> Ablation:
         optim=OptimConfig("sgd", learning_rate=0.2),
         train=TrainConfig(epochs=3),
     )
-    return Ablation("x", base, {"sigmoid": {"model.options.activation": "sigmoid"}, "tanh": {"model.options.activation": "tanh"}}, seeds=range(3))
+    return Ablation(
+        "x",
+        base,
+        {"sigmoid": {"model.options.activation": "sigmoid"}, "tanh": {"model.options.activation": "tanh"}},
+        seeds=range(3),
+    )
