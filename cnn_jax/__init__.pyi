@@ -3,6 +3,7 @@ from .config import DataConfig as DataConfig
 from .config import ModelConfig as ModelConfig
 from .config import OptimConfig as OptimConfig
 from .config import ParallelConfig as ParallelConfig
+from .config import SeedsConfig as SeedsConfig
 from .config import TrainConfig as TrainConfig
 from .config import load_experiment as load_experiment
 from .data import Images as Images

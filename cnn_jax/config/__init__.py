@@ -21,6 +21,7 @@ from cnn_jax.config.sections import DataConfig as DataConfig
 from cnn_jax.config.sections import ModelConfig as ModelConfig
 from cnn_jax.config.sections import OptimConfig as OptimConfig
 from cnn_jax.config.sections import ParallelConfig as ParallelConfig
+from cnn_jax.config.sections import SeedsConfig as SeedsConfig
 from cnn_jax.config.sections import TrainConfig as TrainConfig
 from cnn_jax.config.version_0_1 import identity_0_1 as identity_0_1
 from cnn_jax.names import nearest as nearest

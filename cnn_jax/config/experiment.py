@@ -18,7 +18,15 @@ from cnn_jax.code.own_modules import find_own
 from cnn_jax.config.flat import ConfigError, check_types
 from cnn_jax.config.parts import named_parts
 from cnn_jax.config.reference import STORED
-from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.config.sections import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    SeedsConfig,
+    TrainConfig,
+)
 from cnn_jax.names import EXPERIMENT, nearest
 from cnn_jax.paths import local_path
 
@@ -187,7 +195,9 @@ def _place(error: Exception, path: Path) -> str:
 
 def _remedy(error: Exception) -> str:
     """What the writer of an experiment file may have meant."""
-    configs: list[type[Any]] = [Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig]
+    configs: list[type[Any]] = [
+        *(Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig, SeedsConfig),
+    ]
     parts = {part.__name__: part for part in configs}
     if isinstance(error, NameError):
         return f" Import it: `from cnn_jax import {error.name}`." if error.name in parts else ""
