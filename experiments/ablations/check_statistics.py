@@ -4,7 +4,23 @@
 
 Coverage of 95 % intervals (t: 20,000 draws of normal values; crossed: 2,000 draws of 10,000 examples answered rightly
 or not by 9 seeds); family-wise error of sign flips with Holm over 5,000 studies in which no arm does anything; and the
-power that `power` computes, beside how often the procedure finds an arm of that effect.
+power that `power` computes, beside how often the procedure finds an arm of that effect. A minute and a half, on two
+cores of an AMD EPYC (Zen 3), gave:
+
+    | what | setting | simulated |
+    |---|---|---|
+    | coverage, t-interval | n = 5 | 95.20% |
+    | coverage, t-interval | n = 9 | 95.14% |
+    | coverage, t-interval | n = 20 | 94.75% |
+    | coverage, crossed interval | seeds' spread large | 93.80% |
+    | coverage, crossed interval | seeds' spread small | 94.70% |
+    | coverage, crossed interval | seeds' spread none | 95.00% |
+    | family-wise error | 1 arms, 9 seeds | 4.22% |
+    | family-wise error | 10 arms, 9 seeds | 3.32% |
+    | power (computed 99.9%) | 1 arms, an effect of 2.00 spreads | 99.9% |
+    | power (computed 80.2%) | 1 arms, an effect of 1.10 spreads | 81.1% |
+    | power (computed 81.2%) | 10 arms, an effect of 2.00 spreads | 81.3% |
+    | power (computed 80.0%) | 10 arms, an effect of 1.98 spreads | 79.8% |
 """
 
 import numpy as np
