@@ -3,6 +3,7 @@ from .config import DataConfig as DataConfig
 from .config import ModelConfig as ModelConfig
 from .config import OptimConfig as OptimConfig
 from .config import ParallelConfig as ParallelConfig
+from .config import SeedsConfig as SeedsConfig
 from .config import TrainConfig as TrainConfig
 from .config import load_experiment as load_experiment
 from .data import Images as Images
@@ -32,6 +33,9 @@ from .runs import training_events as training_events
 from .runs import verify as verify
 from .runs.bench import time_steps as time_steps
 from .runs.folder.checkpoint import Checkpoints as Checkpoints
+from .study.ablate import ablate as ablate
+from .study.ablation import Ablation as Ablation
+from .study.ablation import grid as grid
 from .training.state import TrainState as TrainState
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

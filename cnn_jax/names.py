@@ -144,6 +144,8 @@ def reference(part: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
         return f":{attribute}", arguments
     if place.startswith(("cnn_jax.training.", "cnn_jax.data.augmentation.")):
         return attribute, arguments  # ours are called as their functions are
+    if place.startswith("cnn_jax.training."):
+        return attribute, arguments  # ours are called as their functions are
     parts = place.split(".")
     public = [".".join(parts[:n]) for n in range(1, len(parts) + 1) if not any(p[:1] == "_" for p in parts[:n])]
     for module in public:  # optax._src.alias.lion is optax.lion

@@ -13,6 +13,7 @@ from cnn_jax.config import (
     ModelConfig,
     OptimConfig,
     ParallelConfig,
+    SeedsConfig,
     TrainConfig,
     check_types,
     flatten,
@@ -306,3 +307,16 @@ def test_numbers_become_what_their_keys_hold():
     checked = check_types(Config(data=DataConfig(mean=[0, 0.5]), train=TrainConfig(epochs=3)))
     assert checked.data.mean == (0.0, 0.5)
     assert [type(v) for v in (*checked.data.mean, checked.train.epochs)] == [float] * 3
+
+
+@pytest.mark.parametrize("source", ["init", "order", "augment", "dropout"])
+def test_a_seed_of_a_source_is_another_experiment_where_it_is_not_the_runs(source):
+    def name(seed, **seeds):
+        return identity(Config(seed=seed, seeds=SeedsConfig(**seeds)))
+
+    assert name(3, **{source: 3}) == name(3) and name(0, **{source: 0}) == name(0)
+    assert len({name(3), name(3, **{source: 4}), name(4, **{source: 3}), name(4)}) == 4
+
+
+def test_a_seed_of_the_split_is_another_experiment_whatever_it_is():
+    assert len({identity(Config(seed=3, seeds=SeedsConfig(split=split))) for split in (None, 0, 3)}) == 3

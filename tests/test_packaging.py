@@ -9,8 +9,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = SETTINGS["project"]
@@ -97,17 +95,3 @@ def test_what_imports_tensorflow_or_keras_in_the_tests_is_marked():
         text = path.read_text()
         if re.search(r"importorskip\(\"(keras|tensorflow)\"", text) and path != Path(__file__):
             assert "mark.tensorflow" in text, path
-
-
-@pytest.mark.slow
-def test_the_wheel_starts(tmp_path):
-    subprocess.run(["uv", "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(ROOT)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); import cnn_jax; print(cnn_jax.__file__)"
-    subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(tmp_path / "site")], check=True)
-    code = (
-        code.replace(str(wheel), str(tmp_path / "site")) + "; from cnn_jax.cli import main; sys.exit(main(['models']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert str(tmp_path / "site") in done.stdout

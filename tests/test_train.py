@@ -254,6 +254,7 @@ def test_training_imports_no_tensorflow(experiment, tmp_path):
             ("predict", "predict"),
             ("verify", "verify"),
             ("diff", "diff_runs"),
+            ("ablate", "ablate"),
         ),
         *(("runs", "list_runs"), ("models", "list_models"), ("summary", "summary"), ("bench", "time_steps")),
         *(("data list", "list_datasets"), ("data prepare", "prepare"), ("data show", "draw_examples")),

@@ -24,7 +24,7 @@ import orbax.checkpoint as ocp
 
 import cnn_jax
 from cnn_jax.config import Config, flatten, from_flat
-from cnn_jax.data import DataError, eval_batches, train_batches
+from cnn_jax.data import DataError, eval_batches
 from cnn_jax.runs.derive import resolve_batch_norm
 from cnn_jax.runs.initial_state import initial_state, resolve_weights
 from cnn_jax.runs.session import Session, open_session, precision
@@ -93,8 +93,7 @@ def given_state(session: Session) -> Any:
 
 
 def batches(session: Session) -> Any:
-    config = session.config
-    return train_batches(session.training_data(), config.data.batch_size, seed=config.seed)
+    return session.training_batches(0)
 
 
 def after_two_steps(config: Config) -> Any:

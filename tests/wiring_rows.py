@@ -4,8 +4,9 @@ A row begins with the kind of its key.
 
 - `Changes(base, values, *looks)`: a key of the identity. In the experiment `base`, each of the values gives another
   result than the first, in each of the `looks` (functions of `wiring_looks`).
-- `Same(base, values)`: a key outside the identity. Every value gives the same bits of the state, and the same lines of
-  metrics.jsonl but for `time/…`, in a run of `train`; of evaluations on the validation split, those that both have.
+- `Same(base, values)`: a key outside the identity, or a look that one of the identity must not reach. Every value gives
+  the same bits of the state, and the same lines of metrics.jsonl but for `time/…`, in a run of `train`; of evaluations
+  on the validation split, those that both have.
 - `Close(base, values, look)`: the same result to 1e-9 of its largest number; the base is in float64.
 
 A value that is a dictionary sets several keys. `{files}` in a text stands for a folder of weights and images that the
@@ -79,8 +80,22 @@ DISTRIBUTED = [Close(TWO_DEVICES, ({"parallel.num_processes": 1}, {"parallel.num
 ROWS: dict[str, list[Any]] = {
     "name": [Same(LENET, (None, "other"), start)],
     "seed": [Changes(HEAD, (0, 1), start, stream, run)],
+    "seeds.init": [Changes(LENET, (None, 7), start), Same(LENET, (None, 7), stream)],
+    "seeds.order": [Changes(LENET, (None, 7), stream), Same(LENET, (None, 7), start)],
+    "seeds.augment": [
+        Changes(LENET | {"data.augment": ["resize(28)", "pad_crop(3)"]}, (None, 7)),
+        Changes(LENET | {"data.mix": ["mixup()"]}, (None, 7)),
+        Changes(
+            FOLDER | {"data.folder": "{files}/three", "data.augment": ["random_resized_crop(8)"]}, (None, 7), stream
+        ),
+    ],
+    "seeds.dropout": [Changes(LENET | {"model.options.dropout": 0.5}, (None, 7))],
+    "seeds.split": [
+        Changes(FOLDER | {"data.folder": "{files}/three"}, (None, 7), stream),
+        Changes(LENET | {"data.examples_per_class": 5}, (None, 7), stream),
+    ],
     "model.name": [Changes(RESNET, ("resnet8_cifar", "wrn16_8"), logits)],
-    "model.num_classes": [Changes(HEAD, (None, 12))],
+    "model.num_classes": [Changes(LENET, (None, 12))],
     "model.dtype": [Changes(HEAD, ("float32", "bfloat16"))],
     "model.conv": [Changes(LENET, ("auto", "xla"), program)],
     "model.ghost_batch": [Changes(RESNET, (None, 4))],

@@ -3,6 +3,8 @@
 Nothing here imports JAX: the command line builds its flags from it.
 """
 
+from cnn_jax.config.experiment import ExperimentFile as ExperimentFile
+from cnn_jax.config.experiment import executed as executed
 from cnn_jax.config.experiment import load_experiment as load_experiment
 from cnn_jax.config.experiment import neighbours as neighbours
 from cnn_jax.config.experiment import stored_code as stored_code
@@ -21,6 +23,7 @@ from cnn_jax.config.sections import DataConfig as DataConfig
 from cnn_jax.config.sections import ModelConfig as ModelConfig
 from cnn_jax.config.sections import OptimConfig as OptimConfig
 from cnn_jax.config.sections import ParallelConfig as ParallelConfig
+from cnn_jax.config.sections import SeedsConfig as SeedsConfig
 from cnn_jax.config.sections import TrainConfig as TrainConfig
 from cnn_jax.config.version_0_1 import identity_0_1 as identity_0_1
 from cnn_jax.names import nearest as nearest

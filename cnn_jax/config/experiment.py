@@ -4,11 +4,9 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib
-import re
 import sys
-import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,9 @@ from cnn_jax.code.digest import own_code
 from cnn_jax.code.own_code import OwnCode
 from cnn_jax.code.own_modules import find_own
 from cnn_jax.config.flat import ConfigError, check_types
+from cnn_jax.config.mistakes import place, remedy
 from cnn_jax.config.parts import named_parts
-from cnn_jax.config.reference import STORED
-from cnn_jax.config.sections import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.config.sections import Config
 from cnn_jax.names import EXPERIMENT, nearest
 from cnn_jax.paths import local_path
 
@@ -41,30 +39,77 @@ def load_experiment(path: Path | str) -> Config:
       ConfigError: when the file is missing or cannot be read, has no `config()`, or `config()` does not make a valid
         Config.
     """
+    with executed(path) as file:
+        return file.complete(file.call("config", Config))
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentFile:
+    """An experiment file that has been run."""
+
+    path: Path
+    content: bytes
+    folder: Path
+    module: types.ModuleType
+    before: set[str]
+    """The modules that were loaded before it ran."""
+
+    def call[T](self, name: str, kind: type[T]) -> T:
+        """What a function of the file without arguments returns.
+
+        Raises:
+          ConfigError: where there is no such function, or it fails, or returns something else.
+        """
+        function = getattr(self.module, name, None)
+        if not callable(function):
+            wanted = f"a function without arguments that returns a cnn_jax.{kind.__name__}"
+            raise ConfigError(f"`{self.path}` must define `{name}()`, {wanted}.")
+        found = self.guarded(function)
+        if not isinstance(found, kind):
+            got = type(found).__name__
+            raise ConfigError(f"`{name}()` in `{self.path}` must return a cnn_jax.{kind.__name__}, got {got}.")
+        return found
+
+    def guarded[T](self, function: Callable[..., T], *args: Any) -> T:
+        """What a function of the file returns.
+
+        Raises:
+          ConfigError: where it fails, naming the line.
+        """
+        try:
+            return function(*args)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"`{self.path}`: {place(error, self.path)}.{remedy(error)}") from error
+
+    def complete(self, config: Config) -> Config:
+        """A configuration that the file made, checked, with the file's name and code.
+
+        Raises:
+          ConfigError: where it is not valid.
+        """
+        config = check_types(config, self.path.name)
+        code = _code(self.path, self.content, self.folder, config, self.before)
+        called = self.path.stem if config.name is None else config.name
+        return dataclasses.replace(config, name=called, code=dataclasses.replace(code, module=self.module.__name__))
+
+
+@contextlib.contextmanager
+def executed(path: Path | str) -> Iterator[ExperimentFile]:
+    """Runs an experiment file, whose functions can be called while the context lasts; see `load_experiment`.
+
+    Raises:
+      ConfigError: when the file is missing, or cannot be read or run.
+    """
     path = local_path(path, "EXPERIMENT", utf8=False)
     content = _read(path)
     folder = path.resolve().parent  # a link's target's folder, as Python takes it
     _NEIGHBOURS.pop(folder, None)  # they may have changed since
-    module = _new_module(path, content)
     with neighbours(folder):
-        before = set(sys.modules)
-        try:
-            exec(compile(content, str(path), "exec"), module.__dict__)
-            config = module.config() if callable(getattr(module, "config", None)) else None
-        except ConfigError:
-            raise
-        except Exception as error:
-            raise ConfigError(f"`{path}`: {_place(error, path)}.{_remedy(error)}") from error
-        if not callable(getattr(module, "config", None)):
-            raise ConfigError(
-                f"`{path}` must define `config()`, a function without arguments that returns a cnn_jax.Config."
-            )
-        if not isinstance(config, Config):
-            raise ConfigError(f"`config()` in `{path}` must return a cnn_jax.Config, got {type(config).__name__}.")
-        config = check_types(config, path.name)
-        code = _code(path, content, folder, config, before)
-    called = path.stem if config.name is None else config.name
-    return dataclasses.replace(config, name=called, code=dataclasses.replace(code, module=module.__name__))
+        file = ExperimentFile(path, content, folder, _new_module(path, content), set(sys.modules))
+        file.guarded(lambda: exec(compile(content, str(path), "exec"), file.module.__dict__))
+        yield file
 
 
 @contextlib.contextmanager
@@ -93,7 +138,7 @@ def stored_code(folder: Path, experiment: str | None, config: Config) -> Iterato
         try:
             exec(compile(content, str(path), "exec"), module.__dict__)
         except Exception as error:
-            raise ConfigError(f"`{path}`: {_place(error, path)}.") from error
+            raise ConfigError(f"`{path}`: {place(error, path)}.") from error
         code = _code(path, content, folder, config, before)
         yield dataclasses.replace(config, code=dataclasses.replace(code, module=module.__name__))
 
@@ -171,30 +216,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from error
-
-
-def _place(error: Exception, path: Path) -> str:
-    """What went wrong, and in which line of the experiment file, or of the file that cannot be read."""
-    if isinstance(error, SyntaxError):
-        file = "" if error.filename in (None, str(path)) else f" of `{error.filename}`"
-        text = f": {error.text.strip()}" if error.text and error.text.strip() else ""
-        return f"line {error.lineno}{file}: {error.msg}{text}" if error.lineno else error.msg
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    spoken = isinstance(error, (TypeError, NameError, ValueError, ImportError)) and str(error)
-    what = str(error).rstrip(".") if spoken else f"{type(error).__name__}: {error}".rstrip(": ")
-    return f"line {lines[-1]}: {what}" if lines else what
-
-
-def _remedy(error: Exception) -> str:
-    """What the writer of an experiment file may have meant."""
-    configs: list[type[Any]] = [Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig]
-    parts = {part.__name__: part for part in configs}
-    if isinstance(error, NameError):
-        return f" Import it: `from cnn_jax import {error.name}`." if error.name in parts else ""
-    mistake = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    if mistake is None or mistake[1] not in parts:
-        return ""
-    today = STORED.get(f"optim.{mistake[2]}") if mistake[1] == "OptimConfig" else None
-    if today is not None:
-        return f' Write it as `arguments={{"{today.rpartition(".")[2]}": …}}`.'
-    return nearest(mistake[2], [f.name for f in dataclasses.fields(parts[mistake[1]])])

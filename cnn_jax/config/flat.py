@@ -53,8 +53,11 @@ def difference(left: dict[str, Any], right: dict[str, Any]) -> dict[str, list[An
     return {k: [left.get(k), right.get(k)] for k in keys if left.get(k) != right.get(k)}
 
 
-def from_flat(flat: dict[str, Any]) -> Config:
+def from_flat(flat: dict[str, Any], experiment: str | None = None) -> Config:
     """The configuration that `flatten` wrote.
+
+    Args:
+      experiment: the name of the experiment file, where values may be functions of it.
 
     Raises:
       ConfigError: on an unknown key (naming the nearest valid one) or a value of the wrong type.
@@ -66,7 +69,7 @@ def from_flat(flat: dict[str, Any]) -> Config:
         for p in parents:
             place = place.setdefault(p, {})
         place[leaf] = value
-    return _build(Config, nested, "")
+    return _build(Config, nested, "", experiment)
 
 
 def check_types(config: Config, experiment: str | None = None) -> Config:

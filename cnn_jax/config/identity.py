@@ -10,7 +10,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from cnn_jax.config.flat import flatten, from_flat
 from cnn_jax.config.parts import own_name
@@ -27,7 +27,7 @@ from cnn_jax.config.reference import (
     UNSET,
     Same,
 )
-from cnn_jax.config.sections import Config
+from cnn_jax.config.sections import Config, Source
 from cnn_jax.names import join, split
 
 VERSION = 2
@@ -111,6 +111,9 @@ def _settled(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
         values[key] = [canonical_call(call) for call in values[key]]
     if values["data.eval_views"] is not None:
         values["data.eval_views"] = canonical_call(values["data.eval_views"])
+    for source in get_args(Source):
+        if values[f"seeds.{source}"] == values["seed"]:
+            values[f"seeds.{source}"] = None  # which means the same
     if values["train.steps"] is not None:
         del values["train.epochs"]  # not used
     reference = REFERENCE | options | arguments

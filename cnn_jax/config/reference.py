@@ -27,6 +27,11 @@ STORED: dict[str, str | None] = {
 
 REFERENCE: dict[str, Any] = {
     "seed": 0,
+    "seeds.init": None,
+    "seeds.order": None,
+    "seeds.augment": None,
+    "seeds.dropout": None,
+    "seeds.split": None,
     "model.name": "lenet5",
     "model.num_classes": None,
     "model.dtype": "float32",

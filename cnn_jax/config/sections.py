@@ -180,18 +180,43 @@ class ParallelConfig:
     """From 0."""
 
 
+Source = Literal["init", "order", "augment", "dropout"]
+
+
+@dataclass(frozen=True)
+class SeedsConfig:
+    """Seeds of single sources of variance, to vary one and hold the others (Bouthillier et al. 2021)."""
+
+    init: int | None = None
+    """Of the parameters; None is `seed`, as in the next three."""
+    order: int | None = None
+    """Of the order of the training examples."""
+    augment: int | None = None
+    """Of augmentation and mixing."""
+    dropout: int | None = None
+    split: int | None = None
+    """Of which examples are held out or kept, and of label noise; None holds out alike for every `seed`, which decides
+    the others."""
+
+
 @dataclass(frozen=True)
 class Config:
     """One experiment, complete: everything that can change its result stands here."""
 
     seed: int = 0
-    """Of initialisation, data order, augmentation and dropout."""
+    """Of initialisation, data order, augmentation and dropout, where `seeds` gives them none of their own."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     parallel: ParallelConfig = ParallelConfig()
+    seeds: SeedsConfig = SeedsConfig()
     name: str | None = outside_identity(None)
     """What the run's folder is called before its identity; None is the experiment file's name."""
     code: Annotated[OwnCode | None, tyro.conf.Suppress] = field(default=None, compare=False, repr=False)
     """What is known of the experiment file's own code, filled in by `load_experiment`: no key, it has no flag."""
+
+    def seed_of(self, source: Source) -> int:
+        """The seed that a source of variance is drawn from."""
+        own: int | None = getattr(self.seeds, source)
+        return self.seed if own is None else own

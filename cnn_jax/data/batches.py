@@ -11,7 +11,13 @@ Batch = dict[str, np.ndarray]
 
 
 def train_batches(
-    dataset: Dataset, batch_size: int, *, seed: int, start: int = 0, rows: slice | None = None
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    seed: int,
+    augment_seed: int | None = None,
+    start: int = 0,
+    rows: slice | None = None,
 ) -> Iterator[Batch]:
     """The training stream from batch `start` on, without end.
 
@@ -19,6 +25,8 @@ def train_batches(
     dropped, and costs the same to begin.
 
     Args:
+      seed: of the order, and of what the host crops.
+      augment_seed: of what the host crops, where it has a seed of its own.
       batch_size: of the global batch; it may be larger than the data set.
       rows: this process's rows of each global batch; None means all of them.
 
@@ -31,16 +39,18 @@ def train_batches(
     _check_batch_size(batch_size)
     if start < 0:
         raise ValueError(f"`start` must not be negative, got {start}: batches are counted from 0.")
-    return _train_batches(dataset, batch_size, seed, start, rows)
+    return _train_batches(dataset, batch_size, seed, seed if augment_seed is None else augment_seed, start, rows)
 
 
-def _train_batches(dataset: Dataset, batch_size: int, seed: int, start: int, rows: slice | None) -> Iterator[Batch]:
+def _train_batches(
+    dataset: Dataset, batch_size: int, seed: int, augment_seed: int, start: int, rows: slice | None
+) -> Iterator[Batch]:
     first, stop, _ = (rows or slice(None)).indices(batch_size)
     step = start
     while True:
         index, epoch = stream(seed, step * batch_size + first, stop - first, len(dataset))
         yield {
-            "image": dataset.images(index, epoch=epoch, seed=seed),
+            "image": dataset.images(index, epoch=epoch, seed=augment_seed),
             "label": dataset.labels[index],
             "index": index,
             "epoch": epoch,

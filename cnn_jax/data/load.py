@@ -35,13 +35,13 @@ def load_dataset(
     folder: str | os.PathLike[str] | None = None,
     crop: HostCrop | None = None,
     on_error: OnError = "fail",
+    seed: int = 0,
     num_threads: int | None = None,
 ) -> Dataset:
     """Open one split of a prepared data set; a bundled set and your own folder prepare themselves.
 
     Where the set has no validation split of its own, `validation_fraction` of its training examples (a tenth by
-    default) is held out, every class in proportion. Which ones depends on the set alone, so validation is the same for
-    every seed and run.
+    default) is held out, every class in proportion. Which ones depends on the set and on `seed` alone.
 
     Args:
       name: as `cnn-jax data list` shows it, or a fold of its training split such as "stl10/fold3", or "folder"; or an
@@ -55,6 +55,7 @@ def load_dataset(
         and for no other.
       on_error: whether a set that was prepared without its undecodable files may be used, and a folder be prepared
         so.
+      seed: of what is held out.
       num_threads: that decode image files; None takes one for each processor.
 
     Raises:
@@ -88,7 +89,7 @@ def load_dataset(
         rows = _fold(prepared, name) if "/fold" in name else None
         if not spec.has_validation:
             fraction = VALIDATION_FRACTION if validation_fraction is None else validation_fraction
-            rows = _share(split, labels, rows, fraction)
+            rows = _share(split, labels, rows, fraction, seed)
     info = DatasetInfo(
         name=name,
         split=split,
@@ -213,8 +214,8 @@ def _fold(prepared: Path, name: str) -> np.ndarray:
     return np.asarray(folds[fold])
 
 
-def _share(split: str, labels: np.ndarray, rows: np.ndarray | None, fraction: float) -> np.ndarray | None:
+def _share(split: str, labels: np.ndarray, rows: np.ndarray | None, fraction: float, seed: int) -> np.ndarray | None:
     """The rows of the stored training split (of `rows`, where given) that `split`, train or validation, is made of."""
     rows = np.arange(len(labels)) if rows is None else rows
-    held_out = hold_out_part(labels[rows], fraction)
+    held_out = hold_out_part(labels[rows], fraction, seed=seed)
     return rows[held_out] if split == "validation" else np.delete(rows, held_out)

@@ -96,12 +96,12 @@ def stratified_hold_out(
     return np.sort(np.concatenate(chosen)) if len(classes) else np.zeros(0, int)
 
 
-def hold_out_part(labels: Int[np.ndarray, " n"], fraction: float) -> Int[np.ndarray, " m"]:
+def hold_out_part(labels: Int[np.ndarray, " n"], fraction: float, *, seed: int = 0) -> Int[np.ndarray, " m"]:
     """`stratified_hold_out` of a fraction, in [0, 1), that leaves every class an example to be trained on.
 
     So a class of one example is not held out at all, and there may be fewer than the fraction.
     """
-    chosen = stratified_hold_out(labels, round(fraction * len(labels)))
+    chosen = stratified_hold_out(labels, round(fraction * len(labels)), seed=seed)
     sizes = np.bincount(labels, minlength=1)
     taken = np.bincount(labels[chosen], minlength=len(sizes))
     emptied = np.flatnonzero((taken == sizes) & (sizes > 0))

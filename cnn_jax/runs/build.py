@@ -36,16 +36,23 @@ def training_step(
     layout: Layout,
 ) -> TrainStep:
     """The function `(state, batch) -> (state, metrics)`, to be compiled by the layout."""
-    seed, optim = config.seed, config.optim
+    optim = config.optim
     dtype = jnp.dtype(config.model.dtype)
     inputs = make_inputs(
-        augment, mix, info.mean, info.std, num_classes=num_classes, dtype=dtype, seed=seed, layout=layout
+        augment,
+        mix,
+        info.mean,
+        info.std,
+        num_classes=num_classes,
+        dtype=dtype,
+        seed=config.seed_of("augment"),
+        layout=layout,
     )
     gradient = loss_gradient(
         model,
         loss,
         context=step_context(config.model, layout.batch),
-        seed=seed,
+        seed=config.seed_of("dropout"),
         batch_size=config.data.batch_size,
         micro_batches=config.parallel.accumulate,
         freeze=optim.freeze,

@@ -41,7 +41,11 @@ def check(config: Config, num_devices: int) -> None:
             config.name is None or re.fullmatch(r"[^/\0]+", config.name) is not None,
             "a folder's name begins with it, so it is not empty and has no slash",
         ),
-        ("seed", 0 <= config.seed < 2**32, "it must be from 0 to below 2^32"),
+        *(
+            (key, value is None or 0 <= value < 2**32, "it must be from 0 to below 2^32")
+            for key, value in values.items()
+            if key == "seed" or key.startswith("seeds.")
+        ),
         ("data.batch_size", 0 < batch <= MOST_ROWS, "it must be positive, and below 2^31"),
         ("parallel.accumulate", config.parallel.accumulate > 0, "it must be positive; 1 takes the batch at once"),
         ("parallel.accumulate", config.parallel.accumulate <= batch, "a micro-batch holds at least one example"),
@@ -76,6 +80,11 @@ def check(config: Config, num_devices: int) -> None:
             "model.new_head",
             config.model.weights is not None or not config.model.new_head,
             "without `model.weights` the whole network is new; leave it out",
+        ),
+        (
+            "seeds.init",
+            used_if(config.model.weights is None or config.model.new_head, "seeds.init"),
+            "it has no effect where `model.weights` gives all parameters; leave it out",
         ),
         (
             "data.folder",

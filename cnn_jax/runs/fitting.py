@@ -18,12 +18,13 @@ from cnn_jax.training.freeze import check_freeze, check_pattern, frozen_batch_no
 from cnn_jax.training.losses import Loss
 
 
-def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool) -> None:
+def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool, draws: bool) -> None:
     """Refuses what this network, or the operations on its images, have no use for.
 
     Args:
       variables: of the network, or their shapes.
       scales: whether an operation of training or evaluation scales images.
+      draws: whether an operation of training is random, or images are mixed.
 
     Raises:
       ConfigError: naming the key and the remedy.
@@ -36,6 +37,11 @@ def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool)
                 f"`model.{key}`{meant} is {value}: it has no effect on {config.model.name}, which has no "
                 "BatchNorm here; leave it out."
             )
+    if config.seeds.augment is not None and not draws:
+        raise ConfigError(
+            f"`seeds.augment` is {config.seeds.augment}: nothing in `data.augment` and `data.mix` is drawn, so it has "
+            "no effect; leave it out."
+        )
     data = config.data
     if data.interpolation != "bilinear" and not scales:
         raise ConfigError(

@@ -61,7 +61,7 @@ def initial_state(session: Session) -> TrainState:
         config.model.weights,
         session.model,
         head=not config.model.new_head,
-        key=random_key(config.seed, "init"),  # a new classifier is then the one that the seed gives
+        key=random_key(config.seed_of("init"), "init"),  # a new classifier is then the one that the seed gives
         image_shape=session.image_shape,
     )
     if not config.model.new_head:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax.data import prefetch, train_batches
+from cnn_jax.data import prefetch
 from cnn_jax.parallel import Agreement, is_writer, known_to_all
 from cnn_jax.runs.console.headline import headline
 from cnn_jax.runs.console.pictures import draw_curves, draw_predictions, is_drawn
@@ -177,8 +177,7 @@ def _steps(
     profile: bool,
 ) -> Generator[Event, None, TrainState]:
     config, derived, layout = session.config, session.derived, session.layout
-    rows = layout.rows(config.data.batch_size)
-    batches = train_batches(session.training_data(), config.data.batch_size, seed=config.seed, start=step, rows=rows)
+    batches = session.training_batches(step)
     with record.spend("compile"):
         train_step = session.compile_train_step()
     _end_if_asked(stop, agree, step)

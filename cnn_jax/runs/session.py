@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array
 
 from cnn_jax.config import Config, ConfigError, named
-from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image
+from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image, train_batches
 from cnn_jax.data.augmentation.views import seen_shape
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout, peak_bytes
@@ -86,18 +87,8 @@ class Session:
     @functools.cached_property
     def train_step(self) -> TrainStep:
         """To be compiled by the layout."""
-        return training_step(
-            self.config,
-            self.model,
-            self.optimizer,
-            self.rate,
-            self.loss,
-            self.augment,
-            self.mix,
-            self.info,
-            self.derived.num_classes,
-            self.layout,
-        )
+        images = self.augment, self.mix, self.info, self.derived.num_classes
+        return training_step(self.config, self.model, self.optimizer, self.rate, self.loss, *images, self.layout)
 
     @functools.cached_property
     def eval_step(self) -> EvalStep:
@@ -111,6 +102,12 @@ class Session:
     def training_data(self) -> Dataset:
         """The training split, to train on."""
         return load_training(self.config, self.augment)
+
+    def training_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
+        """The training stream from a step on, of this process's rows."""
+        size, seeds = self.config.data.batch_size, (self.config.seed_of("order"), self.config.seed_of("augment"))
+        rows = self.layout.rows(size)
+        return train_batches(self.training_data(), size, seed=seeds[0], augment_seed=seeds[1], start=start, rows=rows)
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
         """An image from elsewhere, as a batch of evaluation holds the data set's own: uint8 [H, W, C]."""
@@ -147,7 +144,7 @@ class Session:
     def make_state(self) -> TrainState:
         """The state before the first step; to be jitted."""
         ema, scaled = self.config.optim.ema_decay is not None, self.config.model.dtype == "float16"
-        seed, shape = self.config.seed, self.image_shape
+        seed, shape = self.config.seed_of("init"), self.image_shape
         return create_state(self.model, self.optimizer, shape, seed=seed, ema=ema, loss_scale=scaled)
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -234,7 +231,7 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
         with named("data.mix"):
             mix.check(shape, derived.num_classes)
         check_statistics(config, model, layout, variables, shape)
-        check_effects(config, seen, scales=augment.scales or eval_augment.scales)
+        check_effects(config, seen, scales=augment.scales or eval_augment.scales, draws=augment.draws or bool(mix.ops))
     logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
     session = Session(config, derived, model, layout, info, augment, mix, eval_augment, image_shape, logits)
     if derived_here:

@@ -102,6 +102,7 @@ def load_split(config: Config, split: str, chain: Chain) -> Dataset:
             folder=data.folder,
             crop=chain.host,
             on_error=data.on_error,
+            seed=config.seeds.split or 0,
         )
     except ChoiceError as error:
         raise ConfigError(f"`data.name` {data.name}: {error}") from error
@@ -123,7 +124,7 @@ def load_training(config: Config, chain: Chain) -> Dataset:
     data = config.data
     return take_subset(
         load_split(config, "train", chain),
-        seed=config.seed,
+        seed=config.seed if config.seeds.split is None else config.seeds.split,
         examples_per_class=data.examples_per_class,
         class_fractions=data.class_fractions,
         label_noise=data.label_noise,

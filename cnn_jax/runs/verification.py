@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax.config import ConfigError
-from cnn_jax.data import prefetch, train_batches
+from cnn_jax.data import prefetch
 from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.folder.checkpoint import Checkpoints
@@ -64,9 +64,7 @@ def verify(
                 state = checkpoints.restore(first, session.abstract_checkpoint())["state"]
             else:
                 state = initial_state(session)
-        layout, batch_size = session.layout, opened.config.data.batch_size
-        rows, seed = layout.rows(batch_size), opened.config.seed
-        batches = train_batches(session.training_data(), batch_size, seed=seed, start=first, rows=rows)
+        layout, batches = session.layout, session.training_batches(first)
         with (
             TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
             contextlib.closing(prefetch(batches, layout.put)) as ready,

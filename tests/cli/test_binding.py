@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import cnn_jax
 import cnn_jax.runs
 from cnn_jax.cli import main
 from cnn_jax.cli.binding import given
@@ -20,6 +21,7 @@ def trained(monkeypatch, tmp_path):
         zeros = {k: 0.0 for k in ("loss", "nll", "ece", "top1", "top5")}
         return Result(tmp_path, 1, {"num_examples": 1, **zeros, "per_class": {}})
 
+    monkeypatch.setattr(cnn_jax, "train", record)  # first: it is looked up in cnn_jax.runs once, and then kept
     monkeypatch.setattr(cnn_jax.runs, "train", record)
     return calls
 

@@ -42,6 +42,7 @@ BASE = {
     "predict": "predict {run} {image}",
     "verify": "verify {run}",
     "models": "models",
+    "parts": "parts",
     "summary": "summary lenet5",
     "bench": "bench lenet5",
     "data list": "data list",

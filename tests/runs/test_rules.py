@@ -4,7 +4,16 @@ import dataclasses
 
 import pytest
 
-from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    SeedsConfig,
+    TrainConfig,
+)
 from cnn_jax.runs.checks import check
 from cnn_jax.runs.derive import derive
 from cnn_jax.runs.session import open_session
@@ -23,6 +32,7 @@ def test_the_default_and_what_uses_every_key_pass():
     [
         ("model.weights_sha256", Config(model=ModelConfig(weights_sha256="0" * 64))),
         ("model.new_head", Config(model=ModelConfig(new_head=True))),
+        ("seeds.init", Config(seeds=SeedsConfig(init=3), model=ModelConfig(weights="some.safetensors"))),
         ("data.folder", Config(data=DataConfig("digits", folder="images"))),
         ("data.mix", Config(data=DataConfig(batch_size=1, mix=("mixup(0.2)",)))),
         ("train.eval_every", Config(data=DataConfig(validation_fraction=0.0), train=TrainConfig(eval_every=5))),
@@ -40,6 +50,8 @@ def test_a_key_without_effect_is_refused(key, config):
 @pytest.mark.parametrize(
     ("key", "config"),
     [
+        ("seeds.order", Config(seeds=SeedsConfig(order=2**32))),
+        ("seeds.split", Config(seeds=SeedsConfig(split=-1))),
         ("data.batch_size", Config(data=DataConfig(batch_size=2**31))),
         ("parallel.accumulate", Config(parallel=ParallelConfig(accumulate=10**30))),
         ("model.num_classes", Config(model=ModelConfig(num_classes=10**30))),
@@ -144,3 +156,12 @@ def test_groups_of_one_value_are_refused_when_a_run_begins_and_no_later():
         open_session(config)
     derived = derive(config, num_examples=1000, num_classes=10, num_devices=1)
     assert open_session(config, derived).model is not None
+
+
+def test_a_seed_of_augmentation_without_any_is_refused():
+    data = DataConfig("digits", augment=("resize(28)",), eval_augment=("resize(28)",))
+    config = Config(data=data, seeds=SeedsConfig(augment=3))
+    with pytest.raises(ConfigError, match=r"`seeds.augment` is 3: nothing in `data.augment` and `data.mix` is drawn"):
+        open_session(config)
+    drawn = dataclasses.replace(data, augment=("resize(28)", "pad_crop(1)"))
+    open_session(dataclasses.replace(config, data=drawn))

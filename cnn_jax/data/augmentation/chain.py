@@ -80,6 +80,11 @@ class Chain:
     device: tuple[Call, ...]
 
     @property
+    def draws(self) -> bool:
+        """Whether any operation is random."""
+        return (self.host is not None and self.host.random) or any(call.takes("key") for call in self.device)
+
+    @property
     def scales(self) -> bool:
         """Whether any operation scales images, as an interpolation says."""
         return self.host is not None or any(call.takes("interpolation") for call in self.device)

@@ -1,0 +1,93 @@
+"""The command about studies: ablate."""
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from cnn_jax.cli.flags import Flag, Json, print_figures
+from cnn_jax.cli.output import console
+
+if TYPE_CHECKING:
+    from cnn_jax.study.ablate import StudyResult
+    from cnn_jax.study.run import Entry
+
+
+def ablate(
+    file: Annotated[Path, arg(metavar="FILE", help="A Python file whose ablation() returns a cnn_jax.Ablation.")],
+    /,
+    workdir: Annotated[
+        Path | None, arg(metavar="DIR", help="The folder of the study; None is studies/ with the file's name.")
+    ] = None,
+    dry_run: Annotated[Flag, arg(help="Say which runs there are and which are missing, and train nothing.")] = False,
+    json: Json = False,
+) -> int:
+    """Train what is missing of an ablation, every arm with every seed, and compare the arms.
+
+    The same command continues a study; several of them may work on one folder.
+
+    From Python: `cnn_jax.ablate`.
+    """
+    from cnn_jax.study.ablate import ablate
+
+    began = time.perf_counter()
+
+    def report(entry: "Entry", counts: Counter[str]) -> None:
+        done, of = counts["finished"] + counts["failed"], sum(counts.values())
+        what = f"{entry.arm}, seed {entry.seed}: {entry.state}"
+        print(f"{what}; {done} of {of} runs, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        if entry.why:
+            print(f"  {entry.why}", file=sys.stderr, flush=True)
+
+    result = ablate(file, workdir, dry_run=dry_run, report=report)
+    status = print_figures(_figures(result), json, lambda: _show(result))
+    return status or int(not dry_run and not all(run.state == "finished" for run in result.runs))
+
+
+def _figures(result: "StudyResult") -> dict[str, Any]:
+    ablation = result.study.ablation
+    return {
+        "study": str(result.folder),
+        "question": ablation.question,
+        "metric": ablation.metric,
+        "runs": [{"run": str(e.folder), "arm": e.arm, "seed": e.seed, "state": e.state} for e in result.runs],
+        "arms": [
+            {
+                "arm": row.arm,
+                "seeds": row.seeds,
+                "mean": row.mean,
+                "difference": row.difference,
+                "p": row.p,
+                "decided": row.decided,
+                "correlation": row.correlation,
+                "detects": row.detects,
+            }
+            for row in result.rows
+        ],
+    }
+
+
+def _show(result: "StudyResult") -> None:
+    from rich.table import Table
+
+    from cnn_jax.study.table import HEAD, cells, note
+
+    metric, out = result.study.ablation.metric, console()
+    out.width = out.width if sys.stdout.isatty() else 160
+    print(f"{result.folder}: {result.study.ablation.question}")
+    counts = Counter(run.state for run in result.runs)
+    print(f"{len(result.runs)} runs: {', '.join(f'{number} {state}' for state, number in counts.items())}")
+    for run in result.runs:
+        if run.why:
+            print(f"{run.folder}: {run.why}")
+    if not result.rows:
+        print("The test figures are compared when all runs are done.")
+        return
+    table = Table(*HEAD, box=None)
+    for row in cells(list(result.rows), metric):
+        table.add_row(*row)
+    out.print(table)
+    print(note(metric))

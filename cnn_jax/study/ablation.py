@@ -1,0 +1,153 @@
+"""An ablation: one question, a base and named arms that differ from it, and the seeds that they share."""
+
+import inspect
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.config import Config, ConfigError, ExperimentFile, executed, flatten, from_flat, identity
+from cnn_jax.study.statistics import seeds_needed
+
+BASE = "base"
+
+Arm = Mapping[str, Any] | Callable[..., Config]
+"""Values by key, `{"optim.learning_rate": 0.1}`; or a function of the base, and of the seed where it takes one."""
+
+# What every test line holds, and whether more of it is better.
+METRICS = {"top1": True, "top5": True, "loss": False, "nll": False, "ece": False}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What `ablation()` in an experiment file returns.
+
+    Example:
+      def ablation():
+          base = Config(model=ModelConfig("lenet5"), data=DataConfig("digits"), train=TrainConfig(epochs=20))
+          return Ablation(
+              "Does ReLU help LeNet-5?", base, {"relu": {"model.options.activation": "relu"}}, seeds=range(9)
+          )
+    """
+
+    question: str
+    base: Config
+    arms: Mapping[str, Arm]
+    """By name; the base is one more arm, called "base"."""
+    seeds: Sequence[int] = tuple(range(9))
+    """Each is the `seed` of one run of every arm, so that an arm and the base are paired."""
+    metric: str = "top1"
+    """The one that decides, of the test split, named before the runs."""
+
+
+def grid(values: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """An arm for every combination of values.
+
+    Example:
+      >>> list(grid({"optim.learning_rate": [0.1, 0.2], "train.epochs": [5]}))
+      ['learning_rate=0.1, epochs=5', 'learning_rate=0.2, epochs=5']
+    """
+    found = {}
+    for combination in itertools.product(*values.values()):
+        arm = dict(zip(values, combination, strict=True))
+        found[", ".join(f"{key.rpartition('.')[2]}={_shown(value)}" for key, value in arm.items())] = arm
+    return found
+
+
+def _shown(value: Any) -> str:
+    return str(getattr(value, "__name__", value)).replace("/", "_")
+
+
+@dataclass(frozen=True)
+class Study:
+    """An ablation of a file, made ready: a configuration for every run."""
+
+    name: str
+    ablation: Ablation
+    configs: Mapping[tuple[str, int], Config]
+    """By arm and seed, the base first; seed by seed, so that a study that ends early has whole seeds."""
+
+    @property
+    def arms(self) -> list[str]:
+        """The base, and the others."""
+        return list(dict.fromkeys(arm for arm, _ in self.configs))
+
+    def folder(self, place: Path, arm: str, seed: int) -> Path:
+        """Where a run of the study lies."""
+        return place / arm / f"seed-{seed}"
+
+
+def load_study(path: Path | str) -> Study:
+    """Runs an experiment file, and completes what its `ablation()` returns.
+
+    Raises:
+      ConfigError: as `load_experiment`; for an unknown key in an arm, arms that are the same experiment, one seed, or
+        a metric that there is not.
+    """
+    with executed(path) as file:
+        ablation = file.call("ablation", Ablation)
+        base = file.complete(ablation.base)
+        _check(ablation, base)
+        arms = {BASE: {}, **ablation.arms}
+        configs = {
+            (name, seed): file.complete(_with_seed(_config(file, base, name, arm, seed), seed))
+            for seed in ablation.seeds
+            for name, arm in arms.items()
+        }
+    _check_different(configs, ablation.seeds[0])
+    return Study(file.path.stem, ablation, configs)
+
+
+def _config(file: ExperimentFile, base: Config, name: str, arm: Arm, seed: int) -> Config:
+    if callable(arm):
+        takes_seed = len(inspect.signature(arm).parameters) > 1
+        made = file.guarded(arm, base, seed) if takes_seed else file.guarded(arm, base)
+        if not isinstance(made, Config):
+            raise ConfigError(f"the arm {name!r} of `{file.path}` must return a Config, got {type(made).__name__}.")
+        return made
+    flat = flatten(base)
+    network = arm.get("model.name", base.model.name)
+    if network != base.model.name and (callable(network) or ":" in f"{network}{base.model.name}"):
+        flat = {key: value for key, value in flat.items() if not key.startswith("model.options.")}
+    if arm.get("optim.name", base.optim.name) != base.optim.name:
+        flat = {key: value for key, value in flat.items() if not key.startswith("optim.arguments.")}
+    try:
+        return from_flat(flat | dict(arm), file.path.name)
+    except ConfigError as error:
+        raise ConfigError(f"the arm {name!r}: {error}") from error
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    return replace(config, seed=seed)
+
+
+def _check(ablation: Ablation, base: Config) -> None:
+    seeds, metric = list(ablation.seeds), ablation.metric
+    known = [*METRICS, *(str(text).partition("(")[0].rpartition(":")[2] for text in base.train.metrics)]
+    for wrong, sentence in (
+        (not ablation.arms, "there is no arm beside the base, so nothing to compare; add one"),
+        (BASE in ablation.arms, f"an arm is called {BASE!r}, which is the base itself; name it otherwise"),
+        (any("/" in name or not name or name.startswith(".") for name in ablation.arms), "an arm's name is a folder's"),
+        (
+            len(seeds) < 2,
+            f"{len(seeds)} seed: two show a spread, and {seeds_needed(max(1, len(ablation.arms)))} can decide",
+        ),
+        (len(set(seeds)) < len(seeds), f"the seeds {seeds} are not all different"),
+        (metric not in known, f"`metric` is {metric!r}; runs log {', '.join(known)}"),
+        (base.train.test != "end", "`train.test` is never, and a study compares test figures; leave it out"),
+    ):
+        if wrong:
+            raise ConfigError(f"the ablation {ablation.question!r}: {sentence}.")
+
+
+def _check_different(configs: Mapping[tuple[str, int], Config], seed: int) -> None:
+    """Arms that are one experiment would be one run twice."""
+    seen: dict[str, str] = {}
+    for (arm, of), config in configs.items():
+        if of != seed:
+            continue
+        name = identity(config, code=config.code.digest if config.code else None)
+        if name in seen:
+            raise ConfigError(f"the arms {seen[name]!r} and {arm!r} are the same experiment; leave one out.")
+        seen[name] = arm

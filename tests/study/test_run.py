@@ -1,0 +1,158 @@
+"""A study's run folders are its only ledger: what is done is skipped, what fails stops nothing."""
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+
+import cnn_jax
+from cnn_jax.cli import main
+from cnn_jax.config import ConfigError
+from cnn_jax.runs.console.signals import Stopped
+from cnn_jax.runs.folder.lock import FolderLock
+from cnn_jax.study.ablation import load_study
+from cnn_jax.study.run import entries, run_study
+
+FILE = """
+from cnn_jax import Ablation, Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+
+
+def ablation():
+    base = Config(
+        model=ModelConfig("resnet8_cifar", options={"width": 0.25}, conv="xla"),
+        data=DataConfig("digits", batch_size=32),
+        optim=OptimConfig("sgd", learning_rate=0.2),
+        train=TrainConfig(steps=2),
+    )
+    arms = {"slow": {"optim.learning_rate": 0.1}}
+    return Ablation("Is a lower rate better?", base, arms, seeds=(0, 1))
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A whole study, and its file."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "rates.py").write_text(FILE)
+    result = cnn_jax.ablate(folder / "rates.py", folder / "studies")
+    assert [run.state for run in result.runs] == ["finished"] * 4
+    return folder
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    shutil.copytree(done, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def states(folder):
+    return {(e.arm, e.seed): e.state for e in entries(load_study(folder / "rates.py"), folder / "studies")}
+
+
+def test_a_finished_study_is_not_trained_again_and_its_table_stays(copy, capsys):
+    table = (copy / "studies/table.md").read_text()
+
+    def train(config, folder):
+        raise AssertionError(f"{folder} was trained again")
+
+    assert list(run_study(load_study(copy / "rates.py"), copy / "studies", train)) == []
+    assert main(["ablate", str(copy / "rates.py"), "--workdir", str(copy / "studies"), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [arm["arm"] for arm in figures["arms"]] == ["base", "slow"] and figures["metric"] == "top1"
+    assert Counter(run["state"] for run in figures["runs"]) == {"finished": 4}
+    assert (copy / "studies/table.md").read_text() == table and "Is a lower rate better?" in table
+
+
+def test_runs_are_ordinary_run_folders(copy, capsys):
+    run = copy / "studies/slow/seed-1"
+    assert main(["eval", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_examples"] == 359
+    assert len(cnn_jax.list_runs(copy / "studies")) == 4
+
+
+def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy):
+    table = (copy / "studies/table.md").read_text()
+    shutil.rmtree(copy / "studies/base/seed-1")
+    (copy / "studies/table.md").unlink()
+    assert states(copy)["base", 1] == "waiting"
+    trained = []
+    result = cnn_jax.ablate(copy / "rates.py", copy / "studies", report=lambda entry, _: trained.append(entry.folder))
+    assert trained == [copy / "studies/base/seed-1"] and len(result.rows) == 2
+    assert (copy / "studies/table.md").read_text() == table
+
+
+def test_dry_run_trains_nothing(copy, capsys):
+    shutil.rmtree(copy / "studies/base")
+    assert main(["ablate", str(copy / "rates.py"), "--workdir", str(copy / "studies"), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "2 waiting" in out and "2 finished" in out and "compared when all runs are done" in out
+    assert not (copy / "studies/base").exists()
+
+
+def test_a_changed_arm_is_stale_and_its_runs_are_not_compared(copy, capsys):
+    (copy / "rates.py").write_text(FILE.replace("0.1}", "0.3}"))
+    assert states(copy) == {
+        ("base", 0): "finished",
+        ("base", 1): "finished",
+        ("slow", 0): "stale",
+        ("slow", 1): "stale",
+    }
+    assert main(["ablate", str(copy / "rates.py"), "--workdir", str(copy / "studies")]) == 1
+    out = capsys.readouterr().out
+    assert "optim.learning_rate: 0.1 there, 0.3 now" in out and "2 stale" in out
+
+
+def test_one_that_fails_stops_no_other_and_is_tried_once(copy):
+    shutil.rmtree(copy / "studies")
+    tried = []
+
+    def train(config, folder):
+        tried.append((folder.parent.name, config.seed))
+        raise OSError("no space")
+
+    found = list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
+    assert tried == [("base", 0), ("slow", 0), ("base", 1), ("slow", 1)]
+    assert [(e.state, e.why) for e in found] == [("failed", "no space")] * 4
+
+
+def test_a_signal_ends_the_study(copy):
+    shutil.rmtree(copy / "studies/base/seed-0")
+
+    def train(config, folder):
+        raise Stopped(15, 3)
+
+    with pytest.raises(Stopped):
+        list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
+
+
+def test_what_another_process_is_at_work_on_is_left_to_it(copy, monkeypatch):
+    study, place = load_study(copy / "rates.py"), copy / "studies"
+    saved = copy / "away"
+    shutil.copytree(place / "slow/seed-0", saved)
+    lines = (place / "slow/seed-0/metrics.jsonl").read_text().splitlines(keepends=True)
+    (place / "slow/seed-0/metrics.jsonl").write_text("".join(lines[:-1]))  # not tested yet
+    lock = FolderLock(place / "slow/seed-0")
+    assert states(copy)["slow", 0] == "running"
+    waits = []
+
+    def wait(seconds):
+        """The other process ends its run."""
+        waits.append(seconds)
+        shutil.copy(saved / "metrics.jsonl", place / "slow/seed-0/metrics.jsonl")
+        lock.release()
+
+    monkeypatch.setattr("cnn_jax.study.run.time.sleep", wait)
+
+    def train(config, folder):
+        raise AssertionError(f"{folder} was taken from another process")
+
+    assert list(run_study(study, place, train)) == [] and len(waits) == 1
+    assert states(copy)["slow", 0] == "finished"
+
+
+def test_a_bad_study_makes_no_folder(tmp_path):
+    (tmp_path / "rates.py").write_text(FILE.replace("seeds=(0, 1)", "seeds=(0,)"))
+    with pytest.raises(ConfigError, match="1 seed"):
+        cnn_jax.ablate(tmp_path / "rates.py", tmp_path / "studies")
+    assert not (tmp_path / "studies").exists()
