@@ -24,7 +24,7 @@ from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
 from cnn_jax.cli.new import new
 from cnn_jax.cli.options import DEBUG, OPTIONS, VERSION, split_options
-from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise
+from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise, own_line
 from cnn_jax.cli.parts import parts
 from cnn_jax.cli.runs import diff, evaluate, predict, train, verify
 from cnn_jax.cli.studies import ablate
@@ -87,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         else:
             _say(explain(error))
+            if (line := own_line(error)) and line.partition(",")[0] not in str(error):
+                _say(f"  {line}")
             if not isinstance(error, (ValueError, OSError, RuntimeError)) and not hasattr(error, "exit_status"):
                 _say(f"{DEBUG} shows where.")
         return getattr(error, "exit_status", 2 if isinstance(error, ConfigError) else 1)

@@ -40,7 +40,7 @@ def show_runs(
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
-    keys = _keys(rows)
+    keys = [key for key in _keys(rows) if key != "seed"]  # which has a column of its own
     figures = ("state", "step", "steps", "seconds", "seed", "validation_top1", "test_top1")
     table = writer(sys.stdout, lineterminator="\n")
     table.writerow(["run", "identity", *figures, *keys, "reason"])
@@ -59,8 +59,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     keys = [key for key in _keys(rows) if key != "seed"]  # which has a column of its own
     table = Table("run", *_short_names(keys), "seed", "state", "step", "seconds", "validation", "test", box=None)
     for column in table.columns[len(keys) + 1 :]:
-        column.justify = "right"
-    table.columns[0].overflow = "fold"
+        column.justify, column.no_wrap = "right", True
+    for column in table.columns[: len(keys) + 1]:
+        column.overflow = "fold"
+    rows = sorted(rows, key=lambda row: [*(_as_text(row["differs"].get(key)) for key in keys), row["seed"] or 0])
     for row in rows:
         differs = [_short(row["differs"].get(key)) if key in row["differs"] else "" for key in keys]
         top1 = ["" if row[name] is None else f"{row[name]:.2%}" for name in ("validation_top1", "test_top1")]

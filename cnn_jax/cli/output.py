@@ -4,6 +4,9 @@ import contextlib
 import io
 import os
 import sys
+import sysconfig
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,6 +51,19 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"`{error.filename}`: {error.strerror}."
     return str(error) or type(error).__name__
+
+
+def own_line(error: BaseException | None) -> str:
+    """The last line of the user's own files that an error, or what caused it, came through; empty without one."""
+    paths = sysconfig.get_paths()
+    ours = str(Path(__file__).parents[1])
+    elsewhere = (*(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")), ours, "<")
+    found = None
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        found = next((frame for frame in reversed(frames) if not frame.filename.startswith(elsewhere)), found)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return f"{Path(found.filename).name}, line {found.lineno}: {found.line}" if found else ""
 
 
 def _missing_platform() -> str | None:

@@ -52,7 +52,12 @@ def _optimizers(module: Any) -> list[str]:
     """The functions of a module that make an optimiser of a learning rate."""
     found = []
     for name, value in vars(module).items():
-        if callable(value) and not name.startswith(("_", "scale_by")) and name not in _NO_OPTIMIZERS:
+        if (
+            callable(value)
+            and not isinstance(value, type)
+            and not name.startswith(("_", "scale_by"))
+            and name not in _NO_OPTIMIZERS
+        ):
             with contextlib.suppress(TypeError, ValueError):  # what has no signature
                 found += [name] if _RATES & inspect.signature(value).parameters.keys() else []
     return sorted(found)

@@ -79,7 +79,13 @@ def evaluate(
 
 def predict(
     run: RunFolder,
-    images: Annotated[tuple[Path, ...], arg(metavar="IMAGE…", help="Image files.")],
+    images: Annotated[
+        tuple[Path, ...],
+        arg(
+            metavar="IMAGE…",
+            help="Image files; each is brought to the size and channels of the data set's, its colours as they are.",
+        ),
+    ],
     /,
     top: Annotated[int, arg(help="How many classes to show.")] = 5,
     step: Step = "latest",
@@ -177,6 +183,7 @@ def _print_evaluation(figures: dict[str, Any], title: str, *, most: int | None =
     classes = list(figures["per_class"].items())
     if most is not None and most < len(classes):
         classes = sorted(classes, key=lambda row: 1 if row[1] is None else row[1])[:most]
+        table.add_row(f"the {most} least accurate classes:", "")
     for name, value in classes:
         table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
     console().print(table)

@@ -45,7 +45,7 @@ def export(
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
-    """Write a run's weights under torchvision's names.
+    """Write a run's weights: of our networks under torchvision's names, of your own under their own.
 
     From Python: `cnn_jax.export_weights`.
     """

@@ -27,7 +27,8 @@ def place(error: Exception, path: Path) -> str:
         return f"line {error.lineno}{file}: {error.msg}{text}" if error.lineno else error.msg
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     spoken = isinstance(error, (TypeError, NameError, ValueError, ImportError)) and str(error)
-    what = str(error).rstrip(".") if spoken else f"{type(error).__name__}: {error}".rstrip(": ")
+    said = re.sub(r"(unexpected keyword argument '\w+')\. Did you mean '\w+'\?", r"\1", str(error))  # `remedy` says it
+    what = said.rstrip(".") if spoken else f"{type(error).__name__}: {error}".rstrip(": ")
     return f"line {lines[-1]}: {what}" if lines else what
 
 

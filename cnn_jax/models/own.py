@@ -63,7 +63,9 @@ def check_own(model: nn.Module, what: str, image_shape: tuple[int, int, int], nu
     logits = jax.eval_shape(lambda variables, images: model.apply(variables, images, train=False), variables, images)
     shape, dtype = getattr(logits, "shape", None), getattr(logits, "dtype", jnp.int32)
     if shape != (2, num_classes) or not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"{what} must give logits of shape (2, {num_classes}) for two images, got {logits}.")
+        raise ValueError(
+            f"{what} must give logits of shape (2, {num_classes}) for two images, got {shape or type(logits).__name__}."
+        )
     if not variables.get("params"):
         raise ValueError(f"{what} has no parameters, so there is nothing to train.")
     if others := variables.keys() - {"params", "batch_stats", "features"}:

@@ -116,11 +116,17 @@ def check_rows(functions: Mapping[str, Loss], key: str, num_classes: int, *, mix
     targets = logits if mixed else jax.ShapeDtypeStruct((4,), jnp.int32)
     for name, function in functions.items():
         with named(key):
-            rows = jax.eval_shape(function, logits, targets)
+            given = "float [b, k] as mixing makes them" if mixed else "labels, int [b]"
+            given = f"It is given logits, float [b, k], and targets, {given}; k is {num_classes} here."
+            try:
+                rows = jax.eval_shape(function, logits, targets)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise ValueError(f"{name}: {str(error).rstrip('.')}. {given}") from error
             if getattr(rows, "shape", None) != (4,):
+                found = getattr(rows, "shape", type(rows).__name__)
                 raise ValueError(
                     f"{name} must give one number for each row of the logits, an array of shape (4,) for four; it "
-                    f"gives {rows}."
+                    f"gives {found}. {given}"
                 )
 
 

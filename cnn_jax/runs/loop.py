@@ -64,7 +64,7 @@ class Saved:
     """A checkpoint was begun."""
 
     step: int
-    state: Callable[[], TrainState]
+    state: Callable[[], TrainState] = dataclasses.field(repr=False)
     """Copies the state to the host; to be called before the next event is asked for."""
 
 

@@ -102,7 +102,8 @@ def test_debug_shows_where_wherever_it_stands(monkeypatch, capsys, words):
     assert cli_room.main(words) == 1
     assert "Traceback" in capsys.readouterr().err
     assert cli_room.main(["models"]) == 1
-    assert capsys.readouterr().err == "cnn-jax: no disk\n"
+    first, *where = capsys.readouterr().err.splitlines()
+    assert first == "cnn-jax: no disk" and len(where) == 1 and where[0].endswith('raise OSError("no disk")')
 
 
 def test_help_shows_the_options_that_stand_anywhere(capsys):
@@ -122,3 +123,17 @@ def test_what_the_package_notes_is_said_in_the_command_lines_words(monkeypatch, 
     monkeypatch.setitem(cli_room.COMMANDS, "models", noting)
     assert cli_room.main(["models"]) == 0
     assert capsys.readouterr().err == "cnn-jax: note: 3 files are passed over\n"
+
+
+def test_an_error_in_ones_own_file_is_shown_with_its_line(tmp_path, capsys):
+    network = "from flax import linen as nn\n\nclass Net(nn.Module):\n    num_classes: int\n\n    @nn.compact\n"
+    network += "    def __call__(self, x, *, train):\n        return nn.rellu(x)\n\n"
+    path = tmp_path / "mine.py"
+    config = "from cnn_jax import Config, ModelConfig\n\ndef config():\n    return Config(model=ModelConfig(Net))\n"
+    path.write_text(network + config)
+    assert cli_room.main(["train", str(path), "--workdir", str(tmp_path / "r")]) != 0
+    assert "\ncnn-jax:   mine.py, line 8: return nn.rellu(x)\n" in capsys.readouterr().err
+    path.write_text("def config():\n    return 1 / 0\n")
+    assert cli_room.main(["train", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "line 2: ZeroDivisionError" in err and len(err.splitlines()) == 1  # said already

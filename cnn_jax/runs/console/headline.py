@@ -10,7 +10,7 @@ from cnn_jax.runs.session import Session
 
 
 def headline(session: Session, environment: dict[str, Any], directory: Path) -> str:
-    """Device, data, network, parameters, steps and folder.
+    """Device, data, network, parameters, steps, rate, seed and folder.
 
     Args:
       environment: of this start, by `cnn_jax.runs.machine.environment`.
@@ -27,9 +27,10 @@ def headline(session: Session, environment: dict[str, Any], directory: Path) -> 
         (
             what if number == 1 else f"{number} devices, {what}",
             f"{config.data.name}, {session.info.num_examples:,} images",
-            f"{config.model.name}, {parameters:,} parameters",
+            f"{str(config.model.name).removeprefix(':')}, {parameters:,} parameters",
             f"{derived.steps:,} steps, {round(epochs, 1):g} epochs at batch {config.data.batch_size}",
             f"learning rate {derived.learning_rate:.4g}",
+            f"seed {config.seed}",
             str(directory),
         )
     )

@@ -68,7 +68,10 @@ def _writer(run: Run, lock: FolderLock) -> "RunWriter":
         return writer
     before = read_run(run.directory)
     if rows := differences(before, run):
-        raise ConfigError(f"`{run.directory}` holds another experiment; give another --workdir.\n" + "\n".join(rows))
+        raise ConfigError(
+            f"`{run.directory}` holds another experiment; give another --workdir, or none for a new folder.\n"
+            + "\n".join(rows)
+        )
     here = run.environment
     run = dataclasses.replace(run, record=before.record, environment=before.environment)
     return RunWriter(run, lock, here=here, upgrades=before.schema != SCHEMA)

@@ -80,6 +80,8 @@ def read_run(directory: Path | str) -> Run:
             f"`{path}` is gone, and there are checkpoints beside it. Nothing was changed. Put back a copy, or "
             "give another --workdir."
         )
+    if not directory.exists():
+        raise RunError(f"there is no folder `{directory}`; `cnn-jax runs` lists the runs.")
     if not path.is_file():
         raise RunError(f"`{directory}` is not a run folder: it has no config.json. `cnn-jax train` makes one.")
     try:

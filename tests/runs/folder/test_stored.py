@@ -86,7 +86,9 @@ def test_another_content_is_another_experiment(tmp_path, experiment, change, row
     open_and_close(tmp_path, experiment, CONTENT)
     before = (tmp_path / "config.json").read_bytes()
     for _ in range(2):  # the same answer the second time
-        with pytest.raises(ConfigError, match=f"holds another experiment; give another --workdir.\n  {row}"):
+        with pytest.raises(
+            ConfigError, match=f"holds another experiment; give another --workdir, or none for a new folder.\n  {row}"
+        ):
             open_and_close(tmp_path, experiment, dataclasses.replace(CONTENT, **change))
     assert (tmp_path / "config.json").read_bytes() == before
 
