@@ -112,7 +112,7 @@ def pictures():
 
 
 # Here numbers and bits are the matter; also in the processes that tests start, which know nothing of the fixture below.
-COMPILED_AS_FOR_USERS = {"modules", "ops", "parallel", "parity", "test_record.py"}
+COMPILED_AS_FOR_USERS = {"modules", "ops", "parallel", "parity", "test_record.py", "test_registry.py"}
 
 
 @pytest.fixture(scope="module", autouse=True)

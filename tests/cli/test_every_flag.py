@@ -43,6 +43,7 @@ BASE = {
     "verify": "verify {run}",
     "models": "models",
     "parts": "parts",
+    "ablate": "ablate {study} --dry-run",
     "summary": "summary lenet5",
     "bench": "bench lenet5",
     "data list": "data list",
@@ -87,13 +88,16 @@ def rows():
 
 @pytest.fixture(scope="module")
 def made(experiment, tmp_path_factory):
-    """A run of one step, its weights as a file, and an image."""
+    """A run of one step, its weights as a file, an image, and a study."""
     folder = tmp_path_factory.mktemp("made")
     assert main(["train", str(experiment), "--workdir", str(folder / "run"), "--train.steps", "1"]) == 0
     assert main(["weights", "export", str(folder / "run"), str(folder / "w.safetensors")]) == 0
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "image.png")
     paths = {"run": folder / "run", "weights": folder / "w.safetensors", "image": folder / "image.png"}
-    return {"experiment": experiment, **paths}
+    study = "from cnn_jax import Ablation, Config\n\ndef ablation():\n"
+    study += "    return Ablation('Why?', Config(), {'longer': {'train.epochs': 20}}, seeds=(0, 1))\n"
+    (folder / "study.py").write_text(study)
+    return {"experiment": experiment, "study": folder / "study.py", **paths}
 
 
 @pytest.fixture
