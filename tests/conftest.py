@@ -62,9 +62,9 @@ def pytest_report_header(config):
         return None
     chosen = config.option.markexpr
     if chosen == "quick":
-        return "these tests take about a minute on two cores; `uv run pytest` takes about ten"
+        return "these tests take a minute or two on two cores; `uv run pytest` takes 10 to 20"
     if chosen == "not slow and not parity":
-        return "the suite takes about ten minutes on two cores; `-m quick` gives a first answer in one"
+        return "the suite takes 10 to 20 minutes on two cores; `-m quick` gives a first answer in one or two"
     return None
 
 
