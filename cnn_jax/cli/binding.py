@@ -11,7 +11,7 @@ from typing import Any
 import tyro
 
 from cnn_jax.cli.network_flags import value_of, with_options, with_options_of
-from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours
+from cnn_jax.config import Config, ConfigError, TrainConfig, load_experiment, neighbours, without_arguments
 
 
 def bind(train: Callable[..., int], words: Sequence[str]) -> Callable[..., int]:
@@ -52,16 +52,11 @@ def check_words(train: Callable[..., int], words: Sequence[str]) -> None:
 
 
 def _with_arguments(config: Config, words: Sequence[str]) -> Config:
-    """The configuration with all that its optimiser takes, so that it has flags.
-
-    Another optimiser begins anew, and a network where one of the two is none of ours.
-    """
-    network, before = value_of("--model.name", words), str(config.model.name)
-    if network not in (None, before) and ":" in f"{network}{before}":
-        config = dataclasses.replace(config, model=dataclasses.replace(config.model, options={}))
-    name = value_of("--optim.name", words)
-    if name not in (None, config.optim.name):
-        config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, name=name, arguments={}))
+    """The configuration with all that its optimiser takes, so that it has flags."""
+    network, name = value_of("--model.name", words), value_of("--optim.name", words)
+    config = without_arguments(config, network, name)
+    if name is not None:
+        config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, name=name))
     arguments = {key: value for key, value in _defaults(config).items() if value is not None}
     optim = dataclasses.replace(config.optim, arguments=arguments | config.optim.arguments)  # type: ignore[operator]
     return dataclasses.replace(config, optim=optim)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,19 +55,7 @@ def _figures(result: "StudyResult") -> dict[str, Any]:
         "question": ablation.question,
         "metric": ablation.metric,
         "runs": [{"run": str(e.folder), "arm": e.arm, "seed": e.seed, "state": e.state} for e in result.runs],
-        "arms": [
-            {
-                "arm": row.arm,
-                "seeds": row.seeds,
-                "mean": row.mean,
-                "difference": row.difference,
-                "p": row.p,
-                "decided": row.decided,
-                "correlation": row.correlation,
-                "detects": row.detects,
-            }
-            for row in result.rows
-        ],
+        "arms": [asdict(row) for row in result.rows],
     }
 
 
@@ -87,7 +76,7 @@ def _show(result: "StudyResult") -> None:
         print("The test figures are compared when all runs are done.")
         return
     table = Table(*HEAD, box=None)
-    for row in cells(list(result.rows), metric):
+    for row in cells(result.rows, metric):
         table.add_row(*row)
     out.print(table)
     print(note(metric))

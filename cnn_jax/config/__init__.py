@@ -18,6 +18,7 @@ from cnn_jax.config.identity import from_stored as from_stored
 from cnn_jax.config.identity import identity as identity
 from cnn_jax.config.identity import key_differences as key_differences
 from cnn_jax.config.parts import named_parts as named_parts
+from cnn_jax.config.parts import without_arguments as without_arguments
 from cnn_jax.config.sections import Config as Config
 from cnn_jax.config.sections import DataConfig as DataConfig
 from cnn_jax.config.sections import ModelConfig as ModelConfig

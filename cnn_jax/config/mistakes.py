@@ -3,19 +3,12 @@
 import dataclasses
 import re
 import traceback
+import typing
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.config.reference import STORED
-from cnn_jax.config.sections import (
-    Config,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    ParallelConfig,
-    SeedsConfig,
-    TrainConfig,
-)
+from cnn_jax.config.sections import Config
 from cnn_jax.names import nearest
 
 
@@ -34,10 +27,8 @@ def place(error: Exception, path: Path) -> str:
 
 def remedy(error: Exception) -> str:
     """What the writer of an experiment file may have meant."""
-    configs: list[type[Any]] = [
-        *(Config, ModelConfig, DataConfig, OptimConfig, TrainConfig, ParallelConfig, SeedsConfig),
-    ]
-    parts = {part.__name__: part for part in configs}
+    hints = [Config, *typing.get_type_hints(Config).values()]
+    parts: dict[str, Any] = {hint.__name__: hint for hint in hints if isinstance(hint, type)}
     if isinstance(error, NameError):
         return f" Import it: `from cnn_jax import {error.name}`." if error.name in parts else ""
     mistake = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))

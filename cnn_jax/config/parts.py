@@ -68,6 +68,19 @@ def check_arguments(arguments: Any) -> dict[str, Any]:
     return checked
 
 
+def without_arguments(config: Config, network: Any, optimizer: Any) -> Config:
+    """The configuration without the arguments of what another network or optimiser takes the place of.
+
+    Another optimiser begins anew, and a network where one of the two is none of ours. None takes no place.
+    """
+    model, optim = config.model, config.optim
+    if network not in (None, model.name) and (callable(network) or ":" in f"{network}{model.name}"):
+        model = dataclasses.replace(model, options={})
+    if optimizer not in (None, optim.name):
+        optim = dataclasses.replace(optim, arguments={})
+    return dataclasses.replace(config, model=model, optim=optim)
+
+
 def named_parts(config: Config) -> dict[str, str]:
     """The names of all functions that a configuration names, without their arguments, by key.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 
 from cnn_jax.config import Config, check_types, flatten, identity_0_1, neighbours
-from cnn_jax.parallel import joined, known_to_all
+from cnn_jax.parallel import is_writer, joined, known_to_all
 from cnn_jax.paths import local_path
 from cnn_jax.runs.compare import default_directory
 from cnn_jax.runs.console.pictures import draw_curves
@@ -96,5 +96,6 @@ def training_events(
             try:
                 yield from run_events(session, writer, stop, quiet=quiet, profile=profile)
             except DivergedError:
-                by_process_0(lambda: draw_curves(workdir))
+                if is_writer():
+                    draw_curves(workdir)
                 raise

@@ -1,11 +1,10 @@
 """An ablation from its file to its table."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnn_jax.config import Config
 from cnn_jax.paths import local_path
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.metrics_file import read_test_line
@@ -57,7 +56,7 @@ def ablate(
     place = Path("studies") / study.name if workdir is None else local_path(workdir, "--workdir")
     failed: dict[Path, Entry] = {}
     if not dry_run:
-        for entry in run_study(study, place, _train):
+        for entry in run_study(study, place, lambda config, folder: deque(training_events(config, folder), maxlen=0)):
             if entry.state == "failed":
                 failed[entry.folder] = entry
             report(entry, _counts(study, place, failed))
@@ -67,14 +66,9 @@ def ablate(
         rows = tuple(compare(_values(study, found)))
     if rows and not dry_run:
         ablation = study.ablation
-        text = f"# {ablation.question}\n\n{markdown(list(rows), ablation.metric)}\n{note(ablation.metric)}\n"
+        text = f"# {ablation.question}\n\n{markdown(rows, ablation.metric)}\n{note(ablation.metric)}\n"
         write_atomically(place / "table.md", text)
     return StudyResult(place, study, found, rows)
-
-
-def _train(config: Config, folder: Path) -> None:
-    for _ in training_events(config, folder):
-        pass
 
 
 def _counts(study: Study, place: Path, failed: dict[Path, Entry]) -> Counter[str]:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.config import Config, ConfigError, ExperimentFile, executed, flatten, from_flat, identity
+from cnn_jax.config import (
+    Config,
+    ConfigError,
+    ExperimentFile,
+    executed,
+    flatten,
+    from_flat,
+    identity,
+    without_arguments,
+)
 from cnn_jax.study.statistics import seeds_needed
 
 BASE = "base"
@@ -73,10 +82,6 @@ class Study:
         """The base, and the others."""
         return list(dict.fromkeys(arm for arm, _ in self.configs))
 
-    def folder(self, place: Path, arm: str, seed: int) -> Path:
-        """Where a run of the study lies."""
-        return place / arm / f"seed-{seed}"
-
 
 def load_study(path: Path | str) -> Study:
     """Runs an experiment file, and completes what its `ablation()` returns.
@@ -91,7 +96,7 @@ def load_study(path: Path | str) -> Study:
         _check(ablation, base)
         arms = {BASE: {}, **ablation.arms}
         configs = {
-            (name, seed): file.complete(_with_seed(_config(file, base, name, arm, seed), seed))
+            (name, seed): file.complete(replace(_config(file, base, name, arm, seed), seed=seed))
             for seed in ablation.seeds
             for name, arm in arms.items()
         }
@@ -106,20 +111,11 @@ def _config(file: ExperimentFile, base: Config, name: str, arm: Arm, seed: int) 
         if not isinstance(made, Config):
             raise ConfigError(f"the arm {name!r} of `{file.path}` must return a Config, got {type(made).__name__}.")
         return made
-    flat = flatten(base)
-    network = arm.get("model.name", base.model.name)
-    if network != base.model.name and (callable(network) or ":" in f"{network}{base.model.name}"):
-        flat = {key: value for key, value in flat.items() if not key.startswith("model.options.")}
-    if arm.get("optim.name", base.optim.name) != base.optim.name:
-        flat = {key: value for key, value in flat.items() if not key.startswith("optim.arguments.")}
+    flat = flatten(without_arguments(base, arm.get("model.name"), arm.get("optim.name")))
     try:
         return from_flat(flat | dict(arm), file.path.name)
     except ConfigError as error:
         raise ConfigError(f"the arm {name!r}: {error}") from error
-
-
-def _with_seed(config: Config, seed: int) -> Config:
-    return replace(config, seed=seed)
 
 
 def _check(ablation: Ablation, base: Config) -> None:

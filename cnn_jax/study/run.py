@@ -19,6 +19,7 @@ from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.study.ablation import Study
 
 _POLL = 1.0  # seconds between looks at runs that others are at work on
+_OPEN = ("waiting", "stopped", "running")  # what is not done
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ def entries(study: Study, place: Path) -> list[Entry]:
     """Every run of a study, as its folder tells."""
     found = []
     for (arm, seed), config in study.configs.items():
-        folder = study.folder(place, arm, seed)
+        folder = place / arm / f"seed-{seed}"
         found.append(Entry(arm, seed, config, folder, *_state(folder, config)))
     return found
 
@@ -64,10 +65,9 @@ def _state(folder: Path, config: Config) -> tuple[str, str]:
 
 def _as_it_would_be(there: Run, config: Config) -> Run:
     """The run that this configuration would be, with the data and the weights of the one that is there."""
-    code = None if config.code is None else resolve_parts(config).code
-    resolved = resolve_batch_norm(resolve_parts(config), num_devices=max(1, there.environment.get("devices") or 1))
-    content = dataclasses.replace(there.content, code=None if code is None else code.record())
-    return dataclasses.replace(there, config=resolved, content=content)
+    config = resolve_batch_norm(resolve_parts(config), num_devices=max(1, there.environment.get("devices") or 1))
+    content = dataclasses.replace(there.content, code=None if config.code is None else config.code.record())
+    return dataclasses.replace(there, config=config, content=content)
 
 
 def run_study(study: Study, place: Path, train: Callable[[Config, Path], object]) -> Iterator[Entry]:
@@ -76,24 +76,23 @@ def run_study(study: Study, place: Path, train: Callable[[Config, Path], object]
     Args:
       train: one run, in this process; what stops it, such as a signal, is not caught here.
     """
-    tried: set[tuple[str, int]] = set()
-    while True:
-        left = [e for e in entries(study, place) if e.state in ("waiting", "stopped", "running")]
-        left = [e for e in left if (e.arm, e.seed) not in tried]
-        if not left:
-            return
-        free = [e for e in left if e.state != "running" and not is_locked(e.folder)]
-        if not free:
+    left = [entry for entry in entries(study, place) if entry.state in _OPEN]
+    while left:
+        taken = []  # by other processes
+        for entry in left:
+            state, _ = _state(entry.folder, entry.config)  # others may have been at work on it meanwhile
+            if state == "running" or is_locked(entry.folder):
+                taken.append(entry)
+            elif state in _OPEN:
+                try:
+                    train(entry.config, entry.folder)
+                except (ValueError, OSError, RuntimeError) as error:
+                    if isinstance(error, RunError) and is_locked(entry.folder):
+                        taken.append(entry)  # another process was first
+                    else:
+                        yield dataclasses.replace(entry, state="failed", why=str(error))
+                else:
+                    yield dataclasses.replace(entry, state="finished")
+        left = taken
+        if left:
             time.sleep(_POLL)
-            continue
-        entry = free[0]
-        try:
-            train(entry.config, entry.folder)
-        except (ValueError, OSError, RuntimeError) as error:
-            if isinstance(error, RunError) and is_locked(entry.folder):
-                continue  # another process was first
-            tried.add((entry.arm, entry.seed))
-            yield dataclasses.replace(entry, state="failed", why=str(error))
-            continue
-        tried.add((entry.arm, entry.seed))
-        yield dataclasses.replace(entry, state="finished")

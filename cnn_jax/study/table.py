@@ -1,6 +1,6 @@
 """The table of a study: means, paired differences to the base, and what the deciding procedure says of each arm."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +101,7 @@ def verdict(row: Row, arms: int) -> str:
     return "higher" if row.difference.mean > 0 else "lower"
 
 
-def cells(rows: list[Row], metric: str) -> list[tuple[str, ...]]:
+def cells(rows: Sequence[Row], metric: str) -> list[tuple[str, ...]]:
     """The rows as text, under `HEAD`; accuracies and calibration errors in percent."""
     percent = metric in ("top1", "top5", "ece")
 
@@ -132,7 +132,7 @@ def cells(rows: list[Row], metric: str) -> list[tuple[str, ...]]:
     return found
 
 
-def markdown(rows: list[Row], metric: str) -> str:
+def markdown(rows: Sequence[Row], metric: str) -> str:
     """The table for a document."""
     lines = [HEAD, ("---",) * len(HEAD), *cells(rows, metric)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

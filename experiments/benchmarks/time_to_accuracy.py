@@ -30,7 +30,7 @@ import numpy as np
 
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.config import Config, load_experiment
-from cnn_jax.data import load_dataset, prefetch, train_batches
+from cnn_jax.data import load_dataset, prefetch
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.session import open_session
 
@@ -41,14 +41,13 @@ PEER = Path(__file__).with_name("time_to_accuracy_torch.py")
 def ours(config: Config, target: float) -> dict[str, Any]:
     """Trains until the test split's top-1 reaches the target, or to the end: `seconds`, `epochs`, `top1` by epoch."""
     session = open_session(config)
-    data, test = session.training_data(), session.dataset("test")
+    test = session.dataset("test")
     step, state = session.compile_train_step(), session.layout.create(session.make_state)
     evaluate_split(session, state.eval_variables, session.dataset("validation"))
-    first_batch = session.layout.put(next(train_batches(data, config.data.batch_size, seed=config.seed)))
+    first_batch = session.layout.put(next(session.training_batches(0)))
     jax.block_until_ready(step(session.layout.create(session.make_state), first_batch))
     every, seconds, top1 = round(session.derived.steps_per_epoch), 0.0, list[float]()
-    batches = train_batches(data, config.data.batch_size, seed=config.seed)
-    with contextlib.closing(prefetch(batches, session.layout.put)) as ready:
+    with contextlib.closing(prefetch(session.training_batches(0), session.layout.put)) as ready:
         for first in range(0, session.derived.steps, every):
             began = time.perf_counter()
             for batch in itertools.islice(ready, min(every, session.derived.steps - first)):

@@ -122,7 +122,7 @@ def test_a_signal_ends_the_study(copy):
     def train(config, folder):
         raise Stopped(15, 3)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped, match="stopped by SIGTERM; saved at step 3"):
         list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cnn_jax.runs.folder.metrics_file import SPLITS
+
 
 class _Console(Console):
     """Falls silent where rich's own ends the process, and takes standard output with it."""
@@ -91,7 +93,7 @@ class TrainProgress:
         step = self._ends.pop(0)
         epoch = self._epochs * step / self._total
         shown = [f"step {step}/{self._total}"]
-        shown += [f"{split}  {_shown(self._newest[split])}" for split in _SPLITS if split in self._newest]
+        shown += [f"{split}  {_shown(self._newest[split])}" for split in SPLITS if split in self._newest]
         shown += [f"epoch {round(epoch, 1):g}/{round(self._epochs, 1):g}"]
         self._newest.clear()
         first, began = self._first
@@ -118,7 +120,6 @@ def _shown(values: dict[str, float]) -> str:
     return "  ".join(f"{name} {values[key]:{form}}" for key, name, form in _SHOWN if values.get(key) is not None)
 
 
-_SPLITS = ("train", "validation", "test")
 _SHOWN = [
     ("loss", "loss", ".4f"),
     ("top1", "top-1", ".2%"),

@@ -9,10 +9,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from cnn_jax.runs.folder.events import EventWriter, line_of, read_records
+from cnn_jax.runs.folder.events import EventWriter, read_records
 from cnn_jax.runs.folder.files import write_atomically
-
-_SPLITS = ("train", "validation", "test")
+from cnn_jax.runs.folder.metrics_file import SPLITS
 
 
 class Charts:
@@ -22,30 +21,32 @@ class Charts:
         self._directory = directory
         self._writers: dict[str, EventWriter] = {}
 
-    def write(self, event: Event) -> None:
-        """Appends the numbers of an event of the run's own file, which holds a line."""
-        split = _split(event)
-        assert split is not None
+    def write(self, event: Event, line: str) -> None:
+        """Appends the numbers of a line, as the event of the run's own file that holds it tells."""
+        split, shown = _shown(event, line)
         if split not in self._writers:
             (self._directory / split).mkdir(exist_ok=True)
             self._writers[split] = EventWriter(self._directory / split, began=event.wall_time)
-        self._writers[split].write(_shown(event))
+        self._writers[split].write(shown)
         self._writers[split].flush()
 
     def rewrite(self) -> None:
         """Makes them what follows from the run's own file; those that are so already are left alone."""
-        events = [record.event for record in read_records(self._directory)[0] if record.event]
-        for split in _SPLITS:
+        events: dict[str, list[Event]] = {split: [] for split in SPLITS}
+        for record in read_records(self._directory)[0]:
+            if record.event and record.line:
+                split, shown = _shown(record.event, record.line)
+                events[split].append(shown)
+        for split, found in events.items():
             path = self._directory / split / EventWriter.FILE_NAME
-            shown = [_shown(event) for event in events if _split(event) == split]
-            if not shown:
+            if not found:
                 path.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):  # none there, or one that holds what is not ours
                     path.parent.rmdir()
                 continue
             file = io.BytesIO()
             records = RecordWriter(file)
-            for event in (Event(wall_time=shown[0].wall_time, file_version="brain.Event:2"), *shown):
+            for event in (Event(wall_time=found[0].wall_time, file_version="brain.Event:2"), *found):
                 records.write(event.SerializeToString())
             if not path.exists() or path.read_bytes() != file.getvalue():
                 path.parent.mkdir(exist_ok=True)
@@ -57,14 +58,10 @@ class Charts:
             writer.close()
 
 
-def _split(event: Event) -> str | None:
-    line = line_of(event)
-    return json.loads(line)["split"] if line else None
-
-
-def _shown(event: Event) -> Event:
-    """The numbers of a line as scalars, null as NaN."""
-    values = {k: v for k, v in json.loads(line_of(event) or "{}").items() if k not in ("step", "split")}
+def _shown(event: Event, line: str) -> tuple[str, Event]:
+    """The split of a line, and its numbers as scalars, null as NaN."""
+    values = json.loads(line)
+    step, split = values.pop("step"), values.pop("split")
     numbers = {k: float("nan") if v is None else v for k, v in values.items() if not isinstance(v, dict)}
     summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in numbers.items()])
-    return Event(wall_time=event.wall_time, step=event.step, summary=summary)
+    return split, Event(wall_time=event.wall_time, step=step, summary=summary)

@@ -11,7 +11,7 @@ from cnn_jax.runs.folder.events import EventWriter, is_summary, read_records
 from cnn_jax.runs.folder.stored import RunError
 
 FILE_NAME = "metrics.jsonl"
-_SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 COPY = "Put back a copy, or give another --workdir."
 
 
@@ -120,7 +120,7 @@ def _lines(directory: Path) -> list[str | None]:
 def _line(text: bytes) -> str | None:
     try:
         values = json.loads(text)
-        sound = type(values["step"]) is int and values.pop("split") in _SPLITS
+        sound = type(values["step"]) is int and values.pop("split") in SPLITS
         sound &= not any(isinstance(value, str) for value in values.values())
         return text.decode() if sound else None
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -118,7 +118,7 @@ class MetricsLog:
             file.flush()
             event = events.write_line(line)
             events.flush()
-            self._charts.write(event)
+            self._charts.write(event, line)
         except OSError as error:
             raise RunError(f"`{self._path}` cannot be written at step {step}: {error.strerror or error}.") from error
         self.lines = self.lines[0] + 1, crc32([line], self.lines[1])

@@ -177,8 +177,9 @@ class RunWriter:
 
 def _table(run: Run) -> str:
     """The configuration, and what follows from it, in Markdown."""
-    rows = [*configuration.flatten(run.config).items(), *dataclasses.asdict(run.derived).items()]
-    return "\n".join(["| key | value |", "|---|---|", *(f"| {key} | {value!r} |" for key, value in rows)])
+    values = configuration.flatten(run.config) | dataclasses.asdict(run.derived)
+    rows = (f"| {key} | {value!r} |" for key, value in values.items())
+    return "\n".join(["| key | value |", "|---|---|", *rows])
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
