@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from cnn_jax.runs.console.markdown import markdown_table
 from cnn_jax.study.ablation import BASE, METRICS
 from cnn_jax.study.statistics import (
     LEVEL,
@@ -134,8 +135,7 @@ def cells(rows: Sequence[Row], metric: str) -> list[tuple[str, ...]]:
 
 def markdown(rows: Sequence[Row], metric: str) -> str:
     """The table for a document."""
-    lines = [HEAD, ("---",) * len(HEAD), *cells(rows, metric)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(HEAD, cells(rows, metric))
 
 
 def note(metric: str) -> str:

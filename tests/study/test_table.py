@@ -59,6 +59,10 @@ def test_the_text_has_a_cell_for_every_column():
     assert all(len(row) == len(HEAD) for row in cells(rows, "loss"))
 
 
+def test_the_name_of_an_arm_stays_in_its_cell():
+    assert "| stem\\|stage1 | 9 |" in markdown(compare(values(9, **{"stem|stage1": 0.0})), "top1")
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_an_arm_that_never_finished_has_a_row_without_figures(n):
     found = values(9, up=0.01)

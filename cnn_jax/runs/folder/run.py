@@ -12,6 +12,7 @@ from cnn_jax.config import Config, ConfigError
 from cnn_jax.data import DatasetInfo
 from cnn_jax.parallel import known_to_all
 from cnn_jax.runs.compare import differences
+from cnn_jax.runs.console.markdown import markdown_table
 from cnn_jax.runs.content import NOTHING, Content
 from cnn_jax.runs.derive import Derived
 from cnn_jax.runs.folder.files import write_atomically
@@ -178,8 +179,7 @@ class RunWriter:
 def _table(run: Run) -> str:
     """The configuration, and what follows from it, in Markdown."""
     values = configuration.flatten(run.config) | dataclasses.asdict(run.derived)
-    rows = (f"| {key} | {value!r} |" for key, value in values.items())
-    return "\n".join(["| key | value |", "|---|---|", *rows])
+    return markdown_table(("key", "value"), [(key, repr(value)) for key, value in values.items()])
 
 
 def diff_runs(left: Path | str, right: Path | str) -> dict[str, list[Any]]:
