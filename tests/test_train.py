@@ -12,8 +12,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cnn_jax
+from cnn_jax import load_dataset
 from cnn_jax.cli import COMMANDS, main
 from cnn_jax.runs import loop
+from cnn_jax.runs.folder.metrics_file import read_test_line
+from cnn_jax.runs.folder.predictions import read_predictions
 
 
 def run(capsys, *argv):
@@ -40,10 +43,21 @@ def trained(experiment, pictures, tmp_path_factory):
 
 def test_a_run_folder_holds_everything(trained):
     names = {p.name for p in trained.iterdir()}
-    assert {"config.json", "metrics.jsonl", "checkpoints", "curves.png", "predictions.png"} <= names
+    expected = {"config.json", "metrics.jsonl", "checkpoints", "predictions.npz", "curves.png", "predictions.png"}
+    assert expected <= names
     assert any("tfevents" in n for n in names)
     for picture in ("curves.png", "predictions.png"):
         assert np.asarray(Image.open(trained / picture)).std() > 10  # something is drawn
+
+
+def test_it_keeps_what_it_says_of_every_test_example(trained):
+    kept, figures = read_predictions(trained), read_test_line(trained)
+    assert kept.index.tolist() == list(range(359))
+    np.testing.assert_array_equal(kept.label, load_dataset("digits", "test").labels)
+    assert kept.correct.mean() == pytest.approx(figures["top1"])
+    assert kept.classes.shape == (359, 5) and (np.diff(kept.probabilities) <= 0).all()
+    nll = -np.log(kept.probabilities[:, 0][kept.correct])  # most of the whole, and not more than it
+    assert 0 < nll.sum() < 359 * figures["nll"]
 
 
 def test_the_output_of_a_training_fits_on_a_screen(experiment, tmp_path, capsys):

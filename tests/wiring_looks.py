@@ -156,7 +156,7 @@ def evaluation(config: Config) -> Arrays:
     """The metrics of some test images before the first step."""
     session = opened(config)
     variables, batch = given_state(session).eval_variables, test_batch(session)
-    return named(session.layout.compile(session.eval_step, variables, batch)(variables, batch))
+    return named(session.layout.compile(session.eval_step, variables, batch)(variables, batch)[0])
 
 
 @look

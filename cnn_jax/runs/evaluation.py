@@ -18,42 +18,48 @@ from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.noted import missing_best, missing_newest
 from cnn_jax.runs.folder.own_code import with_code
+from cnn_jax.runs.folder.predictions import Predictions
 from cnn_jax.runs.folder.run import Run, RunError, read_run
 from cnn_jax.runs.log_window import STEPS_AHEAD
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import Predicted
 
 
-def evaluate_split(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+def evaluate_split(
+    session: Session, variables: Mapping[str, Any], dataset: Dataset
+) -> tuple[dict[str, Any], Predictions]:
     """One pass over a data set.
 
     Returns:
-      num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions; the means of
-      `train.metrics` by their names. Where the data set was prepared without files that could not be decoded,
-      skipped_files: how many, over all its splits.
+      The figures: num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions; the
+      means of `train.metrics` by their names. Where the data set was prepared without files that could not be decoded,
+      skipped_files: how many, over all its splits. And what the network says of every example.
     """
     layout = session.layout
     batch_size = session.eval_batch_size
-    parts: list[EvalMetrics] = []
+    parts: list[tuple[EvalMetrics, Predicted]] = []
     batches = eval_batches(dataset, batch_size, rows=layout.rows(batch_size))
     with contextlib.closing(prefetch(batches, layout.put)) as ready:
         for batch in ready:
             parts.append(session.compiled_eval_step(variables, batch))
             if len(parts) > STEPS_AHEAD:
                 jax.block_until_ready(parts[-1 - STEPS_AHEAD])
-    total = functools.reduce(lambda a, b: a.merge(b), jax.device_get(parts))
+    metrics, predicted = zip(*jax.device_get(parts), strict=True)
+    total = functools.reduce(lambda a, b: a.merge(b), metrics)
     with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
         values = jax.tree.map(lambda v: np.asarray(v).tolist(), total.compute())
     values |= values.pop("own", {})
     per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
     left_out = {"skipped_files": len(dataset.info.skipped)} if dataset.info.skipped else {}
-    return {
+    figures = {
         "num_examples": int(total.top1.count),
         **left_out,
         **values,
         "per_class": {name: None if math.isnan(v) else v for name, v in per_class.items()},
     }
+    return figures, Predictions.of_batches(predicted)
 
 
 def evaluate(
@@ -79,7 +85,7 @@ def evaluate(
         check_data(opened)
         session = open_session(opened.config, opened.derived, opened.info)
         step, variables = load_variables(opened, session, step)
-        values = evaluate_split(session, variables, session.dataset(split))
+        values, _ = evaluate_split(session, variables, session.dataset(split))
     return {"split": split, "step": step, **values}
 
 

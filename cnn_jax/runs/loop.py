@@ -24,6 +24,7 @@ from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.noted import missing_newest
+from cnn_jax.runs.folder.predictions import write_predictions
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import RunWriter
 from cnn_jax.runs.initial_state import initial_state
@@ -126,8 +127,10 @@ def run_events(
                     _end_if_asked(stop, agree, last)
                     if session.tests:
                         with record.spend("evaluation"):
-                            test = evaluate_split(session, state.eval_variables, session.dataset("test"))
+                            test, predictions = evaluate_split(session, state.eval_variables, session.dataset("test"))
                         _check_test(session, test)
+                        if is_writer():  # before the line, which says that all is there
+                            write_predictions(directory, predictions)
                         writer.write(last, "test", test)
             if test is not None:
                 progress.report(last, "test", test)
@@ -228,7 +231,7 @@ def _steps(
             top1 = None
             if evaluates and validation is not None:
                 with window.paused(), record.spend("evaluation"):
-                    values = evaluate_split(session, state.eval_variables, validation)
+                    values, _ = evaluate_split(session, state.eval_variables, validation)
                 events.append(report(step, "validation", values))
                 top1 = values["top1"]
             if saves or stopping:

@@ -24,7 +24,8 @@ from cnn_jax.training.update import Update
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, TrainMetrics]]
 LogitsOf = Callable[[Mapping[str, Any], Array], Array]
-EvalStep = Callable[[Mapping[str, Any], Batch], EvalMetrics]
+Predicted = dict[str, Array]
+EvalStep = Callable[[Mapping[str, Any], Batch], tuple[EvalMetrics, Predicted]]
 
 
 def make_train_step(
@@ -111,19 +112,21 @@ def make_logits(
 
 
 def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping[str, Loss] = {}) -> EvalStep:
-    """The function `(variables, batch) -> metrics`, to be compiled by the layout.
+    """The function `(variables, batch) -> (metrics, predicted)`, to be compiled by the layout.
 
-    `batch["mask"]` says which rows are real examples.
+    `batch["mask"]` says which rows are real examples. Of each row, `predicted` holds the five most probable classes,
+    most probable first, `classes` int32 [b, 5] and `probabilities` float32 [b, 5], or as many as there are, and the
+    row's own `index`, `label` and `mask`.
 
     Args:
       own: further metrics by name, functions as a loss is.
     """
 
-    def eval_step(variables: Mapping[str, Any], batch: Batch) -> EvalMetrics:
-        rows = (logits_of(variables, batch["image"]), batch["label"], batch["mask"])
-        logits, labels, mask = (layout.gather(r) for r in rows)
+    def eval_step(variables: Mapping[str, Any], batch: Batch) -> tuple[EvalMetrics, Predicted]:
+        rows = (logits_of(variables, batch["image"]), batch["label"], batch["mask"], batch["index"])
+        logits, labels, mask, index = (layout.gather(r) for r in rows)
         kind = MoreEvalMetrics if own else EvalMetrics
-        return kind.single_from_model_output(
+        metrics = kind.single_from_model_output(
             loss=loss(logits, labels),
             nll=softmax_cross_entropy(logits, labels),
             top1=in_top_k(logits, labels, 1),
@@ -133,5 +136,8 @@ def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping
             own={name: metric(logits, labels) for name, metric in own.items()},
             mask=mask,
         )
+        probabilities = jax.nn.softmax(logits.astype(jnp.float32))
+        best, classes = jax.lax.top_k(probabilities, min(5, logits.shape[1]))
+        return metrics, {"index": index, "label": labels, "mask": mask, "classes": classes, "probabilities": best}
 
     return eval_step

@@ -54,7 +54,7 @@ def ours(config: Config, target: float) -> dict[str, Any]:
                 state, _ = step(state, batch)
             jax.block_until_ready(state)
             seconds += time.perf_counter() - began
-            top1.append(evaluate_split(session, state.eval_variables, test)["top1"])
+            top1.append(evaluate_split(session, state.eval_variables, test)[0]["top1"])
             if top1[-1] >= target:
                 break
     return {"reached": top1[-1] >= target, "seconds": seconds, "epochs": len(top1), "top1": top1}
