@@ -17,7 +17,7 @@ import jax
 from cnn_jax.data import prefetch
 from cnn_jax.parallel import Agreement, is_writer, known_to_all
 from cnn_jax.runs.console.headline import headline
-from cnn_jax.runs.console.pictures import draw_curves, draw_predictions, is_drawn
+from cnn_jax.runs.console.pictures import draw_pictures, is_drawn
 from cnn_jax.runs.console.profile import StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.console.signals import Stopped, StopSignals
@@ -132,12 +132,13 @@ def run_events(
                         if is_writer():  # before the line, which says that all is there
                             write_predictions(directory, predictions)
                         writer.write(last, "test", test)
+                        progress.report(last, "test", test)
+                    with record.spend("drawing"):
+                        draw_pictures(directory, session, state.eval_variables)
+            else:
+                draw_pictures(directory, session, state.eval_variables)
             if test is not None:
-                progress.report(last, "test", test)
                 yield Logged(last, "test", test)
-    if is_writer():
-        draw_curves(directory)
-    draw_predictions(directory, session, state.eval_variables)
     yield Finished(Result(directory, last, test))
 
 

@@ -1,5 +1,6 @@
 """A study's run folders are its only ledger: what is done is skipped, what fails stops nothing."""
 
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -9,7 +10,9 @@ import pytest
 import cnn_jax
 from cnn_jax.cli import main
 from cnn_jax.config import ConfigError
+from cnn_jax.parallel import compile
 from cnn_jax.runs.console.signals import Stopped
+from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.study.ablation import load_study
 from cnn_jax.study.run import entries, run_study
@@ -69,6 +72,33 @@ def test_runs_are_ordinary_run_folders(copy, capsys):
     assert main(["eval", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["num_examples"] == 359
     assert len(cnn_jax.list_runs(copy / "studies")) == 4
+
+
+def test_seeds_share_programs_and_a_run_in_a_study_has_the_bits_of_that_run_alone(copy, tmp_path, monkeypatch):
+    monkeypatch.setattr(compile, "_COMPILED", compile.OrderedDict())
+    shutil.rmtree(copy / "studies")
+    numbers = []
+    cnn_jax.ablate(copy / "rates.py", copy / "studies", report=lambda *_: numbers.append(len(compile._COMPILED)))
+    assert numbers == [3, 4, 4, 4]  # drawing, training, evaluation; another rate is another step
+    compile._COMPILED.clear()
+    alone = tmp_path / "alone"
+    cnn_jax.train(load_study(copy / "rates.py").configs["slow", 1], alone)
+    for name in ("metrics.jsonl", "predictions.npz"):
+        assert without_times(alone / name) == without_times(copy / "studies/slow/seed-1" / name)
+    assert sums(alone) == sums(copy / "studies/slow/seed-1")
+
+
+def without_times(file):
+    if file.suffix == ".npz":
+        return file.read_bytes()
+    lines = map(json.loads, file.read_text().splitlines())
+    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
+
+
+def sums(folder):
+    """Of every array of the last checkpoint."""
+    with contextlib.closing(Checkpoints(folder / "checkpoints", read_only=True)) as checkpoints:
+        return checkpoints.manifest(2).sums_by_path()
 
 
 def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy):
