@@ -1,6 +1,7 @@
 """A study's run folders are its only ledger: what is done is skipped, what fails stops nothing."""
 
 import contextlib
+import dataclasses
 import json
 import shutil
 from collections import Counter
@@ -14,6 +15,7 @@ from cnn_jax.parallel import compile
 from cnn_jax.runs.console.signals import Stopped
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.lock import FolderLock
+from cnn_jax.runs.folder.predictions import read_predictions, write_predictions
 from cnn_jax.study.ablation import load_study
 from cnn_jax.study.run import entries, run_study
 
@@ -110,6 +112,14 @@ def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy):
     result = cnn_jax.ablate(copy / "rates.py", copy / "studies", report=lambda entry, _: trained.append(entry.folder))
     assert trained == [copy / "studies/base/seed-1"] and len(result.rows) == 2
     assert (copy / "studies/table.md").read_text() == table
+
+
+def test_arms_tested_on_other_examples_are_not_paired(copy):
+    folder = copy / "studies/slow/seed-1"
+    said = read_predictions(folder)
+    write_predictions(folder, dataclasses.replace(said, label=said.label[::-1]))
+    with pytest.raises(ConfigError, match=r"seed-1` was tested on other examples .* cannot be paired"):
+        cnn_jax.ablate(copy / "rates.py", copy / "studies")
 
 
 def test_dry_run_trains_nothing(copy, capsys):
