@@ -223,27 +223,27 @@ def test_a_missing_optuna_is_a_sentence(file, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_kill_changes_no_bit(file):
-    change(file, "TrainConfig(steps=4)", "TrainConfig(steps=3000, log_every=10, checkpoint_every=20)")
-    change(file, "trials=4", "trials=3")
+    change(file, "TrainConfig(steps=4)", "TrainConfig(steps=200, log_every=2, checkpoint_every=20)")
+    change(file, "trials=4", "trials=2")
 
     def start(name):
         command = [sys.executable, "-m", "cnn_jax", "tune", str(file), "--workdir", str(file.parent / name), "--json"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     undisturbed, killed = file.parent / "one", file.parent / "two"
-    out, err = start("one").communicate(timeout=300)
+    out, err = start("one").communicate(timeout=600)
     figures = json.loads(out.splitlines()[-1])
-    process, metrics = start("two"), killed / "round-2/trial-1/metrics.jsonl"
+    process, metrics = start("two"), killed / "round-2/trial-0/metrics.jsonl"
     while not (metrics.exists() and len(metrics.read_bytes().splitlines()) > 20):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (killed / "best.py").exists()
-    out, err = start("two").communicate(timeout=300)
+    out, err = start("two").communicate(timeout=600)
     assert json.loads(out.splitlines()[-1]) == json.loads(json.dumps(figures).replace(str(undisturbed), str(killed)))
     assert len(err.splitlines()) == 2, "only what was missing was trained"
-    starts = json.loads((killed / "round-2/trial-1/config.json").read_text())["record"]
+    starts = json.loads((killed / "round-2/trial-0/config.json").read_text())["record"]
     assert [start["first_step"] > 0 for start in starts] == [False, True], "the trial was begun anew"
     for name in ("best.py", "search.md"):
         assert (killed / name).read_bytes() == (undisturbed / name).read_bytes()
