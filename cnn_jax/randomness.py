@@ -8,17 +8,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, Key
+from jaxtyping import Array, Bool, Int, Key, UInt32
 
 # The rows of the batch that are being computed, and how many the batch has.
 _ROWS = contextvars.ContextVar[tuple[Array, int] | None]("rows", default=None)
 
 
-def random_key(seed: int, purpose: str, *indices: int | Int[Array, ""]) -> Key[Array, ""]:
-    """The key of one draw.
+Seed = int | UInt32[Array, ""]
+"""Of a run, 0 to 2³² − 1. Given as an array it is no part of a program, which then serves every seed."""
+
+
+def random_key(seed: Seed, purpose: str, *indices: int | Int[Array, ""]) -> Key[Array, ""]:
+    """The key of one draw, the same whether the seed is a number or an array.
 
     Args:
-      seed: of the run, 0 to 2³² − 1.
+      seed: of the run.
       purpose: what the draw is for, e.g. "dropout"; different purposes never share numbers.
       indices: where the draw belongs, e.g. the step, or the epoch and the example; they may be traced.
 
@@ -30,7 +34,7 @@ def random_key(seed: int, purpose: str, *indices: int | Int[Array, ""]) -> Key[A
       >>> bool((random_key(0, "dropout", 7) == random_key(0, "dropout", 7)).all())
       True
     """
-    if not 0 <= seed < 2**32:
+    if isinstance(seed, int) and not 0 <= seed < 2**32:
         raise ValueError(f"`seed` must lie from 0 to 4294967295 (2**32 - 1), got {seed}.")
     key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(purpose.encode()))
     for index in indices:
@@ -38,7 +42,7 @@ def random_key(seed: int, purpose: str, *indices: int | Int[Array, ""]) -> Key[A
     return key
 
 
-def jit_draws[**P, T](function: Callable[P, T], **options: Any) -> Callable[P, T]:
+def jit_draws[**P, T](function: Callable[P, T], **options: Any) -> jax.stages.Wrapped:
     """`jax.jit` for a function that draws many arrays once, as a network's parameters are: the same bits, sooner.
 
     Within another function that is being traced it becomes a part of that one's program, whose options hold.

@@ -100,14 +100,14 @@ def pictures():
 
     It gives the functions that draw, for the tests that look at what they drew.
     """
-    from cnn_jax.runs import loop
+    from cnn_jax.runs.console import pictures
 
     names = ("draw_curves", "draw_predictions")
-    real = {name: getattr(loop, name) for name in names}
+    real = {name: getattr(pictures, name) for name in names}
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
             file = f"{name.removeprefix('draw_')}.png"
-            patch.setattr(loop, name, lambda folder, *_, file=file: (folder / file).touch())
+            patch.setattr(pictures, name, lambda folder, *_, file=file: (folder / file).touch())
         yield real
 
 

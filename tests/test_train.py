@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import cnn_jax
 from cnn_jax import load_dataset
 from cnn_jax.cli import COMMANDS, main
-from cnn_jax.runs import loop
+from cnn_jax.runs.console import pictures as drawing
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.predictions import read_predictions
 
@@ -36,7 +36,7 @@ def trained(experiment, pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "r"
     with pytest.MonkeyPatch.context() as patch:
         for name, draw in pictures.items():
-            patch.setattr(loop, name, draw)
+            patch.setattr(drawing, name, draw)
         assert main(["train", str(experiment), "--workdir", str(folder), *STEPS, "--json"]) == 0
     return folder
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Flag, Json, print_figures
+from cnn_jax.cli.flags import Flag, Json, check_range, print_figures
 from cnn_jax.cli.output import console
 
 if TYPE_CHECKING:
     from cnn_jax.study.ablate import StudyResult
     from cnn_jax.study.found import Trial
-    from cnn_jax.study.run import Entry
     from cnn_jax.study.tune import Tuned
 
 
@@ -25,7 +24,12 @@ def ablate(
     workdir: Annotated[
         Path | None, arg(metavar="DIR", help="The folder of the study; None is studies/ with the file's name.")
     ] = None,
-    dry_run: Annotated[Flag, arg(help="Say which runs there are and which are missing, and train nothing.")] = False,
+    jobs: Annotated[
+        int | None, arg(help="Runs at a time, each with a GPU or its share of the cores; None is one a GPU, or one.")
+    ] = None,
+    dry_run: Annotated[
+        Flag, arg(help="Say which runs are missing, their steps and how long they may take, and train nothing.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Train what is missing of an ablation, every arm with every seed, and compare the arms.
@@ -34,18 +38,12 @@ def ablate(
 
     From Python: `cnn_jax.ablate`.
     """
+    from cnn_jax.cli.study_display import StudyDisplay
     from cnn_jax.study.ablate import ablate
 
-    began = time.perf_counter()
-
-    def report(entry: "Entry", counts: Counter[str]) -> None:
-        done, of = counts["finished"] + counts["failed"], sum(counts.values())
-        what = f"{entry.arm}, seed {entry.seed}: {entry.state}"
-        print(f"{what}; {done} of {of} runs, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-        if entry.why:
-            print(f"  {entry.why}", file=sys.stderr, flush=True)
-
-    result = ablate(file, workdir, dry_run=dry_run, report=report)
+    check_range("--jobs", jobs, 1, 1024)
+    with StudyDisplay(quiet=dry_run) as display:
+        result = ablate(file, workdir, jobs=jobs, dry_run=dry_run, watch=display.watch)
     status = print_figures(_figures(result), json, lambda: _show(result))
     return status or int(not dry_run and not all(run.state == "finished" for run in result.runs))
 
@@ -64,6 +62,7 @@ def _figures(result: "StudyResult") -> dict[str, Any]:
 def _show(result: "StudyResult") -> None:
     from rich.table import Table
 
+    from cnn_jax.study.plan import plan
     from cnn_jax.study.table import HEAD, cells, note
 
     metric, out = result.study.ablation.metric, console()
@@ -75,6 +74,9 @@ def _show(result: "StudyResult") -> None:
         if run.why:
             print(f"{run.folder}: {run.why}")
     if not result.rows:
+        left = plan(result.runs, result.jobs)
+        time = "" if left.seconds is None else f", about {left.seconds:.0f} s"
+        print(f"To do: {left.runs} runs of {left.steps:,} steps in all{time}.")
         print("The test figures are compared when all runs are done.")
         return
     table = Table(*HEAD, box=None)

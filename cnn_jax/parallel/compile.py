@@ -1,8 +1,10 @@
 """What to ask of XLA when it compiles a step for a CPU, and what it says of the memory of one."""
 
 import functools
+import hashlib
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,6 +60,31 @@ def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         return lowered.compile()
     with without_cache():
         return lowered.compile(compiler_options=options)
+
+
+_COMPILED: OrderedDict[Any, jax.stages.Compiled] = OrderedDict()
+_KEPT = 64  # programs: a study goes through its arms seed by seed, and each needs three
+
+
+def compiled_once(
+    lowered: jax.stages.Lowered, compile: Callable[[], jax.stages.Compiled], how: str
+) -> jax.stages.Compiled:
+    """What `compile` makes of a lowered program, or what this process made of the very same one lately.
+
+    So the runs of a study, which differ in their seeds alone, share their programs. Constants are a part of a program,
+    and so of the comparison; a seed is no constant (`random_key`).
+
+    Args:
+      how: a name of `compile`, for programs compiled in one way are not those compiled in another.
+    """
+    text = hashlib.sha256(lowered.as_text().encode()).digest()
+    key = text, how, lowered.in_tree, lowered.out_tree, lowered.donate_argnums
+    if key not in _COMPILED:
+        _COMPILED[key] = compile()
+        if len(_COMPILED) > _KEPT:
+            _COMPILED.popitem(last=False)
+    _COMPILED.move_to_end(key)
+    return _COMPILED[key]
 
 
 def peak_bytes(compiled: Any) -> int:

@@ -5,15 +5,17 @@ A layout places the state and the batches and compiles a step for them; it never
 
 import abc
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from cnn_jax.parallel.compile import compile_step
+from cnn_jax.parallel.compile import compile_step, compiled_once
 from cnn_jax.randomness import jit_draws
 
 AXIS = "data"
@@ -52,10 +54,12 @@ class Layout(abc.ABC):
         """Where each array of a state lies; by default on every device."""
         return jax.tree.map(lambda _: self.replicated, tree)
 
-    def create(self, make_state: Callable[[], Any]) -> Any:
+    def create(self, make_state: Callable[..., Any], *arguments: ArrayLike) -> Any:
         """Runs `make_state` under jit, its result placed by `shardings`."""
-        shardings = self.shardings(jax.eval_shape(make_state))
-        return jit_draws(make_state, out_shardings=shardings)()
+        given = [jax.device_put(argument, self.replicated) for argument in arguments]
+        shardings = self.shardings(jax.eval_shape(make_state, *given))
+        lowered = jit_draws(make_state, out_shardings=shardings).lower(*given)
+        return compiled_once(lowered, lowered.compile, "draws")(*given)
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
         """This process's rows of a batch, as its part of the global arrays that the compiled steps take."""
@@ -72,15 +76,17 @@ class Layout(abc.ABC):
         """`step`, traced for arrays such as these; what it gives back, every process can read.
 
         Args:
-          arrays: global arrays, or their shapes with shardings: a state or variables, and a batch.
+          arrays: global arrays, or their shapes with shardings: a state or variables, a batch, and what else every
+            device gets whole.
           donate: the first of them is a state, which comes back first, placed by `shardings`. It is donated, and must
             not be used again.
         """
 
     def compile(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Compiled:
-        """As `lower`, and compiled: a function that also knows its memory."""
+        """As `lower`, and compiled, unless this process has: a function that also knows its memory."""
         lowered = self.lower(step, *arrays, donate=donate)
-        return lowered.compile() if self.conv == "xla" else compile_step(lowered)
+        compile = lowered.compile if self.conv == "xla" else partial(compile_step, lowered)
+        return compiled_once(lowered, compile, self.conv)
 
     def mean(self, tree: Any) -> Any:
         """Inside a step: the mean over devices of what each found on its own rows; nothing where all rows are seen."""

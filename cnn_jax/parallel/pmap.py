@@ -26,15 +26,17 @@ class PmapLayout(Layout):
 
     def lower(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Lowered:
         """The step under pmap."""
-        state, batch = arrays
+        state, batch, *whole = arrays
         # in_axes None: the state has no axis of devices, so a checkpoint does not depend on the strategy.
-        mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=None, donate_argnums=(0,) if donate else ())
+        donated = (0,) if donate else ()
+        in_axes = (None, 0, *[None] * len(whole))
+        mapped = jax.pmap(step, axis_name=AXIS, in_axes=in_axes, out_axes=None, donate_argnums=donated)
         # Across processes, pmap itself takes and returns each one's part.  What it compiles takes the global arrays
         # that the other strategies use, and is called as it is, so only the lowering sees parts.
         devices = jax.local_device_count()
-        state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
+        state, whole = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), (state, whole))
         part = {k: np.zeros((devices, *v.shape[1:]), v.dtype) for k, v in batch.items()}
-        return mapped.lower(state, part)
+        return mapped.lower(state, part, *whole)
 
     def mean(self, tree: Any) -> Any:
         """`lax.pmean`: every device holds as many rows, so a mean of means is the mean over the batch."""

@@ -9,6 +9,7 @@ from cnn_jax import ops
 from cnn_jax.config import Config, ModelConfig
 from cnn_jax.data import Chain, DatasetInfo, Mix
 from cnn_jax.parallel import Layout
+from cnn_jax.randomness import Seed
 from cnn_jax.runs.parts import gradient_rule
 from cnn_jax.training.gradient import loss_gradient, over_batch
 from cnn_jax.training.inputs import make_inputs
@@ -34,6 +35,8 @@ def training_step(
     info: DatasetInfo,
     num_classes: int,
     layout: Layout,
+    augment_seed: Seed,
+    dropout_seed: Seed,
 ) -> TrainStep:
     """The function `(state, batch) -> (state, metrics)`, to be compiled by the layout."""
     optim = config.optim
@@ -45,14 +48,14 @@ def training_step(
         info.std,
         num_classes=num_classes,
         dtype=dtype,
-        seed=config.seed_of("augment"),
+        seed=augment_seed,
         layout=layout,
     )
     gradient = loss_gradient(
         model,
         loss,
         context=step_context(config.model, layout.batch),
-        seed=config.seed_of("dropout"),
+        seed=dropout_seed,
         batch_size=config.data.batch_size,
         micro_batches=config.parallel.accumulate,
         freeze=optim.freeze,

@@ -11,19 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array
+from jaxtyping import Array, UInt32
 
 from cnn_jax.config import Config, ConfigError, named
 from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image, train_batches
 from cnn_jax.data.augmentation.views import seen_shape
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout, peak_bytes
+from cnn_jax.randomness import Seed
 from cnn_jax.runs.build import training_step
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
-from cnn_jax.runs.fitting import check_effects, check_loss, check_patterns, check_rows, check_statistics
+from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
-from cnn_jax.runs.parts import check_network, learning_rate, loss, network, operations, optimizer, own_metrics
+from cnn_jax.runs.parts import learning_rate, loss, network, operations, optimizer, own_metrics
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -86,9 +87,17 @@ class Session:
 
     @functools.cached_property
     def train_step(self) -> TrainStep:
-        """To be compiled by the layout."""
+        """With the run's own seeds."""
+        return self._train_step(*self._seeds.tolist())
+
+    def _train_step(self, *seeds: Seed) -> TrainStep:
+        parts = self.config, self.model, self.optimizer, self.rate, self.loss
         images = self.augment, self.mix, self.info, self.derived.num_classes
-        return training_step(self.config, self.model, self.optimizer, self.rate, self.loss, *images, self.layout)
+        return training_step(*parts, *images, self.layout, *seeds)
+
+    @property
+    def _seeds(self) -> UInt32[np.ndarray, "2"]:
+        return np.array([self.config.seed_of("augment"), self.config.seed_of("dropout")], np.uint32)
 
     @functools.cached_property
     def eval_step(self) -> EvalStep:
@@ -141,11 +150,11 @@ class Session:
         kept = {name: variables[name] for name in ("params", "batch_stats")}
         return jax.tree.map(_place, kept, self.layout.shardings(kept))
 
-    def make_state(self) -> TrainState:
-        """The state before the first step; to be jitted."""
+    def make_state(self, seed: Seed | None = None) -> TrainState:
+        """The state before the first step, drawn from the run's own seed where none is given; to be jitted."""
         ema, scaled = self.config.optim.ema_decay is not None, self.config.model.dtype == "float16"
-        seed, shape = self.config.seed_of("init"), self.image_shape
-        return create_state(self.model, self.optimizer, shape, seed=seed, ema=ema, loss_scale=scaled)
+        seed = self.config.seed_of("init") if seed is None else seed
+        return create_state(self.model, self.optimizer, self.image_shape, seed=seed, ema=ema, loss_scale=scaled)
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of a training batch."""
@@ -160,12 +169,16 @@ class Session:
         batch |= {key: np.zeros(size, kind) for key, kind in kinds.items()}
         return jax.tree.map(lambda a: _place(a, a.sharding), self.layout.put(batch))
 
-    def compile_train_step(self) -> Any:
-        """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
-        state = self.abstract_checkpoint()["state"]
-        step = self.layout.compile(self.train_step, state, self.abstract_batch(), donate=True)
-        logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(step) / 1e6)
-        return step
+    def compile_train_step(self) -> TrainStep:
+        """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated.
+
+        The seeds are given to the program, which runs that differ in nothing else share.
+        """
+        state, seeds = self.abstract_checkpoint()["state"], jax.device_put(self._seeds, self.layout.replicated)
+        with_seeds = lambda state, batch, seeds: self._train_step(*seeds)(state, batch)  # noqa: E731
+        compiled = self.layout.compile(with_seeds, state, self.abstract_batch(), seeds, donate=True)
+        logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(compiled) / 1e6)
+        return lambda state, batch: compiled(state, batch, seeds)
 
     def empty_window(self) -> TrainMetrics:
         """Training metrics that count nothing yet."""
@@ -173,7 +186,7 @@ class Session:
 
     def drawn_state(self) -> TrainState:
         """The state before the first step, drawn from the seed and placed on the devices."""
-        state: TrainState = self.layout.create(self.make_state)
+        state: TrainState = self.layout.create(self.make_state, np.uint32(self.config.seed_of("init")))
         return state
 
     def abstract_checkpoint(self) -> dict[str, Any]:
@@ -219,19 +232,9 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
         eval_shape = eval_augment.output_shape(info.image_shape)
     with named("data.eval_views"):
         image_shape = seen_shape(eval_shape, views)
-    if derived_here or config.optim.freeze is not None:
-        check_network(config, model, image_shape, derived.num_classes)  # before a folder is made
-        with named("model", "data.eval_augment"):
-            seen = abstract_variables(model, image_shape)
-        with named("data.augment"):
-            shape = augment.output_shape(augment.batch_shape(info.image_shape))
-            variables = seen if shape == image_shape else abstract_variables(model, shape)
-        check_patterns(config, seen["params"], derived_here)
-    if derived_here:  # the runs that there are may be evaluated whatever they were trained on
-        with named("data.mix"):
-            mix.check(shape, derived.num_classes)
-        check_statistics(config, model, layout, variables, shape)
-        check_effects(config, seen, scales=augment.scales or eval_augment.scales, draws=augment.draws or bool(mix.ops))
+    if derived_here or config.optim.freeze is not None:  # before a folder is made
+        chains = info, augment, eval_augment, mix
+        check_fit(config, model, layout, *chains, derived.num_classes, image_shape, begins=derived_here)
     logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
     session = Session(config, derived, model, layout, info, augment, mix, eval_augment, image_shape, logits)
     if derived_here:

@@ -93,13 +93,15 @@ def load_study(path: Path | str) -> Study:
     with executed(path) as file:
         ablation = file.call("ablation", Ablation)
         base = file.complete(ablation.base)
-        _check(ablation, base)
+        _check(ablation)
         arms = {BASE: {}, **ablation.arms}
         configs = {
             (name, seed): file.complete(replace(_config(file, base, name, arm, seed), seed=seed))
             for seed in ablation.seeds
             for name, arm in arms.items()
         }
+    for (arm, _), config in configs.items():
+        _check_comparable(arm, config, base, ablation.metric)
     _check_different(configs, ablation.seeds[0])
     return Study(file.path.stem, ablation, configs)
 
@@ -118,9 +120,8 @@ def _config(file: ExperimentFile, base: Config, name: str, arm: Arm, seed: int) 
         raise ConfigError(f"the arm {name!r}: {error}") from error
 
 
-def _check(ablation: Ablation, base: Config) -> None:
-    seeds, metric = list(ablation.seeds), ablation.metric
-    known = [*METRICS, *(str(text).partition("(")[0].rpartition(":")[2] for text in base.train.metrics)]
+def _check(ablation: Ablation) -> None:
+    seeds = list(ablation.seeds)
     for wrong, sentence in (
         (not ablation.arms, "there is no arm beside the base, so nothing to compare; add one"),
         (BASE in ablation.arms, f"an arm is called {BASE!r}, which is the base itself; name it otherwise"),
@@ -130,11 +131,25 @@ def _check(ablation: Ablation, base: Config) -> None:
             f"{len(seeds)} seed: two show a spread, and {seeds_needed(max(1, len(ablation.arms)))} can decide",
         ),
         (len(set(seeds)) < len(seeds), f"the seeds {seeds} are not all different"),
-        (metric not in known, f"`metric` is {metric!r}; runs log {', '.join(known)}"),
-        (base.train.test != "end", "`train.test` is never, and a study compares test figures; leave it out"),
     ):
         if wrong:
             raise ConfigError(f"the ablation {ablation.question!r}: {sentence}.")
+
+
+def _check_comparable(arm: str, config: Config, base: Config, metric: str) -> None:
+    """Every arm logs the metric, of the base's test examples."""
+    known = [*METRICS, *(str(text).partition("(")[0].rpartition(":")[2] for text in config.train.metrics)]
+    if metric not in known:
+        raise ConfigError(f"the arm {arm!r}: `metric` is {metric!r}; its runs log {', '.join(known)}.")
+    if config.train.test != "end":
+        raise ConfigError(f"the arm {arm!r}: `train.test` is never, and a study compares test figures; leave it out.")
+    for key in ("name", "folder"):
+        here, there = getattr(config.data, key), getattr(base.data, key)
+        if here != there:
+            raise ConfigError(
+                f"the arm {arm!r} has `data.{key}` {here}, and the base {there}: their test examples differ, so they "
+                "cannot be compared seed by seed; give both the same, or make two studies of it."
+            )
 
 
 def _check_different(configs: Mapping[tuple[str, int], Config], seed: int) -> None:

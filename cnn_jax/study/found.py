@@ -11,7 +11,7 @@ from cnn_jax.config import Config
 from cnn_jax.runs.console.markdown import markdown_table
 from cnn_jax.runs.console.pictures import save_picture
 from cnn_jax.runs.folder.files import write_atomically
-from cnn_jax.study.search import Plan, Range
+from cnn_jax.study.search import Range, SearchPlan
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Round:
     trials: tuple[Trial, ...]
 
 
-def best_of(plan: Plan, rounds: Sequence[Round]) -> Trial:
+def best_of(plan: SearchPlan, rounds: Sequence[Round]) -> Trial:
     """The trial with the best value; of several, the first."""
     sign = -1 if plan.search.more_is_better else 1
     return min((trial for round in rounds for trial in round.trials), key=lambda trial: sign * trial.measured)
 
 
-def draw_round(plan: Plan, place: Path, rounds: Sequence[Round]) -> Path:
+def draw_round(plan: SearchPlan, place: Path, rounds: Sequence[Round]) -> Path:
     """The last of some rounds: the metric over each value, and where the next round looks, into `round-N.png`.
 
     A cross at the top is a trial that diverged; the grey points are those of earlier rounds.
@@ -99,7 +99,7 @@ def _plain_ticks(axis: Any, ratio: float) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def write_found(plan: Plan, place: Path, rounds: Sequence[Round]) -> Path:
+def write_found(plan: SearchPlan, place: Path, rounds: Sequence[Round]) -> Path:
     """Writes the record, `search.md`, and the experiment with the best values in it, `best.py`, which is returned.
 
     The modules beside the experiment file that its own parts need are written beside it.
@@ -121,7 +121,7 @@ def write_found(plan: Plan, place: Path, rounds: Sequence[Round]) -> Path:
     return place / "best.py"
 
 
-def _record(plan: Plan, rounds: Sequence[Round], best: Trial) -> str:
+def _record(plan: SearchPlan, rounds: Sequence[Round], best: Trial) -> str:
     search = plan.search
     text = (
         f"# The search of {plan.name}\n\n"

@@ -67,7 +67,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """A search of a file, made ready: a configuration for any values."""
 
     name: str
@@ -95,7 +95,7 @@ class Plan:
         return {key: span.around(best[key], parts) if number > 1 else span for key, span in space.items()}
 
 
-def load_search(path: Path | str) -> Plan:
+def load_search(path: Path | str) -> SearchPlan:
     """Runs an experiment file, and completes what its `search()` returns.
 
     Raises:
@@ -104,7 +104,7 @@ def load_search(path: Path | str) -> Plan:
     """
     with executed(path) as file:
         search = file.call("search", Search)
-        plan = Plan(file.path.stem, dataclasses.replace(search, base=file.complete(search.base)))
+        plan = SearchPlan(file.path.stem, dataclasses.replace(search, base=file.complete(search.base)))
     try:
         _check(plan)
     except ConfigError as error:
@@ -112,7 +112,7 @@ def load_search(path: Path | str) -> Plan:
     return plan
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: SearchPlan) -> None:
     search, space = plan.search, plan.search.space
     for key, span in space.items():
         if not isinstance(span, Range):

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from cnn_jax.runs.console.markdown import markdown_table
 from cnn_jax.study.ablation import BASE, METRICS
 from cnn_jax.study.statistics import (
     LEVEL,
     Interval,
+    crossed_interval,
     detectable,
     holm,
     least_p,
@@ -21,7 +22,21 @@ from cnn_jax.study.statistics import (
     t_interval,
 )
 
-HEAD = ("arm", "n", "mean", "difference to base", "p", "verdict", "correlation", "found in 80 %")
+HEAD = (
+    "arm",
+    "n",
+    "mean",
+    "of all examples",
+    "difference to base",
+    "of all examples",
+    "p",
+    "verdict",
+    "correlation",
+    "found in 80 %",
+)
+
+Right = Mapping[str, Mapping[int, Bool[np.ndarray, "m"]]]
+"""By arm and seed: which of the test examples, the same m in all, the network is right about."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +45,10 @@ class Row:
 
     Attributes:
       seeds: those that both have finished.
-      mean: over the arm's seeds.
+      mean: over the arm's seeds, on this test set.
+      of_all: the same, over other examples than these as well; None where the metric is not one of single examples.
       difference: arm less base, paired by seed; None of the base itself, as what follows.
+      difference_of_all: the same, over other examples as well.
       p: two-sided, by sign flips.
       decided: whether Holm's procedure over all arms rejects that arm and base are alike.
       correlation: of arm and base over the seeds.
@@ -41,21 +58,24 @@ class Row:
     arm: str
     seeds: tuple[int, ...]
     mean: Interval
+    of_all: Interval | None = None
     difference: Interval | None = None
+    difference_of_all: Interval | None = None
     p: float | None = None
     decided: bool | None = None
     correlation: float | None = None
     detects: tuple[float, float, float] | None = None
 
 
-def compare(values: Mapping[str, Mapping[int, float]]) -> list[Row]:
+def compare(values: Mapping[str, Mapping[int, float]], right: Right | None = None) -> list[Row]:
     """The rows of a study.
 
     Args:
       values: of the primary metric, by arm and seed; the base is "base".
+      right: of the same runs, where the metric is the part of examples that are right; None where it is another.
     """
     base, arms = values[BASE], [arm for arm in values if arm != BASE]
-    rows = [Row(BASE, tuple(base), t_interval(_array(base)))]
+    rows = [Row(BASE, tuple(base), t_interval(_array(base)), _crossed(right, BASE, tuple(base)))]
     pairs = {arm: [seed for seed in values[arm] if seed in base] for arm in arms}
     differences = {arm: np.array([values[arm][s] - base[s] for s in pairs[arm]]) for arm in arms}
     p = {arm: float(sign_flip_p(d)) if len(d) else 1.0 for arm, d in differences.items()}
@@ -68,7 +88,9 @@ def compare(values: Mapping[str, Mapping[int, float]]) -> list[Row]:
                 arm,
                 seeds,
                 t_interval(_array(values[arm])),
+                _crossed(right, arm, tuple(values[arm])),
                 difference=t_interval(d) if len(d) else None,
+                difference_of_all=_crossed(right, arm, seeds, less=BASE),
                 p=p[arm],
                 decided=decided[arm],
                 correlation=pairing(here, there),
@@ -76,6 +98,13 @@ def compare(values: Mapping[str, Mapping[int, float]]) -> list[Row]:
             )
         )
     return rows
+
+
+def _crossed(right: Right | None, arm: str, seeds: tuple[int, ...], less: str | None = None) -> Interval | None:
+    if not right or not seeds or any(seed not in right.get(name, {}) for name in (arm, less or arm) for seed in seeds):
+        return None
+    table = np.stack([right[arm][seed].astype(float) - (right[less][seed] if less else 0) for seed in seeds])
+    return crossed_interval(table)
 
 
 def _array(values: Mapping[int, float]) -> Float[np.ndarray, "n"]:
@@ -109,11 +138,15 @@ def cells(rows: Sequence[Row], metric: str) -> list[tuple[str, ...]]:
     def number(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.2f}" if percent else f"{value:{sign}.4g}"
 
+    def half(interval: Interval | None) -> str:
+        if interval is None or np.isnan(interval.mean):
+            return ""
+        return f"± {number(interval.half) if np.isfinite(interval.half) else '?'}{' %' if percent else ''}"
+
     def spread(interval: Interval | None, sign: str = "") -> str:
         if interval is None or np.isnan(interval.mean):
             return ""
-        half = number(interval.half) if np.isfinite(interval.half) else "?"
-        return f"{number(interval.mean, sign)} ± {half}{' %' if percent else ''}"
+        return f"{number(interval.mean, sign)} {half(interval)}"
 
     found: list[tuple[str, ...]] = []
     for row in rows:
@@ -123,7 +156,9 @@ def cells(rows: Sequence[Row], metric: str) -> list[tuple[str, ...]]:
                 row.arm,
                 str(len(row.seeds)),
                 spread(row.mean),
+                half(row.of_all),
                 spread(row.difference, "+"),
+                half(row.difference_of_all),
                 "" if row.p is None else f"{row.p:.3g}",
                 verdict(row, len(rows) - 1),
                 "" if row.correlation is None else f"{row.correlation:.2f}",
@@ -143,7 +178,9 @@ def note(metric: str) -> str:
     more = METRICS.get(metric)
     better = "" if more is None else f" ({'more' if more else 'less'} is better)"
     return (
-        f"{metric} of the test split{better}: mean ± 95 % t-interval over seeds; differences paired by seed. "
+        f"{metric} of the test split{better}: mean ± 95 % t-interval over seeds, for this test set; "
+        '"of all examples", over seeds and examples, for the distribution that they come from. '
+        "Differences are paired by seed. "
         "Decided by sign flips of the pairs, two-sided, with Holm's correction over the arms at 5 %; intervals decide "
         "nothing. The last column is the difference that so many seeds find in 80 % of studies, and its range."
     )

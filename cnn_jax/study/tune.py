@@ -28,7 +28,7 @@ from cnn_jax.runs.folder.stored import RunError
 from cnn_jax.runs.loop import DivergedError
 from cnn_jax.runs.trainer import training_events
 from cnn_jax.study.found import Round, Trial, best_of, draw_round, write_found
-from cnn_jax.study.search import Plan, Range, load_search
+from cnn_jax.study.search import Range, SearchPlan, load_search
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -85,7 +85,7 @@ def tune(
     return _search(plan, place, report)
 
 
-def _search(plan: Plan, place: Path, report: Callable[[Trial], None]) -> Tuned:
+def _search(plan: SearchPlan, place: Path, report: Callable[[Trial], None]) -> Tuned:
     place.mkdir(parents=True, exist_ok=True)
     rounds: list[Round] = []
     for number in range(1, plan.search.rounds + 1):
@@ -102,7 +102,7 @@ def _search(plan: Plan, place: Path, report: Callable[[Trial], None]) -> Tuned:
 class _Journal:
     """One round in Optuna's journal."""
 
-    def __init__(self, plan: Plan, place: Path, number: int, space: Mapping[str, Range]) -> None:
+    def __init__(self, plan: SearchPlan, place: Path, number: int, space: Mapping[str, Range]) -> None:
         from optuna import create_study
         from optuna.distributions import FloatDistribution
         from optuna.storages import JournalStorage
@@ -193,7 +193,7 @@ class _Journal:
         return Trial(self._number, found.number, found.params, folder, math.nan if found.value is None else found.value)
 
 
-def _measure(plan: Plan, trial: Trial) -> float:
+def _measure(plan: SearchPlan, trial: Trial) -> float:
     """What a trial gives; one that diverges, or is measured as no number, is infinitely bad."""
     worst = -math.inf if plan.search.more_is_better else math.inf
     try:

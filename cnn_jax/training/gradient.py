@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from cnn_jax import ops
 from cnn_jax.parallel import Layout
-from cnn_jax.randomness import random_key, rows_of_batch
+from cnn_jax.randomness import Seed, random_key, rows_of_batch
 from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import frozen_batch_norm, stop_frozen
 from cnn_jax.training.losses import Loss
@@ -36,7 +36,7 @@ def loss_gradient(
     loss: Loss,
     *,
     context: ops.Context,
-    seed: int,
+    seed: Seed,
     batch_size: int,
     micro_batches: int = 1,
     freeze: str | None = None,

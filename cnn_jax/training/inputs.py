@@ -8,6 +8,7 @@ from jaxtyping import Array, Int
 
 from cnn_jax.data import Chain, Mix, apply_augment, apply_mix, standardize
 from cnn_jax.parallel import Layout
+from cnn_jax.randomness import Seed
 
 Batch = Mapping[str, Array]
 Inputs = Callable[[Batch, Int[Array, ""]], tuple[Array, Array]]
@@ -21,7 +22,7 @@ def make_inputs(
     *,
     num_classes: int,
     dtype: DTypeLike,
-    seed: int,
+    seed: Seed,
     layout: Layout,
 ) -> Inputs:
     """The function `(batch, step) -> (images, targets)` of training.

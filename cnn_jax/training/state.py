@@ -11,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Int
 
 from cnn_jax.models import initialize
-from cnn_jax.randomness import random_key
+from cnn_jax.randomness import Seed, random_key
 from cnn_jax.training.loss_scale import LossScale
 from cnn_jax.training.schedule_free import evaluated_params
 
@@ -68,7 +68,7 @@ def create_state(
     optimizer: optax.GradientTransformation,
     image_shape: tuple[int, int, int],
     *,
-    seed: int,
+    seed: Seed,
     ema: bool,
     loss_scale: bool = False,
 ) -> TrainState:

@@ -64,3 +64,42 @@ def test_options_that_give_a_wrong_convolution_are_left_out_with_a_warning(monke
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_right_options_are_kept(dtype):
     assert compiling.checked({}, dtype) == {}
+
+
+def test_equal_programs_are_compiled_once_and_others_are_not(monkeypatch):
+    monkeypatch.setattr(compiling, "_COMPILED", compiling.OrderedDict())
+    made, seven = [], jnp.arange(7.0)
+
+    def compiled(step, *arrays, how="xla"):
+        lowered = jax.jit(step).lower(*arrays)
+        return compiling.compiled_once(lowered, lambda: made.append(how) or lowered.compile(), how)
+
+    def adds(constant):
+        return lambda x: x + constant
+
+    first = compiled(adds(seven), seven)
+    assert compiled(adds(seven), seven) is first and made == ["xla"]
+    for number, other in enumerate(
+        (
+            lambda: compiled(adds(seven + 1), seven),  # a constant
+            lambda: compiled(adds(2.0), seven),
+            lambda: compiled(lambda x: x["a"] + seven, {"a": seven}),  # the arguments' tree
+            lambda: compiled(lambda x: {"a": x + seven}, seven),  # the result's
+            lambda: compiled(adds(seven), seven, how="auto"),
+            lambda: compiled(adds(seven), seven.astype(jnp.bfloat16)),
+        ),
+        2,
+    ):
+        other()
+        assert len(made) == number
+    assert compiled(adds(seven + 1), seven)(seven).tolist() == (2 * seven + 1).tolist() and len(made) == 7
+
+
+def test_programs_used_longest_ago_are_forgotten(monkeypatch):
+    monkeypatch.setattr(compiling, "_COMPILED", compiling.OrderedDict())
+    monkeypatch.setattr(compiling, "_KEPT", 2)
+    for constant in (1.0, 2.0, 1.0, 3.0):
+        compiling.compiled_once(
+            jax.jit(lambda x, constant=constant: x + constant).lower(0.0), lambda constant=constant: constant, "xla"
+        )
+    assert list(compiling._COMPILED.values()) == [1.0, 3.0]

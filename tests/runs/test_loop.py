@@ -117,7 +117,6 @@ def test_a_state_that_is_not_finite_is_never_saved(experiment, tmp_path, capsys,
                 state = dataclasses.replace(state, params=params)
             return state, metrics
 
-        spoiled.memory_analysis = step.memory_analysis
         return spoiled
 
     monkeypatch.setattr(sessions.Session, "compile_train_step", compile_train_step)
@@ -347,7 +346,6 @@ def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_poli
 
         if not when:
             os.kill(os.getpid(), signal.SIGTERM)
-        interrupted.memory_analysis = step.memory_analysis
         return interrupted
 
     monkeypatch.setattr(sessions.Session, "compile_train_step", compile_train_step)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnn_jax.study.statistics import LEVEL
+from cnn_jax.study.statistics import LEVEL, crossed_interval
 from cnn_jax.study.table import HEAD, cells, compare, markdown, verdict
 
 RNG = np.random.default_rng(0)
@@ -29,6 +29,21 @@ def test_differences_are_paired_by_seed():
     assert base.difference is None and verdict(base, 1) == ""
     low, high = up.detects[1:]
     assert low < up.detects[0] < high
+
+
+def test_examples_vary_as_well_where_it_is_known_which_are_right():
+    rng = np.random.default_rng(1)
+    right = {arm: {seed: rng.random(200) < part for seed in range(9)} for arm, part in (("base", 0.8), ("up", 0.9))}
+    found = {arm: {seed: float(array.mean()) for seed, array in arrays.items()} for arm, arrays in right.items()}
+    base, up = compare(found, right)
+    np.testing.assert_allclose(base.of_all, crossed_interval(np.stack([*right["base"].values()]).astype(float)))
+    d = np.stack([right["up"][seed].astype(float) - right["base"][seed] for seed in range(9)])
+    np.testing.assert_allclose(up.difference_of_all, crossed_interval(d))
+    assert up.difference_of_all.mean == pytest.approx(up.difference.mean)
+    assert all(row.of_all is None for row in compare(found))
+    assert f"| ± {100 * up.difference_of_all.half:.2f} % |" in markdown([base, up], "top1")
+    del right["up"][3]  # a run of an earlier version, which kept none
+    assert compare(found, right)[1].of_all is None and compare(found, right)[0].of_all is not None
 
 
 def test_too_few_seeds_decide_nothing_whatever_the_difference():
@@ -68,4 +83,4 @@ def test_an_arm_that_never_finished_has_a_row_without_figures(n):
     found = values(9, up=0.01)
     found["up"] = {seed: found["up"][seed] for seed in range(n)}
     row = cells(compare(found), "top1")[1]
-    assert row[0] == "up" and row[1] == str(n) and "not decidable" in row[5]
+    assert row[0] == "up" and row[1] == str(n) and "not decidable" in row[HEAD.index("verdict")]

@@ -37,7 +37,7 @@ from cnn_jax.data.augmentation.policy import rand_augment, trivial_augment
 from cnn_jax.data.call import Call, parse_call
 from cnn_jax.data.decoding.host_crop import HostCrop, split_host_crop
 from cnn_jax.data.decoding.images import Interpolation
-from cnn_jax.randomness import random_key
+from cnn_jax.randomness import Seed, random_key
 
 AUGMENTATIONS: dict[str, Callable[..., Image]] = {
     function.__name__: function
@@ -168,7 +168,7 @@ def _parse(spec: str | Callable[..., Image], interpolation: Interpolation) -> Ca
 
 
 def apply_augment(
-    chain: Chain, images: Num[Array, "b h w c"], *, seed: int, epoch: Int[Array, " b"], index: Int[Array, " b"]
+    chain: Chain, images: Num[Array, "b h w c"], *, seed: Seed, epoch: Int[Array, " b"], index: Int[Array, " b"]
 ) -> Num[Array, "b h2 w2 c2"]:
     """Apply the device's operations in order. Call it inside jit.
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, Num
 from cnn_jax.data.augmentation.erase import inside
 from cnn_jax.data.augmentation.image_op import integers
 from cnn_jax.data.call import Call, parse_call
-from cnn_jax.randomness import random_key
+from cnn_jax.randomness import Seed, random_key
 
 Images = Num[Array, "b h w c"]
 Targets = Float[Array, "b k"]
@@ -90,7 +90,7 @@ def _parse(spec: str | Callable[..., Mixed]) -> Call:
     return Call(getattr(spec, "func", spec).__name__, spec)
 
 
-def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: int, step: Num[Array, ""]) -> Mixed:
+def apply_mix(mix: Mix, images: Images, targets: Targets, *, seed: Seed, step: Num[Array, ""]) -> Mixed:
     """Apply one of the operations, drawn anew in each step; without any, return the batch as it is.
 
     Args:

@@ -4,15 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from cnn_jax.data import DatasetInfo
+from cnn_jax.data.subset import Subset
 from cnn_jax.parallel import is_writer
+from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.folder.metrics_file import read_metrics
 from cnn_jax.runs.session import Session
 
 _ROWS, _COLUMNS = 4, 6  # a title is still read on a screen of 390 pixels
+
+
+def draw_pictures(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
+    """Both pictures of a run; called by all its processes, of which process 0 draws."""
+    if is_writer():
+        draw_curves(directory)
+    draw_predictions(directory, session, variables)
 
 
 def draw_curves(directory: Path) -> Path:
@@ -58,23 +66,22 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     test = session.dataset(split)
     # Evenly spaced, so that a set sorted by class shows all its classes.
     indices = np.linspace(0, len(test) - 1, min(len(test), _ROWS * _COLUMNS)).astype(np.int32)
-    images = test.images(indices)
-    logits = session.layout.replicated_jit(session.logits)(variables, images)
+    shown = Subset(test, indices, test.labels[indices])
+    _, said = evaluate_split(session, variables, shown)  # by the program that evaluated already
     if not is_writer():
         return
-    probabilities = np.asarray(jax.nn.softmax(np.asarray(logits)))
     figure = Figure(figsize=(1.25 * _COLUMNS, 1.6 * _ROWS), layout="constrained")
-    for axes in np.ravel(figure.subplots(_ROWS, _COLUMNS)):
-        axes.set(xticks=[], yticks=[])
+    for axes in np.ravel(figure.subplots(_ROWS, _COLUMNS, subplot_kw={"xticks": [], "yticks": []})):
         axes.spines[:].set_visible(False)
-    for axes, image, label, p in zip(figure.axes, images, test.labels[indices], probabilities, strict=False):
-        guess = int(p.argmax())
+    images = shown.images(np.arange(len(shown)))
+    rows = zip(said.label.tolist(), said.classes[:, 0].tolist(), said.probabilities[:, 0], strict=True)
+    for axes, image, (label, guess, p) in zip(figure.axes, images, rows, strict=False):
         axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap="gray")
-        said = f"{class_name(test.info, guess)} {p[guess]:.0%}"
+        text = f"{class_name(test.info, guess)} {p:.0%}"
         if guess == label:
-            axes.set_title(said, fontsize=10)
+            axes.set_title(text, fontsize=10)
         else:
-            axes.set_title(f"{said}\nis {class_name(test.info, int(label))}", fontsize=10, color="firebrick")
+            axes.set_title(f"{text}\nis {class_name(test.info, label)}", fontsize=10, color="firebrick")
             axes.spines[:].set(visible=True, color="firebrick", linewidth=3)
     save_picture(figure, directory / "predictions.png", dpi=100)
 

@@ -16,7 +16,7 @@ from cnn_jax.parallel import is_writer
 from cnn_jax.runs.folder.run import RunError, RunWriter
 from cnn_jax.runs.machine.environment import environment_changes
 
-Kind = Literal["compile", "evaluation", "saving", "waiting"]
+Kind = Literal["compile", "evaluation", "saving", "waiting", "drawing"]
 
 
 class Record:
