@@ -46,6 +46,7 @@ BASE = {
     "parts": "parts",
     "ablate": "ablate {study} --dry-run",
     "tune": "tune {search}",
+    "report": "report {run} --format markdown",
     "summary": "summary lenet5",
     "bench": "bench lenet5",
     "data list": "data list",
