@@ -48,7 +48,7 @@ def draw_curves(directory: Path) -> Path:
         axes.grid(alpha=0.3, which="both")
         if axes.lines:  # a run may diverge before its first
             axes.legend(frameon=False)
-    return _save(figure, directory / "curves.png", dpi=120)
+    return save_picture(figure, directory / "curves.png", dpi=120)
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
@@ -83,7 +83,7 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
         else:
             axes.set_title(f"{text}\nis {class_name(test.info, label)}", fontsize=10, color="firebrick")
             axes.spines[:].set(visible=True, color="firebrick", linewidth=3)
-    _save(figure, directory / "predictions.png", dpi=100)
+    save_picture(figure, directory / "predictions.png", dpi=100)
 
 
 def is_drawn(directory: Path) -> bool:
@@ -91,7 +91,7 @@ def is_drawn(directory: Path) -> bool:
     return all((directory / name).exists() for name in ("curves.png", "predictions.png"))
 
 
-def _save(figure: Any, path: Path, *, dpi: int) -> Path:
+def save_picture(figure: Any, path: Path, *, dpi: int) -> Path:
     """In one piece, so that a picture that is there is whole."""
     temporary = path.with_suffix(".tmp")
     figure.savefig(temporary, dpi=dpi, format="png")
