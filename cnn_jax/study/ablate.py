@@ -10,6 +10,7 @@ from cnn_jax.paths import local_path
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.predictions import Predictions, read_predictions
+from cnn_jax.runs.sharing import shared_programs
 from cnn_jax.study.ablation import Study, load_study
 from cnn_jax.study.pool import default_jobs, run_in_pool
 from cnn_jax.study.run import Entry, Watch, entries, run_study, train_watched
@@ -68,11 +69,12 @@ def ablate(
         watch(entry)
     if not dry_run:
         in_turn = run_study(study, place, lambda entry: train_watched(entry, watch))
-        for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
-            if entry.state == "failed":
-                failed[entry.folder] = entry
-            if jobs == 1:
-                watch(entry)
+        with shared_programs():
+            for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
+                if entry.state == "failed":
+                    failed[entry.folder] = entry
+                if jobs == 1:
+                    watch(entry)
     found = tuple(failed.get(entry.folder, entry) for entry in entries(study, place))
     rows: tuple[Row, ...] = ()
     if all(entry.state in ("finished", "failed") for entry in found):
