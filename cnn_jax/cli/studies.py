@@ -1,15 +1,16 @@
-"""The command about studies: ablate."""
+"""The commands about studies: ablate, report."""
 
 import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Flag, Json, check_range, print_figures
+from cnn_jax.cli.flags import Flag, Json, TrustCode, check_range, print_figures
 from cnn_jax.cli.output import console
+from cnn_jax.config import ConfigError
 
 if TYPE_CHECKING:
     from cnn_jax.study.ablate import StudyResult
@@ -43,6 +44,43 @@ def ablate(
         result = ablate(file, workdir, jobs=jobs, dry_run=dry_run, watch=display.watch)
     status = print_figures(_figures(result), json, lambda: _show(result))
     return status or int(not dry_run and not all(run.state == "finished" for run in result.runs))
+
+
+def report(
+    folders: Annotated[
+        tuple[Path, ...],
+        arg(metavar="FOLDER…", help="A study's folder; or run folders, and folders that hold some, the base's first."),
+    ],
+    /,
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help="The file to write; None is `report` with the ending of the format.")
+    ] = None,
+    format: Annotated[
+        Literal["html", "markdown", "latex", "csv", "png"],
+        arg(help="html is a page that reads offline; png the plot of the differences; the others are the table."),
+    ] = "html",
+    trust_code: TrustCode = False,
+    json: Json = False,
+) -> int:
+    """Put what runs show on one page that reads offline, or into a table or a plot for a paper.
+
+    The verdicts, differences, learning curves, mistakes, settings and cost of a study, a run or any runs.
+
+    From Python: `cnn_jax.report`.
+    """
+    from cnn_jax.study.report.write import report
+
+    if not folders:
+        raise ConfigError("report needs a folder of a study, or of runs.")
+    made = report(folders, out, format=format, trust_code=trust_code)
+    states = dict(made.subject.states)
+    figures = {"report": str(made.file), "states": states, "arms": [asdict(row) for row in made.rows]}
+
+    def show() -> None:
+        counts = ", ".join(f"{number} {state}" for state, number in states.items())
+        print(f"{made.file}: {made.subject.question} {len(made.subject.runs)} runs: {counts}")
+
+    return print_figures(figures, json, show)
 
 
 def _figures(result: "StudyResult") -> dict[str, Any]:

@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from cnn_jax.config import ConfigError
 from cnn_jax.paths import local_path
-from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.metrics_file import read_test_line
-from cnn_jax.runs.folder.predictions import Predictions, read_predictions
 from cnn_jax.runs.sharing import shared_programs
 from cnn_jax.study.ablation import Study, load_study
 from cnn_jax.study.pool import default_jobs, run_in_pool
+from cnn_jax.study.predicted import read_predicted, right
 from cnn_jax.study.run import Entry, Watch, entries, run_study, train_watched
-from cnn_jax.study.table import Right, Row, compare, markdown, note
+from cnn_jax.study.stored import store_study, write_shared
+from cnn_jax.study.table import Row, compare, markdown, note
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ def ablate(
     for entry in entries(study, place):
         watch(entry)
     if not dry_run:
+        store_study(study, place)
         in_turn = run_study(study, place, lambda entry: train_watched(entry, watch))
         with shared_programs():
             for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
@@ -78,11 +76,12 @@ def ablate(
     found = tuple(failed.get(entry.folder, entry) for entry in entries(study, place))
     rows: tuple[Row, ...] = ()
     if all(entry.state in ("finished", "failed") for entry in found):
-        rows = tuple(compare(_values(study, found), _right(study, found)))
+        done = {(e.arm, e.seed): e.folder for e in found if e.state == "finished"}
+        rows = tuple(compare(_values(study, found), right(read_predicted(done), study.ablation.metric)))
     if rows and not dry_run:
         ablation = study.ablation
         text = f"# {ablation.question}\n\n{markdown(rows, ablation.metric)}\n{note(ablation.metric)}\n"
-        write_atomically(place / "table.md", text)
+        write_shared(place / "table.md", text)
     return StudyResult(place, study, jobs, found, rows)
 
 
@@ -94,28 +93,3 @@ def _values(study: Study, found: tuple[Entry, ...]) -> dict[str, dict[int, float
         if line is not None:
             values[entry.arm][entry.seed] = line[study.ablation.metric]
     return values
-
-
-def _right(study: Study, found: tuple[Entry, ...]) -> Right | None:
-    """Which test examples each finished run is right about, where that is what the primary metric counts.
-
-    Raises:
-      ConfigError: where the runs have met different examples, which nothing pairs.
-    """
-    ranks = {"top1": 1, "top5": 5}.get(study.ablation.metric)
-    if ranks is None:
-        return None
-    right: dict[str, dict[int, np.ndarray]] = {arm: {} for arm in study.arms}
-    first: Predictions | None = None
-    for entry in found:
-        said = read_predictions(entry.folder) if entry.state == "finished" else None
-        if said is None:
-            continue
-        first = first or said
-        if not np.array_equal(said.label, first.label):
-            raise ConfigError(
-                f"`{entry.folder}` was tested on other examples than the runs before it ({len(said.label)} and "
-                f"{len(first.label)}, or with other labels), so arms cannot be paired; give all one test split."
-            )
-        right[entry.arm][entry.seed] = (said.classes[:, :ranks] == said.label[:, None]).any(1)
-    return right
