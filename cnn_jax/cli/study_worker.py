@@ -14,7 +14,7 @@ from typing import Any
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.output import never_raise
 from cnn_jax.runs.console.signals import Stopped
-from cnn_jax.runs.sharing import shared_programs
+from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.study.ablation import load_study
 from cnn_jax.study.run import Entry, attempt, entry_of, train_watched
 

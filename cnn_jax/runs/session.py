@@ -24,8 +24,8 @@ from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
 from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
+from cnn_jax.runs.machine.sharing import Shared, find_shared, share
 from cnn_jax.runs.parts import learning_rate, loss, network, operations, optimizer, own_metrics
-from cnn_jax.runs.sharing import Shared, find_shared, share
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cnn_jax.paths import local_path
 from cnn_jax.runs.folder.metrics_file import read_test_line
-from cnn_jax.runs.sharing import shared_programs
+from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.study.ablation import Study, load_study
 from cnn_jax.study.pool import default_jobs, run_in_pool
 from cnn_jax.study.predicted import read_predicted, right

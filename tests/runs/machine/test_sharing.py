@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, SeedsConfig, TrainConfig
+from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.runs.session import open_session
-from cnn_jax.runs.sharing import shared_programs
 
 CONFIG = Config(
     model=ModelConfig("lenet5", options={"dropout": 0.5}, conv="xla"),
