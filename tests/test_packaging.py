@@ -15,7 +15,7 @@ PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 # What an extra of the project brings, or JAX where it has an accelerator.
-OPTIONAL = {"torch", "submitit", "h5py", "altair", "vl_convert", "jinja2", "libtpu"}
+OPTIONAL = {"torch", "submitit", "h5py", "optuna", "altair", "vl_convert", "jinja2", "libtpu"}
 # Imported by TFDS.
 BEHIND = {"array-record", "importlib-resources", "tensorflow-cpu"}
 

@@ -1,6 +1,7 @@
-"""The commands about studies: ablate, report."""
+"""The commands about studies: ablate, tune, report."""
 
 import sys
+import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,8 @@ from cnn_jax.config import ConfigError
 
 if TYPE_CHECKING:
     from cnn_jax.study.ablate import StudyResult
+    from cnn_jax.study.found import Trial
+    from cnn_jax.study.tune import Tuned
 
 
 def ablate(
@@ -119,3 +122,52 @@ def _show(result: "StudyResult") -> None:
         table.add_row(*row)
     out.print(table)
     print(note(metric))
+
+
+def tune(
+    file: Annotated[Path, arg(metavar="FILE", help="A Python file whose search() returns a cnn_jax.Search.")],
+    /,
+    workdir: Annotated[
+        Path | None, arg(metavar="DIR", help="The folder of the search; None is tuning/ with the file's name.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Search for the values that are best on the validation split, from coarse to fine; test is never looked at.
+
+    The same command continues a search; several of them may work on one folder.
+
+    From Python: `cnn_jax.tune`.
+    """
+    from cnn_jax.study.tune import tune
+
+    began = time.perf_counter()
+
+    def report(trial: "Trial") -> None:
+        seconds = time.perf_counter() - began
+        print(f"round {trial.round}, trial {trial.number}: {trial}; {seconds:.0f} s", file=sys.stderr, flush=True)
+
+    result = tune(file, workdir, report=report)
+    return print_figures(_tuned_figures(result), json, lambda: _show_tuned(result))
+
+
+def _tuned_figures(result: "Tuned") -> dict[str, Any]:
+    def figures(trial: "Trial") -> dict[str, Any]:
+        return {"run": str(trial.folder), "values": dict(trial.values), result.metric: trial.measured}
+
+    return {
+        "search": str(result.folder),
+        "experiment": str(result.file),
+        "metric": result.metric,
+        "rounds": [[figures(trial) for trial in round.trials] for round in result.rounds],
+        "best": figures(result.best),
+    }
+
+
+def _show_tuned(result: "Tuned") -> None:
+    for round in result.rounds:
+        ranges = "; ".join(f"{key} from {span.low:.3g} to {span.high:.3g}" for key, span in round.space.items())
+        print(f"round {round.number}: {ranges}")
+        for trial in round.trials:
+            print(f"  trial {trial.number}: {trial}")
+    print(f"best, in validation {result.metric}: {result.best}")
+    print(f"{result.folder / 'search.md'} is the record; train it with\n\n    cnn-jax train {result.file}\n")

@@ -49,7 +49,7 @@ def draw_curves(directory: Path) -> Path:
         axes.grid(alpha=0.3, which="both")
         if axes.lines:  # a run may diverge before its first
             axes.legend(frameon=False)
-    return _save(figure, directory / "curves.png", dpi=120)
+    return save_picture(figure, directory / "curves.png", dpi=120)
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
         if not right:
             axes.add_patch(Rectangle((x, extent[3]), 1, height - 0.5, fill=False, color=colour, linewidth=3))
     axes.set(xlim=(-0.125, width * _COLUMNS - 0.125), ylim=(height * _ROWS, 0))  # which `imshow` changes
-    _save(figure, directory / "predictions.png", dpi=100)
+    save_picture(figure, directory / "predictions.png", dpi=100)
 
 
 def is_drawn(directory: Path) -> bool:
@@ -97,7 +97,7 @@ def is_drawn(directory: Path) -> bool:
     return all((directory / name).exists() for name in ("curves.png", "predictions.png"))
 
 
-def _save(figure: Any, path: Path, *, dpi: int) -> Path:
+def save_picture(figure: Any, path: Path, *, dpi: int) -> Path:
     """In one piece, so that a picture that is there is whole."""
     temporary = path.with_suffix(".tmp")
     figure.savefig(temporary, dpi=dpi, format="png")
