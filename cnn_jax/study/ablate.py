@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cnn_jax.paths import local_path
 from cnn_jax.runs.folder.metrics_file import read_test_line
+from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.study.ablation import Study, load_study
 from cnn_jax.study.pool import default_jobs, run_in_pool
 from cnn_jax.study.predicted import read_predicted, right
@@ -66,11 +67,12 @@ def ablate(
     if not dry_run:
         store_study(study, place)
         in_turn = run_study(study, place, lambda entry: train_watched(entry, watch))
-        for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
-            if entry.state == "failed":
-                failed[entry.folder] = entry
-            if jobs == 1:
-                watch(entry)
+        with shared_programs():
+            for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
+                if entry.state == "failed":
+                    failed[entry.folder] = entry
+                if jobs == 1:
+                    watch(entry)
     found = tuple(failed.get(entry.folder, entry) for entry in entries(study, place))
     rows: tuple[Row, ...] = ()
     if all(entry.state in ("finished", "failed") for entry in found):
