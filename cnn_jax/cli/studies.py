@@ -94,6 +94,7 @@ def _figures(result: "StudyResult") -> dict[str, Any]:
         "metric": ablation.metric,
         "runs": [{"run": str(e.folder), "arm": e.arm, "seed": e.seed, "state": e.state} for e in result.runs],
         "arms": [asdict(row) for row in result.rows],
+        "report": None if result.report is None else str(result.report),
     }
 
 
@@ -122,6 +123,8 @@ def _show(result: "StudyResult") -> None:
         table.add_row(*row)
     out.print(table)
     print(note(metric))
+    if result.report is not None:
+        print(f"report: {result.report}")
 
 
 def tune(

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_jax.paths import local_path
-from cnn_jax.runs.folder.metrics_file import read_test_line
+from cnn_jax.runs.folder.metrics_file import FILE_NAME, read_test_line
 from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.study.ablation import Study, load_study
 from cnn_jax.study.pool import default_jobs, run_in_pool
 from cnn_jax.study.predicted import read_predicted, right
+from cnn_jax.study.report.write import MissingPackageError, report
 from cnn_jax.study.run import Entry, Watch, entries, run_study, train_watched
 from cnn_jax.study.stored import store_study, write_shared
 from cnn_jax.study.table import Row, compare, markdown, note
@@ -23,6 +24,7 @@ class StudyResult:
       jobs: runs at a time.
       runs: every run with its state.
       rows: of the table; empty where a run is missing, and the study is not all done.
+      report: the page of the study; None where it is not done, or without the extra `report`.
     """
 
     folder: Path
@@ -30,6 +32,7 @@ class StudyResult:
     jobs: int
     runs: tuple[Entry, ...]
     rows: tuple[Row, ...]
+    report: Path | None
 
 
 def ablate(
@@ -43,7 +46,8 @@ def ablate(
     """Trains what is missing of an ablation, and compares its arms.
 
     Every run is an ordinary run folder, `WORKDIR/ARM/seed-N`, so that a study that is stopped goes on where it stood,
-    and several of these commands may work on one study. The table lies in `WORKDIR/table.md`.
+    and several of these commands may work on one study. The table lies in `WORKDIR/table.md`, and the page of `report`
+    in `WORKDIR/report.html`.
 
     Args:
       file: an experiment file with `ablation()`.
@@ -75,6 +79,7 @@ def ablate(
                     watch(entry)
     found = tuple(failed.get(entry.folder, entry) for entry in entries(study, place))
     rows: tuple[Row, ...] = ()
+    page = None
     if all(entry.state in ("finished", "failed") for entry in found):
         done = {(e.arm, e.seed): e.folder for e in found if e.state == "finished"}
         rows = tuple(compare(_values(study, found), right(read_predicted(done), study.ablation.metric)))
@@ -82,7 +87,20 @@ def ablate(
         ablation = study.ablation
         text = f"# {ablation.question}\n\n{markdown(rows, ablation.metric)}\n{note(ablation.metric)}\n"
         write_shared(place / "table.md", text)
-    return StudyResult(place, study, jobs, found, rows)
+        page = _page(place, [entry for entry in found if entry.state == "finished"])
+    return StudyResult(place, study, jobs, found, rows, page)
+
+
+def _page(place: Path, finished: list[Entry]) -> Path | None:
+    """The report of a study that is done, made anew where a run is newer; None without the extra that it needs."""
+    page = place / "report.html"
+    newest = max(((entry.folder / FILE_NAME).stat().st_mtime for entry in finished), default=0.0)
+    if not page.exists() or page.stat().st_mtime < newest:
+        try:
+            report(place, page)
+        except MissingPackageError:
+            return None
+    return page
 
 
 def _values(study: Study, found: tuple[Entry, ...]) -> dict[str, dict[int, float]]:

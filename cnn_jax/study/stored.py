@@ -75,13 +75,13 @@ def _shared(configs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_shared(path: Path, text: str) -> None:
+def write_shared(path: Path, content: str | bytes) -> None:
     """Writes a file of a study's folder, in which several processes may be at work, one after the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         lock(folder, wait=True)
-        write_atomically(path, text)
+        write_atomically(path, content)
     finally:
         os.close(folder)
 

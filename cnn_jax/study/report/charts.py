@@ -204,7 +204,7 @@ def _finished(chart: Any, *, height: int) -> alt.TopLevelMixin:
 
 def as_json(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """What the page's JavaScript draws."""
-    return chart.to_dict()
+    return chart.to_dict(validate=False)
 
 
 def as_png(chart: alt.TopLevelMixin) -> bytes:

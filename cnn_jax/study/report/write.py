@@ -7,17 +7,21 @@ from typing import Literal, get_args
 
 from cnn_jax.config import ConfigError
 from cnn_jax.paths import local_path
-from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.stored import RunError
 from cnn_jax.study.predicted import Predicted
 from cnn_jax.study.report.figures import predictions, with_interval
 from cnn_jax.study.report.figures import rows as rows_of
 from cnn_jax.study.report.formats import comma_separated, latex
 from cnn_jax.study.report.subject import Subject, find_subject
+from cnn_jax.study.stored import write_shared
 from cnn_jax.study.table import Row, markdown, note
 
 Format = Literal["html", "markdown", "latex", "csv", "png"]
 _ENDS = {"html": "html", "markdown": "md", "latex": "tex", "csv": "csv", "png": "png"}
+
+
+class MissingPackageError(RuntimeError):
+    """The extra `report` is not installed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def report(
       RunError: where there is no run, or one cannot be read or compared; for a table or a plot of runs that are not
         all done.
       ConfigError: for a format that there is not, a file that cannot be written, or runs tested on different examples.
-      RuntimeError: for a page or a plot without the extra `report`.
+      MissingPackageError: for a page or a plot without the extra `report`.
     """
     if format not in get_args(Format):
         raise ConfigError(f"`format` is {format!r}; it is one of {', '.join(get_args(Format))}.")
@@ -67,7 +71,7 @@ def report(
     rows = rows_of(subject, predicted)
     content = _content(subject, rows, predicted, format, trust_code)
     try:
-        write_atomically(file, content)
+        write_shared(file, content)
     except OSError as error:
         raise ConfigError(f"`{file}` cannot be written ({error.strerror or error}); give another --out.") from error
     return Report(file, subject, tuple(rows))
@@ -92,7 +96,7 @@ def _content(subject: Subject, rows: list[Row], predicted: Predicted, format: Fo
     try:
         from cnn_jax.study.report import charts, page
     except ModuleNotFoundError as error:
-        raise RuntimeError(
+        raise MissingPackageError(
             f"a page or a plot needs {error.name}; install it with `pip install 'cnn-jax[report]'`, or take `--format` "
             "markdown, latex or csv."
         ) from error
