@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,15 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe"),
 )
 
+# The protocol is spoken at the descriptors 3 and 4.
+_MOVED = """
+import os, sys
+for target, pipe in zip((3, 4), [os.dup(int(pipe)) for pipe in sys.argv[1:3]]):
+    os.dup2(pipe, target)
+    os.set_inheritable(target, True)  # which a copy onto itself does not become
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Chromium:
     """A context manager; `events` are those of its one page."""
@@ -21,9 +31,8 @@ class Chromium:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         ours, theirs = os.pipe(), os.pipe()  # what it reads, and what it writes
 
-        # The protocol is spoken at the descriptors 3 and 4.
-        moved = f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}'
-        command = ["sh", "-c", moved, "sh", PROGRAM, *FLAGS, f"--user-data-dir={self._folder.name}", "about:blank"]
+        start = [sys.executable, "-c", _MOVED, str(ours[0]), str(theirs[1])]
+        command = [*start, PROGRAM, *FLAGS, f"--user-data-dir={self._folder.name}", "about:blank"]
         null, given = subprocess.DEVNULL, (ours[0], theirs[1])
         self._process = subprocess.Popen(command, pass_fds=given, stdin=null, stdout=null, stderr=null)
         os.close(ours[0]), os.close(theirs[1])

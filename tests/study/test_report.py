@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import hashlib
 import html.parser
 import json
@@ -128,6 +129,15 @@ def test_a_study_that_is_not_done_shows_no_test_figure(study, page, capsys):
     assert "Training loss" in made.said
     assert main(["report", str(study), "--format", "csv", "--out", str(study / "t.csv")]) == 1
     assert "not all runs of choices are done (11 finished, 1 waiting)" in capsys.readouterr().err
+
+
+def test_runs_that_never_look_at_test_are_not_compared(study, page, tmp_path):
+    for run in find_subject([study / "base"]).runs:
+        config = dataclasses.replace(run.run.config, train=dataclasses.replace(run.run.config.train, test="never"))
+        write_run(tmp_path / "runs" / f"seed-{run.seed}", config, 0.9, finished=False)
+    assert "No run has looked at its test split" in page(tmp_path / "runs").said
+    with pytest.raises(RunError, match="no run of runs has a figure of the test split"):
+        cnn_jax.report(tmp_path / "runs", tmp_path / "t.csv", format="csv")
 
 
 def test_a_run_of_another_experiment_is_stale(study):

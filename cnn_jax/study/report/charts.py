@@ -4,6 +4,7 @@ Colours are Okabe and Ito's (2008), which the colour-blind tell apart; no chart 
 of runs stands in the data and never in a name of a field or an expression.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -110,19 +111,43 @@ def curves(sides: Mapping[str, Sequence[Point]], *, percent: bool, beside: Seque
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=4, grid=False))
     colour = alt.Color("arm:N", scale=alt.Scale(domain=arms, range=colours), legend=None)
     dash = alt.StrokeDash("arm:N", scale=alt.Scale(domain=arms, range=dashes), legend=None)
-    near = alt.selection_point(nearest=True, on="pointerover", clear="pointerout", fields=["step", "arm"], empty=False)
-    tooltip = [
-        alt.Tooltip("arm:N"),
-        alt.Tooltip("epoch:Q", format=".1f"),
-        alt.Tooltip("step:Q", format=","),
-        *(alt.Tooltip(f"{name}:Q", format=".2f" if percent else ".4g") for name in ("mean", "low", "high")),
-    ]
-    shown = alt.condition(near, alt.value(1), alt.value(0))
-    chart = alt.Chart(alt.Data(values=data))
+    chart = alt.Chart()
     band = chart.mark_area(opacity=0.22).encode(x=x, y=y("low"), y2="high:Q", color=colour)
     line = chart.mark_line(strokeWidth=2).encode(x=x, y=y("mean"), color=colour, strokeDash=dash)
-    points = chart.mark_point(filled=True, size=60).encode(x, y("mean"), color=colour, opacity=shown, tooltip=tooltip)
-    return _finished(alt.layer(band, line, points.add_params(near)), height=170)
+    layers = alt.layer(band, line, _read_out(sides, scale), data=alt.Data(values=data))
+    return _finished(layers, height=170)
+
+
+def _read_out(sides: Mapping[str, Sequence[Point]], scale: float) -> alt.Chart:
+    """Columns that are not seen, one around each step: what one points at says what all curves are there."""
+    names = ("base", "arm") if len(sides) == 2 else ("arm",)
+    said: dict[float, dict[str, Any]] = {}
+    for name, points in zip(names, sides.values(), strict=True):
+        for p in points:
+            mean, low, high = (f"{scale * value:.4g}" for value in (p.mean, p.low, p.high))
+            said.setdefault(p.epoch, {"step": p.step, **dict.fromkeys(names, "not logged here")})[name] = (
+                f"{mean} ({low} to {high})"
+            )
+    epochs = sorted(said)
+    edges = [epochs[0], *((a + b) / 2 for a, b in itertools.pairwise(epochs)), epochs[-1]]
+    data = [
+        {"epoch": epoch, "from": left, "to": right, **said[epoch]}
+        for epoch, (left, right) in zip(epochs, itertools.pairwise(edges), strict=True)
+    ]
+    tooltip = [alt.Tooltip("epoch:Q", format=".1f"), alt.Tooltip("step:Q", format=",")]
+    tooltip += [alt.Tooltip(f"{name}:N") for name in reversed(names)]
+    pointed = alt.selection_point(on="pointerover", clear="pointerout", fields=["epoch"], empty=False)
+    return (
+        alt.Chart(alt.Data(values=data))
+        .mark_rect(color=INK)
+        .encode(
+            x="from:Q",
+            x2="to:Q",
+            opacity=alt.condition(pointed, alt.value(0.12), alt.value(0)),
+            tooltip=tooltip,
+        )
+        .add_params(pointed)
+    )
 
 
 def confusion(counts: Mapping[str, Int[np.ndarray, "k k"]], classes: Sequence[str]) -> alt.TopLevelMixin:

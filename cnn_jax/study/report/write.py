@@ -79,6 +79,8 @@ def _content(subject: Subject, rows: list[Row], predicted: Predicted, format: Fo
         raise RunError(
             f"not all runs of {subject.name} are done ({states}), and a study looks at test once, at its end; only the "
             "page (--format html) is made before."
+            if not subject.is_done
+            else f"no run of {subject.name} has a figure of the test split, so there is nothing for a table."
         )
     match format:
         case "markdown":
