@@ -157,7 +157,10 @@ def test_a_table_for_a_paper_has_the_same_numbers(study, tmp_path):
     lines = list(csv.DictReader((tmp_path / "csv").read_text().splitlines()))
     assert [float(line["mean"]) for line in lines] == [row.mean.mean for row in rows]
     assert [float(line["difference_low"]) for line in lines[1:]] == [row.difference.low for row in rows[1:]]
+    assert [line["mean_of_all_low"] for line in lines] == [str(row.of_all.low) if row.of_all else "" for row in rows]
     tex = (tmp_path / "latex").read_text()
+    columns = re.search(r"begin\{tabular\}\{([lr]+)\}", tex)[1]
+    assert all(line.count(" & ") == len(columns) - 1 for line in tex.splitlines() if line.endswith(r"\\"))
     assert r"\textless{}img src=x onerror=alert(1)\textgreater{} \& x\_1 & 6 &" in tex and tex.count(r"\\") == 3
 
 

@@ -38,7 +38,7 @@ def latex(rows: Sequence[Row], metric: str, question: str) -> str:
             "\\begin{table}",
             "  \\centering",
             f"  \\caption{{{latex_text(question)} {latex_text(note(metric))}}}",
-            "  \\begin{tabular}{lrrrrlrr}",
+            f"  \\begin{{tabular}}{{{''.join('l' if name in ('arm', 'verdict') else 'r' for name in HEAD)}}}",
             "    \\toprule",
             f"    {' & '.join(head)} \\\\",
             "    \\midrule",
@@ -59,14 +59,14 @@ def comma_separated(rows: Sequence[Row], metric: str) -> str:
     """A line an arm, numbers as they are: accuracies as fractions, and nothing where there is no number."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    sides = [f"{what}{end}" for what in ("mean", "difference") for end in ("", "_low", "_high")]
+    ends_of = ("", "_low", "_high", "_of_all_low", "_of_all_high")
+    sides = [f"{what}{end}" for what in ("mean", "difference") for end in ends_of]
     ends = ["p", "verdict", "correlation", "detects", "detects_low", "detects_high"]
     table.writerow(["metric", "arm", "n", *sides, *ends])
     for row in rows:
-        difference = row.difference or (None,) * 3
+        mean = [*row.mean, *(row.of_all or (None,) * 3)[1:]]
+        difference = [*(row.difference or (None,) * 3), *(row.difference_of_all or (None,) * 3)[1:]]
         detects = row.detects or (None,) * 3
         what = verdict(row, len(rows) - 1)
-        table.writerow(
-            [metric, row.arm, len(row.seeds), *row.mean, *difference, row.p, what, row.correlation, *detects]
-        )
+        table.writerow([metric, row.arm, len(row.seeds), *mean, *difference, row.p, what, row.correlation, *detects])
     return text.getvalue()
