@@ -106,6 +106,8 @@ def check(key, row, files, *, first_only=False):
 # `parallel/test_launch.py`, and of auxiliary classifiers by `training/test_gradient.py`, too.
 LONG = {f"parallel.{name}" for name in ("strategy", "batch_norm", "distributed", "coordinator", "num_processes")}
 LONG |= {"parallel.process_id"}
+# The start of a run by `runs/test_initial_state.py`, and other networks by `test_own_network.py`.
+LONG |= {"model.weights", "model.new_head", "model.name"}
 # These by `parallel/test_memory.py`,
 LONG |= {"model.remat"}
 # these by `runs/test_loop.py` and `runs/test_watching.py`.

@@ -104,8 +104,9 @@ def test_steps_that_loss_scaling_skips_are_none_of_the_average_s():
 
 @pytest.mark.parametrize(
     "decay",
-    [pytest.param(0.95, id="half_a_run", marks=pytest.mark.slow), pytest.param(0.9999, id="longer_than_the_run")],
+    [pytest.param(0.95, id="half_a_run"), pytest.param(0.9999, id="longer_than_the_run")],
 )
+@pytest.mark.slow
 def test_a_short_run_s_average_classifies_as_well_as_its_last_parameters(decay):
     optim = dataclasses.replace(CONFIG.optim, learning_rate=1.6, ema_decay=decay)
     config = dataclasses.replace(CONFIG, optim=optim)
