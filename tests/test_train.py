@@ -269,6 +269,7 @@ def test_training_imports_no_tensorflow(experiment, tmp_path):
             ("verify", "verify"),
             ("diff", "diff_runs"),
             ("ablate", "ablate"),
+            ("tune", "tune"),
         ),
         *(("runs", "list_runs"), ("models", "list_models"), ("summary", "summary"), ("bench", "time_steps")),
         *(("data list", "list_datasets"), ("data prepare", "prepare"), ("data show", "draw_examples")),

@@ -14,6 +14,7 @@ from typing import Any
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.output import never_raise
 from cnn_jax.runs.console.signals import Stopped
+from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.study.ablation import load_study
 from cnn_jax.study.run import Entry, attempt, entry_of, train_watched
 
@@ -34,17 +35,18 @@ def main(file: Path, place: Path) -> int:
         print(json.dumps(said), file=out)
 
     study = load_study(file)
-    for line in sys.stdin:
-        entry = entry_of(study, place, *json.loads(line))
-        try:
-            ended = attempt(entry, lambda entry: train_watched(entry, lambda running: say(running, ended=False)))
-        except Stopped as stopped:
-            say(entry, ended=True, state="stopped")
-            return stopped.exit_status
-        except OSError as error:  # a full disk
-            say(entry, ended=True, state="full", why=str(error))
-            return 1
-        say(ended, ended=True)
+    with shared_programs():
+        for line in sys.stdin:
+            entry = entry_of(study, place, *json.loads(line))
+            try:
+                ended = attempt(entry, lambda entry: train_watched(entry, lambda running: say(running, ended=False)))
+            except Stopped as stopped:
+                say(entry, ended=True, state="stopped")
+                return stopped.exit_status
+            except OSError as error:  # a full disk
+                say(entry, ended=True, state="full", why=str(error))
+                return 1
+            say(ended, ended=True)
     return 0
 
 

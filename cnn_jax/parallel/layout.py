@@ -54,12 +54,17 @@ class Layout(abc.ABC):
         """Where each array of a state lies; by default on every device."""
         return jax.tree.map(lambda _: self.replicated, tree)
 
-    def create(self, make_state: Callable[..., Any], *arguments: ArrayLike) -> Any:
-        """Runs `make_state` under jit, its result placed by `shardings`."""
+    def creation(self, make_state: Callable[..., Any], *arguments: ArrayLike) -> Callable[..., Any]:
+        """`make_state`, compiled for arguments such as these: its result is placed by `shardings`."""
         given = [jax.device_put(argument, self.replicated) for argument in arguments]
         shardings = self.shardings(jax.eval_shape(make_state, *given))
         lowered = jit_draws(make_state, out_shardings=shardings).lower(*given)
-        return compiled_once(lowered, lowered.compile, "draws")(*given)
+        compiled = compiled_once(lowered, lowered.compile, "draws")
+        return lambda *arguments: compiled(*(jax.device_put(argument, self.replicated) for argument in arguments))
+
+    def create(self, make_state: Callable[..., Any], *arguments: ArrayLike) -> Any:
+        """Runs `make_state` under jit, its result placed by `shardings`."""
+        return self.creation(make_state, *arguments)(*arguments)
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
         """This process's rows of a batch, as its part of the global arrays that the compiled steps take."""

@@ -1,6 +1,7 @@
 """The functions that a configuration names, found: network, optimiser, schedule, gradient rule, loss."""
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -158,6 +159,11 @@ def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformatio
             freeze=optim.freeze,
             seed=config.seed,
         )
+
+
+def is_noisy(config: Config) -> bool:
+    """Whether the optimiser draws, from the run's seed."""
+    return "key" in inspect.signature(_found(config, "optim.name")[0]).parameters
 
 
 def gradient_rule(config: Config) -> Rule:

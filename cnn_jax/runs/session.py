@@ -24,6 +24,7 @@ from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
 from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
+from cnn_jax.runs.machine.sharing import Shared, find_shared, share
 from cnn_jax.runs.parts import learning_rate, loss, network, operations, optimizer, own_metrics
 from cnn_jax.runs.splits import (
     forget_data,
@@ -51,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Session:
+class Session(Shared):
     """A configuration made ready to run; nothing here changes while it runs.
 
     What only training needs (the optimiser, the schedule, the step) is made when it is asked for.
@@ -138,17 +139,16 @@ class Session:
         """The training batch's, or a little more: a run may be evaluated on devices that do not divide that."""
         return -(-self.config.data.batch_size // self.layout.num_devices) * self.layout.num_devices
 
-    @functools.cached_property
+    @property
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
         batch = self._batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
-        return self.layout.compile(self.eval_step, self.abstract_variables(), batch)
+        return self.once("evaluate", lambda: self.layout.compile(self.eval_step, self.abstract_variables(), batch))
 
-    def abstract_variables(self) -> dict[str, Any]:
+    def abstract_variables(self) -> Any:
         """The shapes, dtypes and shardings of what evaluation uses."""
         variables = {"batch_stats": {}, **abstract_variables(self.model, self.image_shape)}
-        kept = {name: variables[name] for name in ("params", "batch_stats")}
-        return jax.tree.map(_place, kept, self.layout.shardings(kept))
+        return self._placed({name: variables[name] for name in ("params", "batch_stats")})
 
     def make_state(self, seed: Seed | None = None) -> TrainState:
         """The state before the first step, drawn from the run's own seed where none is given; to be jitted."""
@@ -158,25 +158,21 @@ class Session:
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of a training batch."""
-        shape = self.augment.batch_shape(self.info.image_shape)
-        return self._batch(self.config.data.batch_size, shape)
+        return self._batch(self.config.data.batch_size, self.augment.batch_shape(self.info.image_shape))
 
     def _batch(self, size: int, image_shape: tuple[int, int, int], **more: type) -> dict[str, jax.ShapeDtypeStruct]:
-        rows = self.layout.rows(size)
-        size = rows.stop - rows.start
+        size //= jax.process_count()
         batch: dict[str, np.ndarray] = {"image": np.zeros((size, *image_shape), np.uint8)}
         kinds: dict[str, type] = {"label": np.int32, "index": np.int32, "epoch": np.int32, **more}
         batch |= {key: np.zeros(size, kind) for key, kind in kinds.items()}
         return jax.tree.map(lambda a: _place(a, a.sharding), self.layout.put(batch))
 
     def compile_train_step(self) -> TrainStep:
-        """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated.
-
-        The seeds are given to the program, which runs that differ in nothing else share.
-        """
+        """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
         state, seeds = self.abstract_checkpoint()["state"], jax.device_put(self._seeds, self.layout.replicated)
         with_seeds = lambda state, batch, seeds: self._train_step(*seeds)(state, batch)  # noqa: E731
-        compiled = self.layout.compile(with_seeds, state, self.abstract_batch(), seeds, donate=True)
+        arrays = state, self.abstract_batch(), seeds
+        compiled = self.once("train", lambda: self.layout.compile(with_seeds, *arrays, donate=True))
         logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(compiled) / 1e6)
         return lambda state, batch: compiled(state, batch, seeds)
 
@@ -186,12 +182,15 @@ class Session:
 
     def drawn_state(self) -> TrainState:
         """The state before the first step, drawn from the seed and placed on the devices."""
-        state: TrainState = self.layout.create(self.make_state, np.uint32(self.config.seed_of("init")))
-        return state
+        seed = np.uint32(self.config.seed_of("init"))
+        return self.once("draw", lambda: self.layout.creation(self.make_state, seed))(seed)
 
-    def abstract_checkpoint(self) -> dict[str, Any]:
+    def abstract_checkpoint(self) -> Any:
         """The shapes, dtypes and shardings of what a checkpoint holds."""
-        tree = jax.eval_shape(lambda: {"state": self.make_state(), "window": self.empty_window()})
+        make = lambda: {"state": self.make_state(), "window": self.empty_window()}  # noqa: E731
+        return self.once("checkpoint", lambda: self._placed(jax.eval_shape(make)))
+
+    def _placed(self, tree: Any) -> Any:
         return jax.tree.map(_place, tree, self.layout.shardings(tree))
 
 
@@ -222,6 +221,8 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     elif info is None:
         info = load_or_describe(config, "test", eval_augment)
     info = with_convention(info, config)
+    if shared := find_shared(config, derived, info):
+        return dataclasses.replace(shared, config=config)
     mixes = operations(config, "data.mix", "key", "images", "targets")
     with named("data.mix"):
         mix = parse_mix(mixes)
@@ -241,6 +242,7 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
         check_loss(config, session.loss, derived.num_classes)
         check_rows(own_metrics(config, derived.num_classes), "train.metrics", derived.num_classes)
         session.train_step  # noqa: B018, what is wrong with the parts of training is said now
+        share(session)
     return session
 
 

@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from cnn_jax.config import ConfigError
 from cnn_jax.paths import local_path
-from cnn_jax.runs.folder.files import write_atomically
-from cnn_jax.runs.folder.metrics_file import read_test_line
-from cnn_jax.runs.folder.predictions import Predictions, read_predictions
+from cnn_jax.runs.folder.metrics_file import FILE_NAME, read_test_line
+from cnn_jax.runs.machine.sharing import shared_programs
 from cnn_jax.study.ablation import Study, load_study
 from cnn_jax.study.pool import default_jobs, run_in_pool
+from cnn_jax.study.predicted import read_predicted, right
+from cnn_jax.study.report.write import MissingPackageError, report
 from cnn_jax.study.run import Entry, Watch, entries, run_study, train_watched
-from cnn_jax.study.table import Right, Row, compare, markdown, note
+from cnn_jax.study.stored import store_study, write_shared
+from cnn_jax.study.table import Row, compare, markdown, note
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class StudyResult:
       jobs: runs at a time.
       runs: every run with its state.
       rows: of the table; empty where a run is missing, and the study is not all done.
+      report: the page of the study; None where it is not done, or without the extra `report`.
     """
 
     folder: Path
@@ -32,6 +32,7 @@ class StudyResult:
     jobs: int
     runs: tuple[Entry, ...]
     rows: tuple[Row, ...]
+    report: Path | None
 
 
 def ablate(
@@ -45,7 +46,8 @@ def ablate(
     """Trains what is missing of an ablation, and compares its arms.
 
     Every run is an ordinary run folder, `WORKDIR/ARM/seed-N`, so that a study that is stopped goes on where it stood,
-    and several of these commands may work on one study. The table lies in `WORKDIR/table.md`.
+    and several of these commands may work on one study. The table lies in `WORKDIR/table.md`, and the page of `report`
+    in `WORKDIR/report.html`.
 
     Args:
       file: an experiment file with `ablation()`.
@@ -67,21 +69,38 @@ def ablate(
     for entry in entries(study, place):
         watch(entry)
     if not dry_run:
+        store_study(study, place)
         in_turn = run_study(study, place, lambda entry: train_watched(entry, watch))
-        for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
-            if entry.state == "failed":
-                failed[entry.folder] = entry
-            if jobs == 1:
-                watch(entry)
+        with shared_programs():
+            for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
+                if entry.state == "failed":
+                    failed[entry.folder] = entry
+                if jobs == 1:
+                    watch(entry)
     found = tuple(failed.get(entry.folder, entry) for entry in entries(study, place))
     rows: tuple[Row, ...] = ()
+    page = None
     if all(entry.state in ("finished", "failed") for entry in found):
-        rows = tuple(compare(_values(study, found), _right(study, found)))
+        done = {(e.arm, e.seed): e.folder for e in found if e.state == "finished"}
+        rows = tuple(compare(_values(study, found), right(read_predicted(done), study.ablation.metric)))
     if rows and not dry_run:
         ablation = study.ablation
         text = f"# {ablation.question}\n\n{markdown(rows, ablation.metric)}\n{note(ablation.metric)}\n"
-        write_atomically(place / "table.md", text)
-    return StudyResult(place, study, jobs, found, rows)
+        write_shared(place / "table.md", text)
+        page = _page(place, [entry for entry in found if entry.state == "finished"])
+    return StudyResult(place, study, jobs, found, rows, page)
+
+
+def _page(place: Path, finished: list[Entry]) -> Path | None:
+    """The report of a study that is done, made anew where a run is newer; None without the extra that it needs."""
+    page = place / "report.html"
+    newest = max(((entry.folder / FILE_NAME).stat().st_mtime for entry in finished), default=0.0)
+    if not page.exists() or page.stat().st_mtime < newest:
+        try:
+            report(place, page)
+        except MissingPackageError:
+            return None
+    return page
 
 
 def _values(study: Study, found: tuple[Entry, ...]) -> dict[str, dict[int, float]]:
@@ -92,28 +111,3 @@ def _values(study: Study, found: tuple[Entry, ...]) -> dict[str, dict[int, float
         if line is not None:
             values[entry.arm][entry.seed] = line[study.ablation.metric]
     return values
-
-
-def _right(study: Study, found: tuple[Entry, ...]) -> Right | None:
-    """Which test examples each finished run is right about, where that is what the primary metric counts.
-
-    Raises:
-      ConfigError: where the runs have met different examples, which nothing pairs.
-    """
-    ranks = {"top1": 1, "top5": 5}.get(study.ablation.metric)
-    if ranks is None:
-        return None
-    right: dict[str, dict[int, np.ndarray]] = {arm: {} for arm in study.arms}
-    first: Predictions | None = None
-    for entry in found:
-        said = read_predictions(entry.folder) if entry.state == "finished" else None
-        if said is None:
-            continue
-        first = first or said
-        if not np.array_equal(said.label, first.label):
-            raise ConfigError(
-                f"`{entry.folder}` was tested on other examples than the runs before it ({len(said.label)} and "
-                f"{len(first.label)}, or with other labels), so arms cannot be paired; give all one test split."
-            )
-        right[entry.arm][entry.seed] = (said.classes[:, :ranks] == said.label[:, None]).any(1)
-    return right

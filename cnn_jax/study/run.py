@@ -10,6 +10,7 @@ import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from cnn_jax.config import Config
 from cnn_jax.runs.compare import differences
@@ -56,9 +57,22 @@ def entry_of(study: Study, place: Path, arm: str, seed: int) -> Entry:
 def _state(folder: Path, config: Config) -> tuple[str, str]:
     if not is_begun(folder):
         return "waiting", ""
+    config = resolve_parts(config)
+    return run_state(folder, config, None if config.code is None else config.code.record())
+
+
+def run_state(folder: Path, config: Config, code: dict[str, Any] | None) -> tuple[str, str]:
+    """The state of a run, and a sentence where it is stale or failed.
+
+    Args:
+      config: which it should be of, all its parts complete (`resolve_parts`).
+      code: what counts of one's own code in it.
+    """
+    if not is_begun(folder):
+        return "waiting", ""
     try:
         there = read_run(folder)
-        here = _as_it_would_be(there, config)
+        here = _as_it_would_be(there, config, code)
         if rows := differences(there, here):
             return "stale", "another experiment is there:\n" + "\n".join(rows)
         if is_locked(folder):
@@ -71,10 +85,10 @@ def _state(folder: Path, config: Config) -> tuple[str, str]:
     return ("failed", "it diverged") if ended == "diverged" else ("stopped", "")
 
 
-def _as_it_would_be(there: Run, config: Config) -> Run:
+def _as_it_would_be(there: Run, config: Config, code: dict[str, Any] | None) -> Run:
     """The run that this configuration would be, with the data and the weights of the one that is there."""
-    config = resolve_batch_norm(resolve_parts(config), num_devices=max(1, there.environment.get("devices") or 1))
-    content = dataclasses.replace(there.content, code=None if config.code is None else config.code.record())
+    config = resolve_batch_norm(config, num_devices=max(1, there.environment.get("devices") or 1))
+    content = dataclasses.replace(there.content, code=code)
     return dataclasses.replace(there, config=config, content=content)
 
 

@@ -21,6 +21,7 @@ import cnn_jax.parallel
 import cnn_jax.runs.bench
 import cnn_jax.runs.loop
 import cnn_jax.runs.trainer
+import cnn_jax.study.tune
 from cnn_jax.cli import COMMANDS, main
 
 VALUES = {
@@ -44,6 +45,8 @@ BASE = {
     "models": "models",
     "parts": "parts",
     "ablate": "ablate {study} --dry-run",
+    "tune": "tune {search}",
+    "report": "report {run} --format markdown",
     "summary": "summary lenet5",
     "bench": "bench lenet5",
     "data list": "data list",
@@ -88,7 +91,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def made(experiment, tmp_path_factory):
-    """A run of one step, its weights as a file, an image, and a study."""
+    """A run of one step, its weights as a file, an image, a study and a search."""
     folder = tmp_path_factory.mktemp("made")
     assert main(["train", str(experiment), "--workdir", str(folder / "run"), "--train.steps", "1"]) == 0
     assert main(["weights", "export", str(folder / "run"), str(folder / "w.safetensors")]) == 0
@@ -97,7 +100,10 @@ def made(experiment, tmp_path_factory):
     study = "from cnn_jax import Ablation, Config\n\ndef ablation():\n"
     study += "    return Ablation('Why?', Config(), {'longer': {'train.epochs': 20}}, seeds=(0, 1))\n"
     (folder / "study.py").write_text(study)
-    return {"experiment": experiment, "study": folder / "study.py", **paths}
+    search = "from cnn_jax import Config, Search, log_range\n\ndef search():\n"
+    search += "    return Search(Config(), {'optim.learning_rate': log_range(0.1, 1)}, trials=1, rounds=1)\n"
+    (folder / "search.py").write_text(search)
+    return {"experiment": experiment, "study": folder / "study.py", "search": folder / "search.py", **paths}
 
 
 @pytest.fixture
@@ -124,6 +130,8 @@ def checks_only(monkeypatch, tmp_path):
     monkeypatch.setattr(jax.distributed, "initialize", alone)  # JAX asks the machine, and runs already
     monkeypatch.setattr(cnn_jax.parallel, "launch", lambda *_, **__: 0)
     monkeypatch.setattr(cnn_jax.parallel, "submit", lambda *_: Job)
+    monkeypatch.setattr(cnn_jax.study.tune, "_measure", lambda *_: 1.0)
+    monkeypatch.setattr(cnn_jax.study.tune, "draw_round", lambda *_: None)
     monkeypatch.setattr(cnn_jax.data.gallery, "_draw", lambda *_: None)
     monkeypatch.setattr(cnn_jax.data.gallery, "gallery_specs", lambda _: ["horizontal_flip()"])
     monkeypatch.setattr(

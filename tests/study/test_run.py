@@ -39,6 +39,14 @@ def ablation():
 """
 
 
+@pytest.fixture(autouse=True)
+def pages(monkeypatch):
+    """The pages that would be written, which takes seconds."""
+    written = []
+    monkeypatch.setattr("cnn_jax.study.ablate.report", lambda folder, page: written.append((folder, page)))
+    return written
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A whole study, and its file."""
@@ -46,6 +54,7 @@ def done(tmp_path_factory):
     (folder / "rates.py").write_text(FILE)
     result = cnn_jax.ablate(folder / "rates.py", folder / "studies")
     assert [run.state for run in result.runs] == ["finished"] * 4
+    assert result.report == folder / "studies/report.html" and "Is a lower rate better?" in result.report.read_text()
     return folder
 
 
@@ -63,7 +72,7 @@ def states(folder):
     return {(e.arm, e.seed): e.state for e in entries_of(folder)}
 
 
-def test_a_finished_study_is_not_trained_again_and_its_table_stays(copy, capsys):
+def test_a_finished_study_is_not_trained_again_and_its_table_and_report_stay(copy, capsys, pages):
     table = (copy / "studies/table.md").read_text()
 
     def train(entry):
@@ -75,6 +84,7 @@ def test_a_finished_study_is_not_trained_again_and_its_table_stays(copy, capsys)
     assert [arm["arm"] for arm in figures["arms"]] == ["base", "slow"] and figures["metric"] == "top1"
     assert Counter(run["state"] for run in figures["runs"]) == {"finished": 4}
     assert (copy / "studies/table.md").read_text() == table and "Is a lower rate better?" in table
+    assert figures["report"] == str(copy / "studies/report.html") and not pages
 
 
 def test_runs_are_ordinary_run_folders(copy, capsys):
@@ -116,7 +126,7 @@ def sums(folder):
         return checkpoints.manifest(2).sums_by_path()
 
 
-def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy):
+def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy, pages):
     table = (copy / "studies/table.md").read_text()
     shutil.rmtree(copy / "studies/base/seed-1")
     (copy / "studies/table.md").unlink()
@@ -132,6 +142,7 @@ def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy):
         ("finished", 0),
     ]
     assert (copy / "studies/table.md").read_text() == table
+    assert pages == [(copy / "studies", copy / "studies/report.html")]
 
 
 def test_arms_tested_on_other_examples_are_not_paired(copy):

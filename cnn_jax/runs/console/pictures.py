@@ -28,8 +28,9 @@ def draw_curves(directory: Path) -> Path:
     from matplotlib.figure import Figure
 
     lines = read_metrics(directory)
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(9, 3.4))  # given its margins: to find them takes half of the time
+    margins = {"left": 0.11, "right": 0.985, "bottom": 0.15, "top": 0.96, "wspace": 0.22}
+    left, right = figure.subplots(1, 2, gridspec_kw=margins)
     for split, style in (
         ("train", {"lw": 1, "alpha": 0.7}),
         ("validation", {"lw": 2}),
@@ -48,7 +49,7 @@ def draw_curves(directory: Path) -> Path:
         axes.grid(alpha=0.3, which="both")
         if axes.lines:  # a run may diverge before its first
             axes.legend(frameon=False)
-    return _save(figure, directory / "curves.png", dpi=120)
+    return save_picture(figure, directory / "curves.png", dpi=120)
 
 
 def draw_predictions(directory: Path, session: Session, variables: Mapping[str, Any]) -> None:
@@ -61,6 +62,7 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     Called by all processes of a run; process 0 draws.
     """
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     split = "test" if session.tests else "validation" if session.has_validation else "train"
     test = session.dataset(split)
@@ -70,20 +72,24 @@ def draw_predictions(directory: Path, session: Session, variables: Mapping[str, 
     _, said = evaluate_split(session, variables, shown)  # by the program that evaluated already
     if not is_writer():
         return
-    figure = Figure(figsize=(1.25 * _COLUMNS, 1.6 * _ROWS), layout="constrained")
-    for axes in np.ravel(figure.subplots(_ROWS, _COLUMNS, subplot_kw={"xticks": [], "yticks": []})):
-        axes.spines[:].set_visible(False)
     images = shown.images(np.arange(len(shown)))
+    # One system of axes for all, in units of an image's width: 24 of them take ten times as long to draw.
+    width, height = 1.25, images.shape[1] / images.shape[2] + 0.5
+    figure = Figure(figsize=(1.05 * width * _COLUMNS, 1.05 * height * _ROWS))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
     rows = zip(said.label.tolist(), said.classes[:, 0].tolist(), said.probabilities[:, 0], strict=True)
-    for axes, image, (label, guess, p) in zip(figure.axes, images, rows, strict=False):
-        axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap="gray")
-        text = f"{class_name(test.info, guess)} {p:.0%}"
-        if guess == label:
-            axes.set_title(text, fontsize=10)
-        else:
-            axes.set_title(f"{text}\nis {class_name(test.info, label)}", fontsize=10, color="firebrick")
-            axes.spines[:].set(visible=True, color="firebrick", linewidth=3)
-    _save(figure, directory / "predictions.png", dpi=100)
+    for place, (image, (label, guess, p)) in enumerate(zip(images, rows, strict=True)):
+        x, bottom = width * (place % _COLUMNS), height * (place // _COLUMNS + 1) - 0.05
+        right, extent = guess == label, (x, x + 1, bottom, bottom - height + 0.5)
+        axes.imshow(image if image.shape[2] == 3 else image[:, :, 0], cmap="gray", extent=extent, aspect="auto")
+        text = f"{class_name(test.info, guess)} {p:.0%}" + ("" if right else f"\nis {class_name(test.info, label)}")
+        colour = "black" if right else "firebrick"
+        axes.text(x + 0.5, extent[3] - 0.04, text, fontsize=10, color=colour, ha="center", va="bottom")
+        if not right:
+            axes.add_patch(Rectangle((x, extent[3]), 1, height - 0.5, fill=False, color=colour, linewidth=3))
+    axes.set(xlim=(-0.125, width * _COLUMNS - 0.125), ylim=(height * _ROWS, 0))  # which `imshow` changes
+    save_picture(figure, directory / "predictions.png", dpi=100)
 
 
 def is_drawn(directory: Path) -> bool:
@@ -91,7 +97,7 @@ def is_drawn(directory: Path) -> bool:
     return all((directory / name).exists() for name in ("curves.png", "predictions.png"))
 
 
-def _save(figure: Any, path: Path, *, dpi: int) -> Path:
+def save_picture(figure: Any, path: Path, *, dpi: int) -> Path:
     """In one piece, so that a picture that is there is whole."""
     temporary = path.with_suffix(".tmp")
     figure.savefig(temporary, dpi=dpi, format="png")
