@@ -147,3 +147,15 @@ def lenet(tmp_path_factory):
     path = tmp_path_factory.mktemp("experiments") / "lenet.py"
     path.write_text(LENET)
     return path
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """A training ends before its first step, with its folder made: for tests of what stands there then."""
+    from cnn_jax.runs import trainer
+    from cnn_jax.runs.loop import Finished, Result
+
+    def run_events(session, writer, stop, **_):
+        yield Finished(Result(writer.run.directory, session.derived.steps, None))
+
+    monkeypatch.setattr(trainer, "run_events", run_events)
