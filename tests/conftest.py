@@ -44,7 +44,7 @@ QUICK_FILES = {
 }
 
 # XLA's own convolutions: programs with oneDNN's, which `auto` compiles to, cannot be written to that cache.
-EXPERIMENT = """
+LENET = """
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 def config():
@@ -55,6 +55,10 @@ def config():
         train=TrainConfig(steps=24, log_every=5, eval_every=8, checkpoint_every=4),
     )
 """
+# The network of `small_network`, in the file that names it.
+SMALL = LENET.replace('"lenet5"', "Small").replace('"resize(28)", "pad_crop(3)"', '"pad_crop(1)",')
+SMALL = SMALL.replace(', eval_augment=("resize(28)",)', "")
+SMALL = (Path(__file__).parent / "small_network.py").read_text() + SMALL
 
 
 def pytest_report_header(config):
@@ -131,7 +135,27 @@ def quick_compilation(request):
 
 @pytest.fixture(scope="session")
 def experiment(tmp_path_factory):
-    """An experiment file: LeNet-5 on the digits for 24 steps, with a moving average."""
+    """An experiment file: a small network on the digits for 24 steps, with a moving average."""
     path = tmp_path_factory.mktemp("experiments") / "small.py"
-    path.write_text(EXPERIMENT)
+    path.write_text(SMALL)
     return path
+
+
+@pytest.fixture(scope="session")
+def lenet(tmp_path_factory):
+    """The same with LeNet-5."""
+    path = tmp_path_factory.mktemp("experiments") / "lenet.py"
+    path.write_text(LENET)
+    return path
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """A training ends before its first step, with its folder made: for tests of what stands there then."""
+    from cnn_jax.runs import trainer
+    from cnn_jax.runs.loop import Finished, Result
+
+    def run_events(session, writer, stop, **_):
+        yield Finished(Result(writer.run.directory, session.derived.steps, None))
+
+    monkeypatch.setattr(trainer, "run_events", run_events)

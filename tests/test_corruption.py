@@ -73,8 +73,8 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def scene(experiment, place):
-    image, recipe = place / "image.png", Path(shutil.copy(experiment, place))
+def scene(lenet, place):
+    image, recipe = place / "image.png", Path(shutil.copy(lenet, place))
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(image)
 
     def training(run: Path) -> list[str]:

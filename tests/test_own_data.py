@@ -16,9 +16,17 @@ from cnn_jax.runs.folder.stored import RunError, read_run
 EXPERIMENT = """
 from functools import partial
 import numpy as np
+from flax import linen as nn
 from cnn_jax import Config, DataConfig, Images, ModelConfig, OptimConfig, TrainConfig
 
 FOLDER = "{folder}"
+
+class Small(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return nn.Dense(self.num_classes, name="head")(images.reshape(len(images), -1))
 
 def shapes(split, size=28, count=60):
     rng = np.random.default_rng({{"train": 0, "validation": 1, "test": 2}}[split])
@@ -34,7 +42,7 @@ def files(split, seed):
 
 def config():
     return Config(
-        model=ModelConfig("lenet5", conv="xla"),
+        model=ModelConfig(Small, conv="xla"),
         data=DataConfig({name}, batch_size=8, {more}),
         optim=OptimConfig(learning_rate=0.2),
         train=TrainConfig(steps=6, checkpoint_every=3, eval_every=6, log_every=3),

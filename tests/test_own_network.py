@@ -145,6 +145,7 @@ def test_prediction_and_export_run_the_code_too(trained, tmp_path):
     assert state.steps
 
 
+@pytest.mark.slow  # `runs/test_initial_state.py` has it of a network of ours
 def test_exported_weights_start_another_run(trained, tmp_path):
     file = export_weights(trained[0], tmp_path / "own.safetensors")
     path = write(tmp_path / "recipes")
@@ -206,7 +207,7 @@ def test_code_that_computes_something_else_is_refused(run):
         evaluate(run, trust_code=True)
 
 
-def test_its_arguments_are_flags_and_another_network_takes_its_own(tmp_path, capsys):
+def test_its_arguments_are_flags_and_another_network_takes_its_own(tmp_path, capsys, untrained):
     path, run = write(tmp_path / "recipes"), tmp_path / "run"
     words = ["train", str(path), "--workdir", str(run), "--train.steps", "1"]
     assert main([*words, "--model.options.width", "4"]) == 0

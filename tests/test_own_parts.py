@@ -31,8 +31,8 @@ def half(gradient, state, batch, *, scale=0.5):
 
 def config():
     return Config(
-        model=ModelConfig("lenet5", conv="xla"),
-        data=DataConfig("digits", batch_size=32, augment=("resize(28)",), eval_augment=("resize(28)",)),
+        model=ModelConfig("small_network:Small", conv="xla"),
+        data=DataConfig("digits", batch_size=32),
         optim=OptimConfig(
             partial(sign_descent, beta=0.8), learning_rate=0.004, schedule=triangle, gradient=partial(half, scale=0.25)
         ),
@@ -107,7 +107,7 @@ def test_it_trains_and_resumes_to_the_same_bits(experiment, tmp_path):
     assert Checkpoints(run / "checkpoints", read_only=True).manifest(6).sums == whole.sums
 
 
-def test_its_arguments_are_flags(experiment, tmp_path, capsys):
+def test_its_arguments_are_flags(experiment, tmp_path, capsys, untrained):
     path, run = experiment(), tmp_path / "run"
     assert main(["train", str(path), "--workdir", str(run), "--train.steps", "1", "--optim.arguments.beta", "0.5"]) == 0
     assert read_run(run).config.optim.arguments == {"beta": 0.5}
@@ -115,7 +115,7 @@ def test_its_arguments_are_flags(experiment, tmp_path, capsys):
     assert "--optim.arguments.beta" in capsys.readouterr().err
 
 
-def test_another_optimiser_on_the_command_line_begins_with_its_own_arguments(experiment, tmp_path):
+def test_another_optimiser_on_the_command_line_begins_with_its_own_arguments(experiment, tmp_path, untrained):
     run = tmp_path / "run"
     words = ["--workdir", str(run), "--train.steps", "1", "--optim.name", "optax:lion", "--optim.arguments.b1", "0.8"]
     assert main(["train", str(experiment()), *words]) == 0

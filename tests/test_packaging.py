@@ -1,6 +1,7 @@
 """What an installed wheel needs is declared, and the README's start is what the CI runs."""
 
 import ast
+import functools
 import importlib.metadata
 import itertools
 import re
@@ -35,9 +36,15 @@ def imported_packages():
     return {name: path for name, path in names.items() if name not in {"cnn_jax", *sys.stdlib_module_names}}
 
 
+@functools.cache
+def installed():
+    """The packages that bring each module; asking all of them takes a second."""
+    return importlib.metadata.packages_distributions()
+
+
 def distributions(name):
     """The packages that may bring a module of this name."""
-    return {re.sub("[-_.]+", "-", d).lower() for d in importlib.metadata.packages_distributions().get(name, [name])}
+    return {re.sub("[-_.]+", "-", d).lower() for d in installed().get(name, [name])}
 
 
 def declared(lines):

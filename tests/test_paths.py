@@ -63,9 +63,9 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_refuses_a_url_before_any_work(experiment, capsys, tmp_path, monkeypatch, command):
+def test_every_command_refuses_a_url_before_any_work(lenet, capsys, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
-    assert main(command.format(e=experiment, u="gs://bucket/x").split()) == 2
+    assert main(command.format(e=lenet, u="gs://bucket/x").split()) == 2
     assert "a URL" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

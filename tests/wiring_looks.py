@@ -27,6 +27,7 @@ from cnn_jax.config import Config, flatten, from_flat
 from cnn_jax.data import DataError, eval_batches
 from cnn_jax.runs.derive import resolve_batch_norm
 from cnn_jax.runs.initial_state import initial_state, resolve_weights
+from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import Session, open_session, precision
 
 Arrays = dict[str, np.ndarray]
@@ -37,7 +38,8 @@ _REMEMBERED: list[Any] = []
 
 def opened(config: Config) -> Session:
     """The session that `train` would open, its steps compiled in a hurry."""
-    session = open_session(resolve_weights(resolve_batch_norm(config, num_devices=jax.device_count())))
+    config = resolve_batch_norm(resolve_parts(config), num_devices=jax.device_count())
+    session = open_session(resolve_weights(config))
     session.layout.compile = lambda step, *arrays, donate=False: session.layout.lower(
         step, *arrays, donate=donate
     ).compile(compiler_options=QUICK)

@@ -15,6 +15,7 @@ test makes. The values must be such as are accepted; keep them where the effect 
 
 from typing import Any, NamedTuple
 
+from small_network import Small
 from wiring_looks import (
     accepted,
     average,
@@ -50,6 +51,7 @@ class Close(NamedTuple):
 
 
 COMMON = {"data.batch_size": 16, "optim.learning_rate": 3.2, "train.steps": 8, "model.conv": "xla"}
+SMALL = COMMON | {"model.name": Small}
 LENET = COMMON | {"model.name": "lenet5", "data.augment": ["resize(28)"], "data.eval_augment": ["resize(28)"]}
 # The backward pass ends before the last layer, whose parameters tell: it compiles in half the time.
 HEAD = LENET | {"optim.freeze": "(?!head)"}
@@ -68,7 +70,7 @@ ADAMW = {"optim.name": "adamw", "optim.learning_rate": 0.1}
 FOLDER = RESNET | {"data.name": "folder", "data.augment": ["resize(8)"], "data.eval_augment": ["resize(8)"]}
 WEIGHTS = LENET | {"model.weights": "{files}/one.safetensors"}
 FLOAT64 = RESNET | {"model.dtype": "float64"}
-RUN = HEAD | {"train.log_every": 2, "train.eval_every": 2, "train.checkpoint_every": 4}
+RUN = SMALL | {"train.log_every": 2, "train.eval_every": 2, "train.checkpoint_every": 4}
 TWO_DEVICES = FLOAT64 | {
     "data.batch_size": 32,
     "optim.ema_decay": 0.9,
@@ -78,13 +80,13 @@ TWO_DEVICES = FLOAT64 | {
 DISTRIBUTED = [Close(TWO_DEVICES, ({"parallel.num_processes": 1}, {"parallel.num_processes": 2}), in_processes)]
 
 ROWS: dict[str, list[Any]] = {
-    "name": [Same(LENET, (None, "other"), start)],
-    "seed": [Changes(HEAD, (0, 1), start, stream, run)],
-    "seeds.init": [Changes(LENET, (None, 7), start), Same(LENET, (None, 7), stream)],
-    "seeds.order": [Changes(LENET, (None, 7), stream), Same(LENET, (None, 7), start)],
+    "name": [Same(SMALL, (None, "other"), start)],
+    "seed": [Changes(SMALL, (0, 1), start, stream, run)],
+    "seeds.init": [Changes(SMALL, (None, 7), start), Same(SMALL, (None, 7), stream)],
+    "seeds.order": [Changes(SMALL, (None, 7), stream), Same(SMALL, (None, 7), start)],
     "seeds.augment": [
-        Changes(LENET | {"data.augment": ["resize(28)", "pad_crop(3)"]}, (None, 7)),
-        Changes(LENET | {"data.mix": ["mixup()"]}, (None, 7)),
+        Changes(SMALL | {"data.augment": ["pad_crop(2)"]}, (None, 7)),
+        Changes(SMALL | {"data.mix": ["mixup()"]}, (None, 7)),
         Changes(
             FOLDER | {"data.folder": "{files}/three", "data.augment": ["random_resized_crop(8)"]}, (None, 7), stream
         ),
@@ -92,15 +94,15 @@ ROWS: dict[str, list[Any]] = {
     "seeds.dropout": [Changes(LENET | {"model.options.dropout": 0.5}, (None, 7))],
     "seeds.split": [
         Changes(FOLDER | {"data.folder": "{files}/three"}, (None, 7), stream),
-        Changes(LENET | {"data.examples_per_class": 5}, (None, 7), stream),
+        Changes(SMALL | {"data.examples_per_class": 5}, (None, 7), stream),
     ],
     "model.name": [Changes(RESNET, ("resnet8_cifar", "wrn16_8"), logits)],
-    "model.num_classes": [Changes(LENET, (None, 12))],
-    "model.dtype": [Changes(HEAD, ("float32", "bfloat16"))],
+    "model.num_classes": [Changes(SMALL, (None, 12))],
+    "model.dtype": [Changes(SMALL, ("float32", "bfloat16"))],
     "model.conv": [Changes(LENET, ("auto", "xla"), program)],
-    "model.ghost_batch": [Changes(RESNET, (None, 4))],
-    "model.frozen_norm": [Changes(RESNET, (False, True))],
-    "model.unbiased_variance": [Changes(RESNET, (False, True), average)],
+    "model.ghost_batch": [Changes(SMALL, (None, 4))],
+    "model.frozen_norm": [Changes(SMALL, (False, True))],
+    "model.unbiased_variance": [Changes(SMALL, (False, True), average)],
     "model.remat": [Close(FLOAT64, (False, True))],
     "model.weights": [
         Changes(WEIGHTS, ("{files}/one.safetensors", "{files}/other.safetensors"), start, logits),
@@ -127,66 +129,66 @@ ROWS: dict[str, list[Any]] = {
             FOLDER | {"data.folder": "{files}/three"}, ("folder", {"data.name": "digits", "data.folder": None}), stream
         )
     ],
-    "data.batch_size": [Changes(HEAD, (16, 32), parameters, run)],
+    "data.batch_size": [Changes(SMALL, (16, 32), parameters, run)],
     "data.folder": [
         Changes(FOLDER, ("{files}/three", "{files}/four"), stream),
         Same(FOLDER, ("{files}/three", "{files}/moved/three"), stream),
     ],
     "data.on_error": [Changes(FOLDER | {"data.folder": "{files}/damaged"}, ("fail", "skip"), accepted)],
-    "data.root": [Same(HEAD, (None, "{files}/root"))],
+    "data.root": [Same(RUN, (None, "{files}/root"))],
     "data.validation_fraction": [Changes(FOLDER | {"data.folder": "{files}/three"}, (None, 0.5), stream)],
-    "data.examples_per_class": [Changes(LENET, (None, 5), stream)],
-    "data.class_fractions": [Changes(LENET, ([], [0.2] + [1.0] * 9), stream)],
-    "data.label_noise": [Changes(LENET, (0.0, 0.5), stream)],
-    "data.augment": [Changes(HEAD, (["resize(28)"], ["resize(28)", "pad_crop(4)"]))],
-    "data.mix": [Changes(HEAD, ([], ["mixup(1.0)"], ["cutmix(1.0)"]))],
+    "data.examples_per_class": [Changes(SMALL, (None, 5), stream)],
+    "data.class_fractions": [Changes(SMALL, ([], [0.2] + [1.0] * 9), stream)],
+    "data.label_noise": [Changes(SMALL, (0.0, 0.5), stream)],
+    "data.augment": [Changes(SMALL, ([], ["pad_crop(2)"]))],
+    "data.mix": [Changes(SMALL, ([], ["mixup(1.0)"], ["cutmix(1.0)"]))],
     "data.eval_augment": [Changes(RESNET, ([], ["resize(12)"]), logits)],
     "data.interpolation": [Changes(HEAD, ("bilinear", "bicubic"), parameters, logits)],
-    "data.mean": [Changes(HEAD, ([], [0.9]), parameters, logits, evaluation)],
-    "data.std": [Changes(HEAD, ([], [0.9]), parameters, logits, evaluation)],
-    "data.eval_views": [Changes(LENET, (None, "flip()"), logits, evaluation)],
-    "optim.name": [Changes(HEAD, ("sgd", "adamw", "lamb"))],
-    "optim.learning_rate": [Changes(HEAD, (3.2, 1.6))],
-    "optim.weight_decay": [Changes(HEAD, (1e-4, 0.1)), Changes(HEAD | ADAMW, (1e-4, 0.5))],
-    "optim.arguments.momentum": [Changes(HEAD, (0.9, 0.5))],
-    "optim.arguments.nesterov": [Changes(HEAD, (True, False))],
-    "optim.arguments.eps": [Changes(HEAD | ADAMW, (1e-8, 1.0))],
-    "optim.arguments.eps_root": [Changes(HEAD | ADAMW, (0.0, 0.1))],
-    "optim.arguments.mu_dtype": [Changes(HEAD | ADAMW, (None, "bfloat16"))],
+    "data.mean": [Changes(SMALL, ([], [0.9]), parameters, logits, evaluation)],
+    "data.std": [Changes(SMALL, ([], [0.9]), parameters, logits, evaluation)],
+    "data.eval_views": [Changes(SMALL, (None, "flip()"), logits, evaluation)],
+    "optim.name": [Changes(SMALL, ("sgd", "adamw", "lamb"))],
+    "optim.learning_rate": [Changes(SMALL, (3.2, 1.6))],
+    "optim.weight_decay": [Changes(SMALL, (1e-4, 0.1)), Changes(SMALL | ADAMW, (1e-4, 0.5))],
+    "optim.arguments.momentum": [Changes(SMALL, (0.9, 0.5))],
+    "optim.arguments.nesterov": [Changes(SMALL, (True, False))],
+    "optim.arguments.eps": [Changes(SMALL | ADAMW, (1e-8, 1.0))],
+    "optim.arguments.eps_root": [Changes(SMALL | ADAMW, (0.0, 0.1))],
+    "optim.arguments.mu_dtype": [Changes(SMALL | ADAMW, (None, "bfloat16"))],
     "optim.arguments.b1": [
-        Changes(HEAD | ADAMW, (0.9, 0.5)),
-        Changes(HEAD | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
+        Changes(SMALL | ADAMW, (0.9, 0.5)),
+        Changes(SMALL | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
     ],
     "optim.arguments.b2": [
-        Changes(HEAD | ADAMW, (0.9, 0.5)),
-        Changes(HEAD | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
+        Changes(SMALL | ADAMW, (0.9, 0.5)),
+        Changes(SMALL | ADAMW | {"optim.name": "lamb"}, (0.9, 0.5)),
     ],
-    "optim.lr_scaling": [Changes(HEAD, ("linear", "sqrt", "none"))],
-    "optim.rate_factors": [Changes(LENET, ([], ["c1=0.1"], ["c1=0.1", "c=3"]))],
-    "optim.decay": [Changes(LENET | {"optim.weight_decay": 0.1}, ("kernels", "all", "c1"))],
+    "optim.lr_scaling": [Changes(SMALL, ("linear", "sqrt", "none"))],
+    "optim.rate_factors": [Changes(SMALL, ([], ["stem=0.1"], ["stem=0.1", "s=3"]))],
+    "optim.decay": [Changes(SMALL | {"optim.weight_decay": 0.1}, ("kernels", "all", "stem"))],
     "optim.schedule": [
         Changes(
-            HEAD, ("constant", "cosine", "step(fractions=(0.125, 0.75))", "step(fractions=(0.125, 0.75), factor=0.5)")
+            SMALL, ("constant", "cosine", "step(fractions=(0.125, 0.75))", "step(fractions=(0.125, 0.75), factor=0.5)")
         )
     ],
-    "optim.warmup_fraction": [Changes(HEAD, (0.0, 0.5))],
-    "optim.gradient": [Changes(HEAD, ("plain", "sam", "sam(rho=0.5)"))],
-    "optim.clip_norm": [Changes(HEAD, (None, 1e-2))],
-    "optim.label_smoothing": [Changes(HEAD, (0.0, 0.3), parameters, evaluation)],
-    "optim.ema_decay": [Changes(HEAD, (None, 0.9, 0.05), average)],
-    "optim.freeze": [Changes(LENET, (None, "c1"))],
-    "train.epochs": [Changes(HEAD | {"train.steps": None}, (0.2, 0.1))],
-    "train.steps": [Changes(HEAD, (8, 4))],
-    "train.loss": [Changes(HEAD, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],
-    "train.log_every": [Same(RUN, (1, 3), run_but_training_lines)],
+    "optim.warmup_fraction": [Changes(SMALL, (0.0, 0.5))],
+    "optim.gradient": [Changes(SMALL, ("plain", "sam", "sam(rho=0.5)"))],
+    "optim.clip_norm": [Changes(SMALL, (None, 1e-2))],
+    "optim.label_smoothing": [Changes(SMALL, (0.0, 0.3), parameters, evaluation)],
+    "optim.ema_decay": [Changes(SMALL, (None, 0.9, 0.05), average)],
+    "optim.freeze": [Changes(SMALL, (None, "stem"))],
+    "train.epochs": [Changes(SMALL | {"train.steps": None}, (0.2, 0.1))],
+    "train.steps": [Changes(SMALL, (8, 4))],
+    "train.loss": [Changes(SMALL, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],
+    "train.log_every": [Same(RUN, (2, 3), run_but_training_lines)],
     "train.metrics": [
-        Changes(HEAD, tuple([f"softmax_cross_entropy(label_smoothing={x})"] for x in (0.1, 0.5)), evaluation)
+        Changes(SMALL, tuple([f"softmax_cross_entropy(label_smoothing={x})"] for x in (0.1, 0.5)), evaluation)
     ],
     "train.test": [Same(RUN, ("end", "never"), run_but_test_lines)],
     "train.eval_every": [Same(RUN, (2, 4))],
     "train.checkpoint_every": [Same(RUN, (4, 3))],
     "train.keep_checkpoints": [Same(RUN, (2, 1))],
-    "parallel.accumulate": [Changes(RESNET, (1, 2))],
+    "parallel.accumulate": [Changes(SMALL, (1, 2))],
     "parallel.batch_norm": [Changes(TWO_DEVICES, ("global", "per_device"), on_two_devices)],
     "parallel.strategy": [Close(TWO_DEVICES, ("jit", "pmap", "fsdp"), on_two_devices)],
     "parallel.distributed": DISTRIBUTED,

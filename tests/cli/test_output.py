@@ -72,6 +72,7 @@ def test_an_error_of_the_system_is_told_with_its_file():
     assert explain(PermissionError(13, "Permission denied", "runs/a")) == "`runs/a`: Permission denied."
 
 
+@pytest.mark.slow  # as the one of `models`, above
 def test_a_table_for_a_reader_that_has_gone_is_printed_all_the_same(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)

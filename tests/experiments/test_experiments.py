@@ -63,7 +63,15 @@ def narrow_weights(name, path):
 
 # Other recipes take their way through the code, with other numbers.
 LONG = {"imagenet_alexnet_2012", "imagenet_resnet50_v2", "imagenet_torchvision", "imagenet_vgg_2014"}
-LONG |= {"cifar_resnet", "digits_resnet20", "fashion_small", "fashion_classics", "your_own"}
+LONG |= {
+    "digits_lenet",
+    "digits_transfer",
+    "cifar_resnet",
+    "digits_resnet20",
+    "fashion_small",
+    "fashion_classics",
+    "your_own",
+}
 LONG |= {"small_images_resnet50", "cifar_wrn", "imagenet_resnet50_timm", "imagenet_googlenet_2014"}
 
 

@@ -37,9 +37,11 @@ GMACS = {
 LONG = {
     "googlenet",
     "resnext50_32x4d",
+    "resnet34",
     "vgg13",
     "vgg13_bn",
     "vgg16_bn",
+    "vgg19",
     "vgg19_bn",
     "inception_v3",
     "resnet101",
@@ -98,11 +100,16 @@ def test_receptive_fields_are_the_published_ones(name, layer, field):
 
 
 def test_row_and_column_filters_see_rectangles():
-    rows = {row.name: row for row in summary("inception_v3").layers}
-    before = rows["mixed6b/branch7x7_1/conv"].receptive_field
-    row, column = (rows[f"mixed6b/branch7x7_{i}/conv"].receptive_field for i in (2, 3))
-    assert row[0] == before[0] and row[1] - before[1] == 6 * 16
-    assert column == (row[1], row[1])
+    class Rectangles(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            x = nn.Conv(2, (2, 2), (2, 2), name="before")(images)
+            x = nn.Conv(2, (7, 1), name="column")(nn.Conv(2, (1, 7), name="row")(x))
+            return nn.Dense(3)(x.mean((1, 2)))
+
+    rows = {row.name: row for row in summary(Rectangles(), (16, 16, 1)).layers}
+    assert rows["row"].receptive_field == (2, 2 + 6 * 2)
+    assert rows["column"].receptive_field == (2 + 6 * 2, 2 + 6 * 2)
 
 
 def test_summary_names_normalisations_and_global_average():

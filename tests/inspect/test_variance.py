@@ -13,10 +13,8 @@ def curve(name, init, size, seeds):
     norm = {} if name.startswith("vgg") else {"norm": "none"}
     model = create_model(name, 0, options={"kernel_init": init, "width": 0.5, **norm})
     images = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
-    curves = []
-    for seed in range(seeds):
-        keys = {"params": jax.random.key(seed), "dropout": jax.random.key(0)}
-        curves.append(variance_through_depth(model, initialize(model, keys, images.shape[1:]), images))
+    draw = jax.jit(lambda key: initialize(model, {"params": key, "dropout": key}, images.shape[1:]))
+    curves = [variance_through_depth(model, draw(jax.random.key(seed)), images) for seed in range(seeds)]
     # The smallest float32 in place of zero, which the constant deviation reaches.
     logs = np.log(np.maximum([list(c.values()) for c in curves], 1e-38))
     return dict(zip(curves[0], np.exp(logs.mean(0)).tolist(), strict=True))

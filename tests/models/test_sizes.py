@@ -33,6 +33,7 @@ def test_the_smallest_images_work_and_smaller_ones_are_told_the_size(name, size)
             outputs(model, size - 1)
 
 
+@pytest.mark.slow
 def test_inception_tells_the_size_that_its_auxiliary_classifier_needs():
     model = create_model("inception_v3", 4, options={"aux": True})
     with pytest.raises(ValueError, match="needs images of at least 299×299"):

@@ -33,6 +33,7 @@ IN_PADDING = {
     "a stride beyond the window": ((1, 9, 8, 4), (2, 2, 2, 4), (3, 4), ((0, 0), (1, 0)), (1, 1), 2),
     "one place between two taps": ((1, 5, 6, 2), (2, 2, 2, 3), (1, 1), ((0, 0), (0, 0)), (4, 3), 1),
 }
+HALF = ("bfloat16", pytest.param("float16", marks=pytest.mark.slow))  # which takes the way of bfloat16
 TWO_BY_TWO = ((1, 6, 4, 2), (2, 3, 2, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1)
 
 
@@ -66,7 +67,7 @@ def convolutions(case, dtype):
         yield [[s[i] for i in spec[2:]] for s, spec in zip(shapes, specs, strict=True)], e.params
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", *HALF])
 @pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize("case", ONE_PLACE.values(), ids=ONE_PLACE.keys())
 def test_no_convolution_with_one_place_has_a_stride(case, choice, dtype):
@@ -79,7 +80,7 @@ def test_no_convolution_with_one_place_has_a_stride(case, choice, dtype):
             )
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("choice", ["auto", "xla"])
 @pytest.mark.parametrize("case", IN_PADDING.values(), ids=IN_PADDING.keys())
 def test_no_window_or_tap_in_half_precision_sees_padding_alone(case, choice, dtype):

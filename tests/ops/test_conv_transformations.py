@@ -21,6 +21,11 @@ def loss(x, kernel):
 gradients = jax.grad(loss, argnums=(0, 1))
 
 
+def compiled(f):
+    """A program of its own each time, for what it is traced from changes; one operation after another it takes long."""
+    return jax.jit(lambda *arguments: f(*arguments), compiler_options={"xla_backend_optimization_level": 0})
+
+
 # One product is what `test_conv2d.py` has, too.
 @pytest.fixture(autouse=True, params=[40, pytest.param(2048, marks=pytest.mark.slow)], ids=["loop", "one product"])
 def block_rows(request, monkeypatch):
@@ -32,7 +37,7 @@ def block_rows(request, monkeypatch):
 @pytest.fixture(scope="module")
 def expected():
     with context(conv="xla"):
-        return gradients(X, KERNEL)
+        return compiled(gradients)(X, KERNEL)
 
 
 def agree(ours, theirs):
@@ -40,17 +45,17 @@ def agree(ours, theirs):
 
 
 def test_the_two_implementations_agree(expected):
-    agree(gradients(X, KERNEL), expected)
+    agree(compiled(gradients)(X, KERNEL), expected)
 
 
 def test_vmap_over_images_and_kernels():
     xs, kernels = jnp.stack([X, 2 * X]), jnp.stack([KERNEL, -KERNEL])
-    batched = jax.vmap(gradients)(xs, kernels)
-    agree(batched, jax.tree.map(lambda *parts: jnp.stack(parts), *map(gradients, xs, kernels)))
+    batched = compiled(jax.vmap(gradients))(xs, kernels)
+    agree(batched, jax.tree.map(lambda *parts: jnp.stack(parts), *map(compiled(gradients), xs, kernels)))
 
 
 def test_remat(expected):
-    agree(jax.grad(jax.checkpoint(loss), argnums=(0, 1))(X, KERNEL), expected)
+    agree(compiled(jax.grad(jax.checkpoint(loss), argnums=(0, 1)))(X, KERNEL), expected)
 
 
 def test_scan(expected):
@@ -63,9 +68,9 @@ def test_reverse_over_reverse_agrees_with_xla():
     def norm(x, kernel):
         return sum(jnp.square(g).sum() for g in gradients(x, kernel))
 
-    ours = jax.grad(norm, argnums=(0, 1))(X, KERNEL)
+    ours = compiled(jax.grad(norm, argnums=(0, 1)))(X, KERNEL)
     with context(conv="xla"):
-        theirs = jax.grad(norm, argnums=(0, 1))(X, KERNEL)
+        theirs = compiled(jax.grad(norm, argnums=(0, 1)))(X, KERNEL)
     agree(jax.tree.map(lambda a: a / jnp.abs(a).max(), ours), jax.tree.map(lambda a: a / jnp.abs(a).max(), theirs))
 
 
@@ -101,12 +106,12 @@ def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
     x[1, 4, 3, 1] = value
     g = np.ones(conv2d(X, KERNEL, strides=2, padding=1).shape, np.float32)
 
-    def values():
-        y, pull = jax.vjp(lambda x, k: conv2d(x, k, strides=2, padding=1), x, KERNEL)
+    def values(x, kernel):
+        y, pull = jax.vjp(lambda x, k: conv2d(x, k, strides=2, padding=1), x, kernel)
         return y, *pull(g)
 
-    ours = values()
+    ours = compiled(values)(x, KERNEL)
     with context(conv="xla"):
-        theirs = values()
+        theirs = compiled(values)(x, KERNEL)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))

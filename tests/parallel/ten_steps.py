@@ -12,9 +12,11 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 
 strategies, model, devices, dtype, rate, *changes = sys.argv[1:]
 # Programs that are not optimised compile in a third of the time.
+sys.path.append(str(Path(__file__).parents[1]))  # where `small_network` lies
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
 
 import jax  # noqa: E402
@@ -24,6 +26,7 @@ import optax  # noqa: E402
 from cnn_jax.config import from_flat  # noqa: E402
 from cnn_jax.data import apply_augment, parse_augment, train_batches  # noqa: E402
 from cnn_jax.parallel import joined  # noqa: E402
+from cnn_jax.runs.parts import resolve_parts  # noqa: E402
 from cnn_jax.runs.session import open_session, precision  # noqa: E402
 
 STEPS, BATCH = 10, 32
@@ -32,7 +35,6 @@ CONFIG = {
     "model.name": model,
     "model.dtype": dtype,
     "model.conv": "xla",  # compiles sooner
-    "model.options.width": 0.25 if model == "resnet8_cifar" else 1.0,
     "data.batch_size": BATCH,
     "data.augment": AUGMENT,
     "optim.learning_rate": float(rate) * 256 / BATCH,
@@ -41,7 +43,10 @@ CONFIG = {
     "optim.arguments.nesterov": False,
     "optim.weight_decay": 0.0,
     "train.steps": STEPS,
-} | {key: json.loads(value) for key, value in (change.split("=") for change in changes)}
+}
+if ":" not in model:
+    CONFIG["model.options.width"] = 0.25 if model == "resnet8_cifar" else 1.0
+CONFIG |= {key: json.loads(value) for key, value in (change.split("=") for change in changes)}
 
 
 MESSAGE = re.compile(r" (?:all-reduce|all-gather|reduce-scatter)\(.*op_name=\"([^\"]*)\"")
@@ -64,9 +69,11 @@ def sample(tree: object, every: int) -> list[float]:
 
 
 def run(strategy: str) -> dict:
-    session = open_session(from_flat(CONFIG | {"parallel.strategy": strategy}))
+    session = open_session(resolve_parts(from_flat(CONFIG | {"parallel.strategy": strategy})))
     layout = session.layout
     assert layout.num_devices == int(devices) * jax.process_count()
+    compiled, compile = [], layout.compile
+    layout.compile = lambda *arguments, **keywords: compiled.append(compile(*arguments, **keywords)) or compiled[-1]
     step = session.compile_train_step()
     state = session.drawn_state()
     leaves = jax.tree.leaves(state)
@@ -86,7 +93,7 @@ def run(strategy: str) -> dict:
         "gradient": gradient,
         "rows": rows,
         "statistics": statistics,
-        "messages": MESSAGE.findall(step.as_text()),
+        "messages": MESSAGE.findall(compiled[0].as_text()),
         "state_share": share,  # what one device holds
     }
 

@@ -6,9 +6,10 @@ from cnn_jax.parallel import compile as compiling
 from cnn_jax.parallel import create_layout
 
 DTYPES = ("float32", "bfloat16", "float16")
+FEW = ("float32", "bfloat16", pytest.param("float16", marks=pytest.mark.slow))  # which takes the way of bfloat16
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FEW)
 def test_compiler_options_are_those_of_onednn_and_compile_here(dtype):
     options = compiling.compiler_options(dtype)
     assert options in (None, compiling.ONEDNN)
@@ -45,7 +46,13 @@ def test_an_unknown_option_is_left_out_with_a_warning():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "wrong"), [("float32", "value"), ("bfloat16", "gradient"), ("float16", "gradient"), ("bfloat16", "mean")]
+    ("dtype", "wrong"),
+    [
+        ("float32", "value"),
+        ("bfloat16", "gradient"),
+        pytest.param("float16", "gradient", marks=pytest.mark.slow),
+        ("bfloat16", "mean"),
+    ],
 )
 def test_options_that_give_a_wrong_convolution_are_left_out_with_a_warning(monkeypatch, dtype, wrong):
     conv2d, mean = compiling.ops.conv2d, compiling.ops.global_avg_pool
@@ -61,7 +68,7 @@ def test_options_that_give_a_wrong_convolution_are_left_out_with_a_warning(monke
         assert compiling.checked({}, dtype) is None
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ["float32", *(pytest.param(d, marks=pytest.mark.slow) for d in DTYPES[1:])])
 def test_right_options_are_kept(dtype):
     assert compiling.checked({}, dtype) == {}
 

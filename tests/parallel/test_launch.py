@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-FLAGS = ("--train.steps", "200", "--train.checkpoint-every", "40", "--train.eval-every", "100")
+FLAGS = ("--train.steps", "400", "--train.checkpoint-every", "40", "--train.eval-every", "20")
 
 # Who waits for the dead in Orbax's barrier learns of it from the missing heartbeat only, after the launcher's patience.
 LATE = r"launch: process {} had not noticed it \d+ s later, and is killed\."
@@ -21,7 +21,8 @@ LATE = r"launch: process {} had not noticed it \d+ s later, and is killed\."
 def start(experiment, folder, *launch_flags, processes=2, flags=FLAGS):
     command = [sys.executable, "-m", "cnn_jax", "launch", "--processes", str(processes), *launch_flags]
     command += ["train", str(experiment), "--workdir", str(folder), *flags, "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}  # programs that run for a moment
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | quick)
 
 
 def process_of(launcher, number):
@@ -47,7 +48,7 @@ def lines_of(folder):
 
 def sums_of(folder):
     """The checksums of all arrays of the last checkpoint."""
-    return json.loads((folder / "checkpoints" / "200" / "checksum" / "metadata").read_text())
+    return json.loads((folder / "checkpoints" / "400" / "checksum" / "metadata").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,7 @@ def stopped(experiment, tmp_path_factory):
     return folder, err, time.monotonic() - began
 
 
+@pytest.mark.slow  # as the one of SIGTERM has it of validation
 def test_two_processes_write_one_log_and_count_every_test_example_once(experiment, tmp_path):
     folder = tmp_path / "run"
     short = ("--train.steps", "6", "--train.log-every", "2", "--train.eval-every", "6", "--train.checkpoint-every", "6")
@@ -115,11 +117,16 @@ def test_the_other_process_ends_soon_with_a_message(experiment, tmp_path):
 
 
 def test_sigterm_to_one_stops_all_at_the_same_step(stopped):
-    _, err, seconds = stopped
+    folder, err, seconds = stopped
     steps = re.findall(r"^\[(\d)\] cnn-jax: stopped by SIGTERM; saved at step (\d+)", err, re.MULTILINE)
     assert sorted(process for process, _ in steps) == ["0", "1"]
     assert len({step for _, step in steps}) == 1
     assert seconds < 30
+    lines = lines_of(folder)
+    assert len(lines) == len({(line["step"], line["split"]) for line in lines})
+    validation = [line for line in lines if line["split"] == "validation"]  # batches of 64 in two do not divide it
+    assert {line["num_examples"] for line in validation} == {180}
+    assert re.search(r"^\[0\] step ", err, re.MULTILINE) and not re.search(r"^\[1\] step ", err, re.MULTILINE)
 
 
 @pytest.mark.slow

@@ -23,6 +23,16 @@ time.sleep(60)
 """
 
 
+def test_a_job_runs_the_command_and_fails_with_it(tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.chdir(tmp_path)
+    job = submission.submit(["absent.py"], JobSize(minutes=5), tmp_path / "jobs", "local")
+    with pytest.raises(Exception, match="status 2"):
+        job.result()
+    assert "absent.py" in job.stderr()
+
+
+@pytest.mark.slow
 def test_a_job_trains(experiment, tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ KEYS = ["model", "batch", "dtype", "conv"]
 KEYS += ["step_ms_median", "step_ms_min", "images_per_s", "tflops", "peak_memory_mb", "compile_s"]
 
 
-@pytest.mark.parametrize("conv", ["auto", "xla"])
+@pytest.mark.parametrize("conv", ["auto", pytest.param("xla", marks=pytest.mark.slow)])
 def test_bench_prints_one_object_with_the_keys_that_scripts_read(capsys, conv):
     words = ["bench", "lenet5", "--batch", "4", "--image-size", "28", "--conv", conv, "--steps", "2", "--json"]
     assert main(words) == 0

@@ -16,8 +16,14 @@ from cnn_jax.runs.folder.run import RunError, read_run
 SOURCE = """
 import cnn_jax.runs.session as session
 from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig
+from flax import linen as nn
 
-SIZE = ("resize(28)",)
+class Small(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return nn.Dense(self.num_classes, name="head")(images.reshape(len(images), -1))
 
 def own(x):
     return x + 1  # one
@@ -25,8 +31,8 @@ def own(x):
 session.a_name_of_this_test = own
 
 def config():
-    return Config(model=ModelConfig("lenet5", conv="xla", num_classes=10),
-                  data=DataConfig("digits", 16, augment=SIZE, eval_augment=SIZE, root={root!r}),
+    return Config(model=ModelConfig(Small, conv="xla", num_classes=10),
+                  data=DataConfig("digits", 16, root={root!r}),
                   train=TrainConfig(steps=1))
 """
 

@@ -7,6 +7,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from small_network import Small
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.runs import Finished, Logged, Saved, evaluate, list_runs, train, training_events
@@ -14,8 +15,8 @@ from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
 
 CONFIG = Config(
-    model=ModelConfig("lenet5", conv="xla"),
-    data=DataConfig("digits", batch_size=64, augment=("resize(28)",), eval_augment=("resize(28)",)),
+    model=ModelConfig(Small, conv="xla"),
+    data=DataConfig("digits", batch_size=64),
     optim=OptimConfig(learning_rate=0.2),
     train=TrainConfig(steps=12, log_every=5, eval_every=6, checkpoint_every=4),
 )

@@ -7,16 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_network import Small
 
-from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig
+from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig, check_types
 from cnn_jax.data import train_batches
 from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
 from cnn_jax.training.average import moving_average
 from cnn_jax.training.loss_scale import LossScale
 
 CONFIG = Config(
-    model=ModelConfig("resnet8_cifar", options={"width": 0.25}, conv="xla"),
+    model=ModelConfig(Small, conv="xla"),
     data=DataConfig("digits", batch_size=32),
     optim=OptimConfig("sgd", learning_rate=0.8, schedule="constant", ema_decay=0.3),
     train=TrainConfig(steps=60),
@@ -24,9 +26,13 @@ CONFIG = Config(
 QUICK = {"xla_backend_optimization_level": 0}
 
 
+def session_of(config):
+    return open_session(resolve_parts(check_types(config)))
+
+
 def states_of(config, count, change=lambda state: state):
     """The states before and after each of the first steps, as NumPy arrays."""
-    session = open_session(config)
+    session = session_of(config)
     session.layout.compile = lambda step, *arrays, donate=False: session.layout.lower(
         step, *arrays, donate=donate
     ).compile(compiler_options=QUICK)
@@ -98,13 +104,14 @@ def test_steps_that_loss_scaling_skips_are_none_of_the_average_s():
 
 @pytest.mark.parametrize(
     "decay",
-    [pytest.param(0.95, id="half_a_run", marks=pytest.mark.slow), pytest.param(0.9999, id="longer_than_the_run")],
+    [pytest.param(0.95, id="half_a_run"), pytest.param(0.9999, id="longer_than_the_run")],
 )
+@pytest.mark.slow
 def test_a_short_run_s_average_classifies_as_well_as_its_last_parameters(decay):
     optim = dataclasses.replace(CONFIG.optim, learning_rate=1.6, ema_decay=decay)
     config = dataclasses.replace(CONFIG, optim=optim)
     *_, state = states_of(config, 100)
-    session = open_session(config)
+    session = session_of(config)
     test = session.dataset("test")
     images, classify = test.images(np.arange(len(test))), jax.jit(session.logits)
     top1 = [
@@ -122,14 +129,14 @@ def test_the_tree_of_a_run_without_an_average_knows_nothing_of_it():
     without = dataclasses.replace(CONFIG, optim=dataclasses.replace(CONFIG.optim, ema_decay=None))
     names = []
     for config in (without, CONFIG):
-        state = jax.eval_shape(open_session(config).make_state)
+        state = jax.eval_shape(session_of(config).make_state)
         names.append({path[0].name for path, _ in jax.tree.leaves_with_path(state, is_leaf=lambda x: x is None)})
     assert names[0] == {"step", "params", "batch_stats", "opt_state", "ema", "loss_scale"}
     assert names[1] == names[0] | {"ema_batch_stats"}
 
 
 def test_a_checkpoint_holds_the_averaged_statistics(tmp_path):
-    session = open_session(CONFIG)
+    session = session_of(CONFIG)
     state = session.drawn_state()
     moved = dataclasses.replace(state, ema_batch_stats=jax.tree.map(lambda leaf: leaf + 1, state.ema_batch_stats))
     checkpoints = Checkpoints(tmp_path)

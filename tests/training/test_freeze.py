@@ -36,7 +36,7 @@ def test_frozen_parameters_and_statistics_stay_and_the_others_move():
     parallel = dataclasses.replace(CONFIG.parallel, accumulate=2)
     optim = dataclasses.replace(CONFIG.optim, name="lamb", freeze="stem|stage1", ema_decay=0.5)
     session = open_session(dataclasses.replace(CONFIG, model=model, parallel=parallel, optim=optim))
-    before = session.make_state()
+    before = session.drawn_state()
     after, _ = jax.jit(session.train_step)(before, first_batch(session))
     for collection in ("params", "batch_stats", "ema", "ema_batch_stats"):
         old, new = (flatten_dict(getattr(state, collection)) for state in (before, after))
@@ -47,10 +47,11 @@ def test_frozen_parameters_and_statistics_stay_and_the_others_move():
 
 def test_the_head_on_frozen_features_is_logistic_regression():
     session = session_of(freeze="(?!head)", arguments={"momentum": 0.0})
-    state, batch = session.make_state(), first_batch(session)
+    state, batch = session.drawn_state(), first_batch(session)
     after, metrics = jax.jit(session.train_step)(state, batch)
     images = (batch["image"] / np.float32(255) - np.float32(session.info.mean)) / np.float32(session.info.std)
-    x = np.asarray(features(session.model, state.eval_variables, images)["pool"])  # as in evaluation
+    pool = jax.jit(lambda variables, images: features(session.model, variables, images)["pool"])
+    x = np.asarray(pool(state.eval_variables, images))  # as in evaluation
     kernel, bias = (np.asarray(state.params["head"][k]) for k in ("kernel", "bias"))
     exponentials = np.exp(x @ kernel + bias)
     error = exponentials / exponentials.sum(1, keepdims=True) - np.eye(10)[batch["label"]]

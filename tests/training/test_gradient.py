@@ -1,6 +1,7 @@
 """The gradient of the loss, that of auxiliary classifiers included."""
 
 import types
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -30,10 +31,10 @@ class WithAux(nn.Module):
 def test_auxiliary_classifiers_add_their_weighed_losses():
     images = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     labels = jnp.array([0, 1, 2, 1, 0])
-    params = WithAux().init(jax.random.key(0), images, train=True)["params"]
+    params = jax.jit(partial(WithAux().init, train=True))(jax.random.key(0), images)["params"]
     gradient = loss_gradient(WithAux(), softmax_cross_entropy, context=ops.Context(), seed=0, batch_size=5)
     state = types.SimpleNamespace(loss_scale=None, step=jnp.int32(0))
-    found, forward = gradient(state, params, {}, images, labels, jnp.arange(5))
+    found, forward = jax.jit(partial(gradient, state))(params, {}, images, labels, jnp.arange(5))
 
     def expected(params):
         x = images @ params["body"]["kernel"] + params["body"]["bias"]
@@ -42,6 +43,6 @@ def test_auxiliary_classifiers_add_their_weighed_losses():
         each = {name: softmax_cross_entropy(values, labels) for name, values in logits.items()}
         return (each["head"] + 0.3 * each["first"] + 0.5 * each["second"]).mean()
 
-    value, wanted = jax.value_and_grad(expected)(params)
+    value, wanted = jax.jit(jax.value_and_grad(expected))(params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), found, wanted)
     np.testing.assert_allclose(forward.loss.mean(), value, rtol=1e-6)

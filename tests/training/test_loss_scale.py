@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_network import Small
 
-from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig, check_types
 from cnn_jax.data import train_batches
+from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
 from cnn_jax.training.loss_scale import GROWTH_INTERVAL_STEPS, LossScale, all_finite
 
@@ -39,12 +41,12 @@ def test_one_bad_number_is_found(bad):
 def steps():
     """A float16 session, its compiled step, and a function that gives a fresh state of some scale."""
     config = Config(
-        model=ModelConfig("resnet8_cifar", options={"width": 0.25}, dtype="float16", conv="xla"),
+        model=ModelConfig(Small, dtype="float16", conv="xla"),
         data=DataConfig("digits", batch_size=16),
         optim=OptimConfig("sgd", learning_rate=0.1),
         train=TrainConfig(steps=10),
     )
-    session = open_session(config)
+    session = open_session(resolve_parts(check_types(config)))
     batch = session.layout.put(next(train_batches(session.dataset("train"), 16, seed=0)))
     step = jax.jit(session.train_step)
 

@@ -50,13 +50,13 @@ def reference(logits, labels):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("batch", [50, 7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batch", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (50, 1))])
 def test_metrics_equal_the_loops_for_every_split_into_batches(sample, batch):
-    logits, labels = sample
+    (logits, labels), jitted = sample, jax.jit(metrics_of)
     total = None
     for start in range(0, 50, batch):
         rows = np.minimum(np.arange(start, start + batch), 49)
-        part = metrics_of(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]), jnp.arange(start, start + batch) < 50)
+        part = jitted(jnp.asarray(logits[rows]), jnp.asarray(labels[rows]), jnp.arange(start, start + batch) < 50)
         total = part if total is None else total.merge(part)
     expected = reference(logits, labels)
     found = total.compute()
@@ -76,7 +76,8 @@ def test_top_5_of_three_classes_is_always_right():
     assert in_top_k(jnp.array([[0.0, 1.0, 2.0]]), jnp.array([0]), 5).tolist() == [1]
 
 
-def test_metrics_work_under_jit(sample):
+@pytest.mark.slow  # as batch by batch, above
+def test_metrics_without_jit_are_those_under_jit(sample):
     logits, labels = sample
     mask = jnp.ones(50, bool)
     plain, compiled = (f(logits, labels, mask).compute() for f in (metrics_of, jax.jit(metrics_of)))

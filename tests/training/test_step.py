@@ -30,10 +30,10 @@ def first_batch(session):
     return next(train_batches(session.dataset("train"), 32, seed=0))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_train_step_is_one_step_of_gradient_descent(smoothing):
     session = session_of(label_smoothing=smoothing)
-    state, batch = session.make_state(), first_batch(session)
+    state, batch = session.drawn_state(), first_batch(session)
     after, metrics = jax.jit(session.train_step)(state, batch)
 
     def loss_of(params):
@@ -41,7 +41,7 @@ def test_train_step_is_one_step_of_gradient_descent(smoothing):
         target = (1 - smoothing) * jax.nn.one_hot(batch["label"], 10) + smoothing / 10
         return -(target * jax.nn.log_softmax(logits)).sum(1).mean()
 
-    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    loss, gradients = jax.jit(jax.value_and_grad(loss_of))(state.params)
     rate = 0.8 * 32 / 256
     for (path, new), old, g in zip(
         jax.tree.leaves_with_path(after.params), jax.tree.leaves(state.params), jax.tree.leaves(gradients), strict=True
@@ -55,17 +55,19 @@ def test_train_step_is_one_step_of_gradient_descent(smoothing):
     assert int(after.step) == 1
 
 
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("interpolation", ["bilinear", pytest.param("bicubic", marks=pytest.mark.slow)])
 def test_images_held_as_arrays_are_scaled_in_the_steps_as_the_data_section_says(interpolation):
     data = dataclasses.replace(CONFIG.data, interpolation=interpolation)
     session = open_session(dataclasses.replace(CONFIG, data=data))
-    state, batch = session.make_state(), first_batch(session)
+    state, batch = session.drawn_state(), first_batch(session)
     filtering = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
     pictures = [Image.fromarray(image[..., 0].astype(np.float32)) for image in batch["image"]]
     scaled = np.stack([np.asarray(p.resize((28, 28), filtering)) for p in pictures]).clip(0, 255)[..., None]
     images = standardize(jnp.asarray(scaled), session.info.mean, session.info.std)
-    expected = session.model.apply({"params": state.params}, images, train=False)
-    np.testing.assert_allclose(session.logits({"params": state.params}, batch["image"]), expected, atol=1e-4)
+    evaluated = jax.jit(lambda params, images: session.model.apply({"params": params}, images, train=False))
+    expected = evaluated(state.params, images)
+    logits = jax.jit(session.logits)({"params": state.params}, batch["image"])
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
     _, metrics = jax.jit(session.train_step)(state, batch)
     loss = optax.softmax_cross_entropy_with_integer_labels(expected, batch["label"]).mean()
     assert float(metrics.compute()["loss"]) == pytest.approx(float(loss), rel=1e-5)
@@ -85,7 +87,7 @@ def assert_pure(step, state, batch):
 
 def test_train_step_is_pure():
     session = session_of()
-    assert_pure(session.train_step, session.make_state(), first_batch(session))
+    assert_pure(session.train_step, session.drawn_state(), first_batch(session))
 
 
 def test_a_step_that_draws_or_counts_as_it_is_traced_is_not_pure():
@@ -99,7 +101,7 @@ def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():
     model = ModelConfig("lenet5", options={"dropout": 0.5}, conv="xla")
     config = dataclasses.replace(CONFIG, model=model)
     sessions = [open_session(dataclasses.replace(config, seed=seed)) for seed in (0, 1)]
-    state, batch = sessions[0].make_state(), first_batch(sessions[0])
+    state, batch = sessions[0].drawn_state(), first_batch(sessions[0])
     first, later = (dataclasses.replace(state, step=jnp.int32(k)) for k in (0, 1))
     losses = [float(jax.jit(s.train_step)(st, batch)[1].loss.total) for s in sessions for st in (first, later)]
     assert len(set(losses)) == 4
@@ -107,7 +109,7 @@ def test_dropout_differs_from_step_to_step_and_from_seed_to_seed():
 
 def test_eval_step_ignores_masked_rows():
     session = session_of()
-    variables = session.make_state().eval_variables
+    variables = session.drawn_state().eval_variables
     step = jax.jit(session.eval_step)
     batch = next(eval_batches(session.dataset("test"), 32))
     half = np.arange(32) < 16
@@ -121,7 +123,7 @@ def test_eval_step_ignores_masked_rows():
 def test_float64_keeps_everything_in_float64():
     with jax.enable_x64(True):
         session = open_session(dataclasses.replace(CONFIG, model=ModelConfig("lenet5", dtype="float64", conv="xla")))
-        state = session.make_state()
+        state = session.drawn_state()
         after, metrics = jax.jit(session.train_step)(state, first_batch(session))
         kinds = {
             x.dtype for x in jax.tree.leaves((after.params, after.opt_state)) if jnp.issubdtype(x.dtype, jnp.floating)

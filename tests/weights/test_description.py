@@ -38,7 +38,9 @@ def test_every_network_is_described_by_its_own_name(name):
     assert (description.network, description.options, description.num_classes) == (name, {}, 3)
 
 
-@pytest.mark.parametrize("option", [{"pool": "avg"}, {"activation": "gelu"}, {"dropout": 0.5}])
+@pytest.mark.parametrize(
+    "option", [{"pool": "avg"}, pytest.param({"activation": "gelu"}, marks=pytest.mark.slow), {"dropout": 0.5}]
+)
 def test_file_of_another_function_is_refused_with_both_names(tmp_path, option):
     path, plain = tmp_path / "a.safetensors", create_model("resnet18", 3)
     model = create_model("resnet18", 3, options=option)

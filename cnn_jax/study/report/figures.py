@@ -1,5 +1,6 @@
 """The numbers of a report: rows of the table, learning curves over the seeds, single test examples."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -57,7 +58,7 @@ def curve(runs: Sequence[ArmRun], split: str, metric: str) -> list[Point]:
     """What the runs of an arm logged of a metric, at the steps that all of them have reached."""
     begun = [(run.run, run.lines) for run in runs if run.run and run.lines]
     by_run = [
-        {line["step"]: line[metric] for line in lines if line["split"] == split and line.get(metric) is not None}
+        {line["step"]: line[metric] for line in lines if line["split"] == split and _is_number(line.get(metric))}
         for _, lines in begun
     ]
     steps = sorted(set.intersection(*map(set, by_run))) if by_run else []
@@ -67,6 +68,10 @@ def curve(runs: Sequence[ArmRun], split: str, metric: str) -> list[Point]:
         epoch = step / begun[0][0].derived.steps_per_epoch
         found.append(Point(step, epoch, sum(values) / len(values), min(values), max(values)))
     return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def predictions(subject: Subject) -> Predicted:
