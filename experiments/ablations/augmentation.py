@@ -20,7 +20,7 @@ from cnn_jax.modules import ConvUnit, Layers
 
 ONE = {
     "grayscale": "random_grayscale(0.5)",
-    "90° rotation": "rotate90",
+    "90° rotation": "rotate90()",
     "crop": "pad_crop(1)",
     "flip": "horizontal_flip(0.5)",
 }

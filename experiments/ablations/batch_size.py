@@ -1,7 +1,7 @@
 """Batch size, with the learning rate scaled linearly and not.
 
 Claim (Goyal et al. 2017, section 2.1, and the default here, `optim.lr_scaling`): a batch of k times the size takes k
-times the rate. ResNet-8 at half its width on all 1,258 training digits, ten epochs: 393 steps of 32, 98 of 128 or 24 of
+times the rate. ResNet-8 at half its width on all 1,258 training digits, ten epochs: 393 steps of 32, 98 of 128 or 25 of
 512. Held equal: epochs, warm-up as a part of the run, all else. The base is 32 at a rate of 0.025, which the unscaled
 arms keep.
 
