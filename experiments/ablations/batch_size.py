@@ -10,6 +10,8 @@ scaled keeps.
 Not yet run.
 """
 
+from typing import Any
+
 from cnn_jax import Ablation, Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 RATE, BATCH, LARGE = 0.2, 32, 256
@@ -22,7 +24,7 @@ def ablation() -> Ablation:
         optim=OptimConfig("sgd", learning_rate=RATE, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.1),
         train=TrainConfig(epochs=10, log_every=1000, eval_every=1000, checkpoint_every=1000),
     )
-    arms = {
+    arms: dict[str, dict[str, Any]] = {
         "scaled": {"data.batch_size": LARGE},
         "not scaled": {"data.batch_size": LARGE, "optim.lr_scaling": "none", "optim.learning_rate": RATE * BATCH / 256},
     }
