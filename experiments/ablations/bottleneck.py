@@ -2,7 +2,7 @@
 
 Claim of the lecture: reduce the channels by 1×1, do the 3×3 there, and go back: less computation, more depth. Two
 stages behind the same stem, on 20 images of each digit. Bottlenecks spend what they save on channels (56 and 112 in
-place of 16 and 32) or on depth (eight blocks of 32 and 64 channels in place of two: 26 convolutions beside shortcuts in
+place of 16 and 32) or on depth (eight blocks of 32 and 64 channels in place of two: 25 convolutions beside shortcuts in
 place of 5). MACs are held equal: 144,704 for the base, 146,528 (+1.3 %) and 147,200 (+1.7 %).
 
     cnn-jax ablate experiments/ablations/bottleneck.py
