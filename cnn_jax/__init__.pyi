@@ -36,6 +36,7 @@ from .runs.folder.checkpoint import Checkpoints as Checkpoints
 from .study.ablate import ablate as ablate
 from .study.ablation import Ablation as Ablation
 from .study.ablation import grid as grid
+from .study.report.write import report as report
 from .training.state import TrainState as TrainState
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

@@ -26,7 +26,7 @@ DOORS = {
         *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
         *("randomness", "signatures", "training", "weights"),
     },
-    "study": {"config", "paths", "runs"},
+    "study": {"config", "data", "inspect", "paths", "runs"},
     "logs": set(),
     "names": {"nearest"},
     "nearest": set(),

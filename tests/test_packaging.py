@@ -15,7 +15,7 @@ PROJECT = SETTINGS["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 # What an extra of the project brings, or JAX where it has an accelerator.
-OPTIONAL = {"torch", "submitit", "h5py", "libtpu"}
+OPTIONAL = {"torch", "submitit", "h5py", "altair", "vl_convert", "jinja2", "libtpu"}
 # Imported by TFDS.
 BEHIND = {"array-record", "importlib-resources", "tensorflow-cpu"}
 
@@ -56,7 +56,7 @@ def test_what_is_declared_is_used_and_has_a_lower_bound_below_the_tested_version
     used = set().union(*(distributions(name) for name in imported_packages()))
     assert set(requirements) - used == BEHIND
     tested = dict(line.split("==") for line in SETTINGS["tool"]["uv"]["constraint-dependencies"])
-    parts = {n: [[int(p) for p in v.split(".")] for v in (low, tested[n])] for n, low in requirements.items()}
+    parts = {n: [[int(p) for p in re.findall(r"\d+", v)] for v in (low, tested[n])] for n, low in requirements.items()}
     assert not {name: bounds for name, bounds in parts.items() if bounds[0] > bounds[1]}
 
 

@@ -25,7 +25,7 @@ def keep_memory(argv: Sequence[str]) -> bool:
       Whether it did; not where the C library is not glibc, nor where JAX has an accelerator's plugin.
     """
     words, options = split_options(argv)
-    if words[:1] not in (["train"], ["bench"]) or RETURN_MEMORY in options or _has_accelerator():
+    if words[:1] not in (["train"], ["bench"], ["ablate"], ["tune"]) or RETURN_MEMORY in options or _has_accelerator():
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None or not all(mallopt(*setting) == 1 for setting in _KEEP.values()):

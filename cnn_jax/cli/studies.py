@@ -1,20 +1,19 @@
-"""The command about studies: ablate."""
+"""The commands about studies: ablate, report."""
 
 import sys
-import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Flag, Json, print_figures
+from cnn_jax.cli.flags import Flag, Json, TrustCode, check_range, print_figures
 from cnn_jax.cli.output import console
+from cnn_jax.config import ConfigError
 
 if TYPE_CHECKING:
     from cnn_jax.study.ablate import StudyResult
-    from cnn_jax.study.run import Entry
 
 
 def ablate(
@@ -23,7 +22,12 @@ def ablate(
     workdir: Annotated[
         Path | None, arg(metavar="DIR", help="The folder of the study; None is studies/ with the file's name.")
     ] = None,
-    dry_run: Annotated[Flag, arg(help="Say which runs there are and which are missing, and train nothing.")] = False,
+    jobs: Annotated[
+        int | None, arg(help="Runs at a time, each with a GPU or its share of the cores; None is one a GPU, or one.")
+    ] = None,
+    dry_run: Annotated[
+        Flag, arg(help="Say which runs are missing, their steps and how long they may take, and train nothing.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Train what is missing of an ablation, every arm with every seed, and compare the arms.
@@ -32,20 +36,51 @@ def ablate(
 
     From Python: `cnn_jax.ablate`.
     """
+    from cnn_jax.cli.study_display import StudyDisplay
     from cnn_jax.study.ablate import ablate
 
-    began = time.perf_counter()
-
-    def report(entry: "Entry", counts: Counter[str]) -> None:
-        done, of = counts["finished"] + counts["failed"], sum(counts.values())
-        what = f"{entry.arm}, seed {entry.seed}: {entry.state}"
-        print(f"{what}; {done} of {of} runs, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-        if entry.why:
-            print(f"  {entry.why}", file=sys.stderr, flush=True)
-
-    result = ablate(file, workdir, dry_run=dry_run, report=report)
+    check_range("--jobs", jobs, 1, 1024)
+    with StudyDisplay(quiet=dry_run) as display:
+        result = ablate(file, workdir, jobs=jobs, dry_run=dry_run, watch=display.watch)
     status = print_figures(_figures(result), json, lambda: _show(result))
     return status or int(not dry_run and not all(run.state == "finished" for run in result.runs))
+
+
+def report(
+    folders: Annotated[
+        tuple[Path, ...],
+        arg(metavar="FOLDER…", help="A study's folder; or run folders, and folders that hold some, the base's first."),
+    ],
+    /,
+    out: Annotated[
+        Path | None, arg(metavar="FILE", help="The file to write; None is `report` with the ending of the format.")
+    ] = None,
+    format: Annotated[
+        Literal["html", "markdown", "latex", "csv", "png"],
+        arg(help="html is a page that reads offline; png the plot of the differences; the others are the table."),
+    ] = "html",
+    trust_code: TrustCode = False,
+    json: Json = False,
+) -> int:
+    """Put what runs show on one page that reads offline, or into a table or a plot for a paper.
+
+    The verdicts, differences, learning curves, mistakes, settings and cost of a study, a run or any runs.
+
+    From Python: `cnn_jax.report`.
+    """
+    from cnn_jax.study.report.write import report
+
+    if not folders:
+        raise ConfigError("report needs a folder of a study, or of runs.")
+    made = report(folders, out, format=format, trust_code=trust_code)
+    states = dict(made.subject.states)
+    figures = {"report": str(made.file), "states": states, "arms": [asdict(row) for row in made.rows]}
+
+    def show() -> None:
+        counts = ", ".join(f"{number} {state}" for state, number in states.items())
+        print(f"{made.file}: {made.subject.question} {len(made.subject.runs)} runs: {counts}")
+
+    return print_figures(figures, json, show)
 
 
 def _figures(result: "StudyResult") -> dict[str, Any]:
@@ -62,6 +97,7 @@ def _figures(result: "StudyResult") -> dict[str, Any]:
 def _show(result: "StudyResult") -> None:
     from rich.table import Table
 
+    from cnn_jax.study.plan import plan
     from cnn_jax.study.table import HEAD, cells, note
 
     metric, out = result.study.ablation.metric, console()
@@ -73,6 +109,9 @@ def _show(result: "StudyResult") -> None:
         if run.why:
             print(f"{run.folder}: {run.why}")
     if not result.rows:
+        left = plan(result.runs, result.jobs)
+        time = "" if left.seconds is None else f", about {left.seconds:.0f} s"
+        print(f"To do: {left.runs} runs of {left.steps:,} steps in all{time}.")
         print("The test figures are compared when all runs are done.")
         return
     table = Table(*HEAD, box=None)

@@ -9,13 +9,52 @@ from flax import linen as nn
 
 from cnn_jax import ops
 from cnn_jax.config import Config, ConfigError, named, named_parts
+from cnn_jax.data import Chain, DatasetInfo, Mix
+from cnn_jax.models import abstract_variables
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
-from cnn_jax.runs.parts import rate_factors
+from cnn_jax.runs.parts import check_network, rate_factors
 from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, check_pattern, frozen_batch_norm
 from cnn_jax.training.losses import Loss
+
+
+def check_fit(
+    config: Config,
+    model: nn.Module,
+    layout: Layout,
+    info: DatasetInfo,
+    augment: Chain,
+    eval_augment: Chain,
+    mix: Mix,
+    num_classes: int,
+    image_shape: tuple[int, int, int],
+    *,
+    begins: bool,
+) -> None:
+    """That the network takes the images and answers for the classes, and that every setting has an effect.
+
+    Args:
+      image_shape: (H, W, C) as the network sees them at evaluation.
+      begins: whether the run begins here; those that there are may be evaluated whatever they were trained on.
+
+    Raises:
+      ConfigError: naming the key.
+    """
+    check_network(config, model, image_shape, num_classes)
+    with named("model", "data.eval_augment"):
+        seen = abstract_variables(model, image_shape)
+    with named("data.augment"):
+        shape = augment.output_shape(augment.batch_shape(info.image_shape))
+        variables = seen if shape == image_shape else abstract_variables(model, shape)
+    check_patterns(config, seen["params"], begins)
+    if begins:
+        with named("data.mix"):
+            mix.check(shape, num_classes)
+        check_statistics(config, model, layout, variables, shape)
+        scales, draws = augment.scales or eval_augment.scales, augment.draws or bool(mix.ops)
+        check_effects(config, seen, scales=scales, draws=draws)
 
 
 def check_effects(config: Config, variables: Mapping[str, Any], *, scales: bool, draws: bool) -> None:

@@ -1,6 +1,6 @@
 """The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped.
 
-It goes on from the newest checkpoint that verifies, or begins with `initial_state`; what happens is given as events.
+It goes on from the newest checkpoint that verifies, or begins with `initial_state`, and gives what happens as events.
 """
 
 import contextlib
@@ -98,8 +98,8 @@ def run_events(
         if test is not None:
             _check_test(session, test)
         tested = test is not None or not session.tests
-        epochs = last / session.derived.steps_per_epoch
-        with TrainProgress(last, step, epochs, quiet=quiet or not is_writer()) as progress:
+        quiet = quiet or not is_writer()
+        with TrainProgress(last, step, last / session.derived.steps_per_epoch, quiet=quiet) as progress:
             progress.say(headline(session, writer.here, directory))
             if known_to_all(is_writer() and step == last and tested and is_drawn(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
@@ -162,10 +162,8 @@ def _check_test(session: Session, test: dict[str, Any]) -> None:
 
 
 def _diverged(session: Session, what: str) -> DivergedError:
-    return DivergedError(
-        f"{what}. A lower `optim.learning_rate` (now {session.config.optim.learning_rate:g}), a warm-up or "
-        "`optim.clip_norm` may keep it finite."
-    )
+    rate = f"A lower `optim.learning_rate` (now {session.config.optim.learning_rate:g}), a warm-up or"
+    return DivergedError(f"{what}. {rate} `optim.clip_norm` may keep it finite.")
 
 
 def _steps(
@@ -186,7 +184,7 @@ def _steps(
         train_step = session.compile_train_step()
     _end_if_asked(stop, agree, step)
     validation = session.dataset("validation") if session.has_validation else None
-    first, last, state = step, derived.steps, tree["state"]
+    first, last, state, line_due = step, derived.steps, tree["state"], False
 
     def report(step: int, split: str, values: dict[str, Any]) -> Logged:
         writer.write(step, split, values)
@@ -203,7 +201,6 @@ def _steps(
             checkpoints.save(step, tree, top1=top1, lines=writer.lines)
         record.saved(step)
 
-    line_due = False
     with (
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
         contextlib.closing(prefetch(batches, layout.put)) as ready,

@@ -22,9 +22,9 @@ from cnn_jax.randomness import Seed
 from cnn_jax.runs.build import training_step
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
-from cnn_jax.runs.fitting import check_effects, check_loss, check_patterns, check_rows, check_statistics
+from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
-from cnn_jax.runs.parts import check_network, learning_rate, loss, network, operations, optimizer, own_metrics
+from cnn_jax.runs.parts import learning_rate, loss, network, operations, optimizer, own_metrics
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -232,19 +232,9 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
         eval_shape = eval_augment.output_shape(info.image_shape)
     with named("data.eval_views"):
         image_shape = seen_shape(eval_shape, views)
-    if derived_here or config.optim.freeze is not None:
-        check_network(config, model, image_shape, derived.num_classes)  # before a folder is made
-        with named("model", "data.eval_augment"):
-            seen = abstract_variables(model, image_shape)
-        with named("data.augment"):
-            shape = augment.output_shape(augment.batch_shape(info.image_shape))
-            variables = seen if shape == image_shape else abstract_variables(model, shape)
-        check_patterns(config, seen["params"], derived_here)
-    if derived_here:  # the runs that there are may be evaluated whatever they were trained on
-        with named("data.mix"):
-            mix.check(shape, derived.num_classes)
-        check_statistics(config, model, layout, variables, shape)
-        check_effects(config, seen, scales=augment.scales or eval_augment.scales, draws=augment.draws or bool(mix.ops))
+    if derived_here or config.optim.freeze is not None:  # before a folder is made
+        chains = info, augment, eval_augment, mix
+        check_fit(config, model, layout, *chains, derived.num_classes, image_shape, begins=derived_here)
     logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
     session = Session(config, derived, model, layout, info, augment, mix, eval_augment, image_shape, logits)
     if derived_here:

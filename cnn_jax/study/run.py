@@ -4,10 +4,13 @@ The run folders are all that is kept: what a run is, its identity says; that som
 study survives kills, and several processes, on this host or on others that share the folder, may run it together.
 """
 
+import contextlib
 import dataclasses
+import errno
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from cnn_jax.config import Config
 from cnn_jax.runs.compare import differences
@@ -15,11 +18,13 @@ from cnn_jax.runs.derive import resolve_batch_norm
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.stored import Run, RunError, is_begun, read_run
+from cnn_jax.runs.loop import Logged
 from cnn_jax.runs.parts import resolve_parts
+from cnn_jax.runs.trainer import training_events
 from cnn_jax.study.ablation import Study
 
-_POLL = 1.0  # seconds between looks at runs that others are at work on
-_OPEN = ("waiting", "stopped", "running")  # what is not done
+POLL = 1.0  # seconds between looks at runs that others are at work on
+OPEN = ("waiting", "stopped", "running")  # what is not done
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,23 +39,40 @@ class Entry:
     """waiting, running, stopped, finished, stale (the folder holds another experiment), or failed."""
     why: str = ""
     """Of one that is stale or failed: a sentence."""
+    progress: float = 0.0
+    """Of one that is running here: the part of its steps that is done."""
 
 
 def entries(study: Study, place: Path) -> list[Entry]:
     """Every run of a study, as its folder tells."""
-    found = []
-    for (arm, seed), config in study.configs.items():
-        folder = place / arm / f"seed-{seed}"
-        found.append(Entry(arm, seed, config, folder, *_state(folder, config)))
-    return found
+    return [entry_of(study, place, arm, seed) for arm, seed in study.configs]
+
+
+def entry_of(study: Study, place: Path, arm: str, seed: int) -> Entry:
+    """One run of a study, as its folder tells."""
+    config, folder = study.configs[arm, seed], place / arm / f"seed-{seed}"
+    return Entry(arm, seed, config, folder, *_state(folder, config))
 
 
 def _state(folder: Path, config: Config) -> tuple[str, str]:
     if not is_begun(folder):
         return "waiting", ""
+    config = resolve_parts(config)
+    return run_state(folder, config, None if config.code is None else config.code.record())
+
+
+def run_state(folder: Path, config: Config, code: dict[str, Any] | None) -> tuple[str, str]:
+    """The state of a run, and a sentence where it is stale or failed.
+
+    Args:
+      config: which it should be of, all its parts complete (`resolve_parts`).
+      code: what counts of one's own code in it.
+    """
+    if not is_begun(folder):
+        return "waiting", ""
     try:
         there = read_run(folder)
-        here = _as_it_would_be(there, config)
+        here = _as_it_would_be(there, config, code)
         if rows := differences(there, here):
             return "stale", "another experiment is there:\n" + "\n".join(rows)
         if is_locked(folder):
@@ -63,36 +85,76 @@ def _state(folder: Path, config: Config) -> tuple[str, str]:
     return ("failed", "it diverged") if ended == "diverged" else ("stopped", "")
 
 
-def _as_it_would_be(there: Run, config: Config) -> Run:
+def _as_it_would_be(there: Run, config: Config, code: dict[str, Any] | None) -> Run:
     """The run that this configuration would be, with the data and the weights of the one that is there."""
-    config = resolve_batch_norm(resolve_parts(config), num_devices=max(1, there.environment.get("devices") or 1))
-    content = dataclasses.replace(there.content, code=None if config.code is None else config.code.record())
+    config = resolve_batch_norm(config, num_devices=max(1, there.environment.get("devices") or 1))
+    content = dataclasses.replace(there.content, code=code)
     return dataclasses.replace(there, config=config, content=content)
 
 
-def run_study(study: Study, place: Path, train: Callable[[Config, Path], object]) -> Iterator[Entry]:
-    """Trains what is missing, and waits for what others are at work on; gives each run as it ends.
+Train = Callable[[Entry], object]
+"""Trains a run, in this process; what stops it, such as a signal, is not caught here."""
 
-    Args:
-      train: one run, in this process; what stops it, such as a signal, is not caught here.
-    """
-    left = [entry for entry in entries(study, place) if entry.state in _OPEN]
+Watch = Callable[[Entry], None]
+"""Is told of a run as it begins, as it goes on, and as it ends."""
+
+
+def train_watched(entry: Entry, watch: Watch) -> None:
+    """Trains a run, and tells how far it is."""
+    watch(dataclasses.replace(entry, state="running"))
+    steps = 0
+    with contextlib.closing(training_events(entry.config, entry.folder)) as events:
+        for event in events:
+            if isinstance(event, Logged) and event.split == "train":
+                steps = steps or read_run(entry.folder).derived.steps
+                watch(dataclasses.replace(entry, state="running", progress=event.step / steps))
+
+
+def run_study(study: Study, place: Path, train: Train) -> Iterator[Entry]:
+    """Trains what is missing, one after the other, and waits for what others are at work on; gives each as it ends."""
+    left = [entry for entry in entries(study, place) if entry.state in OPEN]
     while left:
         taken = []  # by other processes
         for entry in left:
-            state, _ = _state(entry.folder, entry.config)  # others may have been at work on it meanwhile
-            if state == "running" or is_locked(entry.folder):
+            if is_locked(entry.folder):
                 taken.append(entry)
-            elif state in _OPEN:
-                try:
-                    train(entry.config, entry.folder)
-                except (ValueError, OSError, RuntimeError) as error:
-                    if isinstance(error, RunError) and is_locked(entry.folder):
-                        taken.append(entry)  # another process was first
-                    else:
-                        yield dataclasses.replace(entry, state="failed", why=str(error))
-                else:
-                    yield dataclasses.replace(entry, state="finished")
+                continue
+            ended = attempt(entry, train)
+            if ended.state == "running":
+                taken.append(entry)
+            else:
+                yield ended
         left = taken
         if left:
-            time.sleep(_POLL)
+            time.sleep(POLL)
+
+
+def attempt(entry: Entry, train: Train) -> Entry:
+    """Trains one run, unless it was done meanwhile, and says how it ended; "running": by another process.
+
+    Raises:
+      OSError: where the disk is full, which no other run would get past either.
+    """
+    state, why = _state(entry.folder, entry.config)  # others may have been at work on it meanwhile
+    if state in OPEN and not is_locked(entry.folder):
+        try:
+            train(entry)
+            state = "finished"
+        except (ValueError, OSError, RuntimeError) as error:
+            if isinstance(error, RunError) and is_locked(entry.folder):
+                state = "running"  # another process was first
+            elif _is_full(error):
+                text = f"the disk of `{entry.folder}` is full. Make room, and give the same command again: it goes on."
+                raise OSError(errno.ENOSPC, text) from error
+            else:
+                state, why = "failed", str(error)
+    return dataclasses.replace(entry, state=state, why=why)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk, or a full quota, is behind an error."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -88,8 +88,8 @@ def sign_flip_p(differences: Float[np.ndarray, "... n"]) -> Float[np.ndarray, ".
 
 @functools.cache
 def _signs(n: int) -> Float[np.ndarray, "flips n"]:
-    if n <= EXACT:
-        return 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+    if n <= EXACT:  # half of them: those with all signs changed have means as extreme
+        return 1.0 - 2.0 * (np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1)
     return np.random.default_rng(0).choice([-1.0, 1.0], (FLIPS, n))
 
 
@@ -124,6 +124,7 @@ def power(effect: float, n: int, arms: int = 1, level: float = LEVEL) -> float:
     return float((sign_flip_p(_draws(n) + effect) <= level / arms).mean())
 
 
+@functools.cache
 def detectable(n: int, arms: int = 1, level: float = LEVEL) -> float | None:
     """The effect found with a probability of 80 %, in standard deviations of the differences; None: n cannot decide."""
     if least_p(n) > level / arms:

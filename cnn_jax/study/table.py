@@ -131,26 +131,37 @@ def verdict(row: Row, arms: int) -> str:
     return "higher" if row.difference.mean > 0 else "lower"
 
 
+def is_percent(metric: str) -> bool:
+    """Whether a metric is a fraction that is shown in percent."""
+    return metric in ("top1", "top5", "ece")
+
+
+def number(value: float, metric: str, sign: str = "") -> str:
+    """A value of a metric as text, without its unit."""
+    return f"{100 * value:{sign}.2f}" if is_percent(metric) else f"{value:{sign}.4g}"
+
+
+def percent_or_number(value: float, metric: str, sign: str = "") -> str:
+    """The same with its unit."""
+    return f"{number(value, metric, sign)}{' %' if is_percent(metric) else ''}"
+
+
 def cells(rows: Sequence[Row], metric: str) -> list[tuple[str, ...]]:
     """The rows as text, under `HEAD`; accuracies and calibration errors in percent."""
-    percent = metric in ("top1", "top5", "ece")
-
-    def number(value: float, sign: str = "") -> str:
-        return f"{100 * value:{sign}.2f}" if percent else f"{value:{sign}.4g}"
 
     def half(interval: Interval | None) -> str:
         if interval is None or np.isnan(interval.mean):
             return ""
-        return f"± {number(interval.half) if np.isfinite(interval.half) else '?'}{' %' if percent else ''}"
+        return f"± {percent_or_number(interval.half, metric) if np.isfinite(interval.half) else '?'}"
 
     def spread(interval: Interval | None, sign: str = "") -> str:
         if interval is None or np.isnan(interval.mean):
             return ""
-        return f"{number(interval.mean, sign)} {half(interval)}"
+        return f"{number(interval.mean, metric, sign)} {half(interval)}"
 
     found: list[tuple[str, ...]] = []
     for row in rows:
-        detects = "" if row.detects is None else "{} ({} to {})".format(*map(number, row.detects))
+        detects = "" if row.detects is None else "{} ({} to {})".format(*(number(v, metric) for v in row.detects))
         found.append(
             (
                 row.arm,

@@ -44,6 +44,7 @@ BASE = {
     "models": "models",
     "parts": "parts",
     "ablate": "ablate {study} --dry-run",
+    "report": "report {run} --format markdown",
     "summary": "summary lenet5",
     "bench": "bench lenet5",
     "data list": "data list",

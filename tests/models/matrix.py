@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.models import MODELS, Architecture, Network, create_model, initialize
+from cnn_jax.models import MODELS, Architecture, Network, abstract_variables, create_model
 
 NUM_CLASSES = 4
 # Programs that run once on tiny images: the compiler's work is what a test would wait for.
@@ -43,12 +43,24 @@ def shallow(name: str, dtype: Any = jnp.float32, **options: Any) -> tuple[Networ
     return _shallow(MODELS[name]).constructor(NUM_CLASSES, dtype, **choices), images
 
 
-@functools.cache
-def variables(name: str) -> dict:
-    """Fresh variables of the shallow model."""
-    model, images = shallow(name)
-    key = jax.random.key(0)
-    return initialize(model, {"params": key, "dropout": key}, images.shape[1:])
+def drawn(model: Network, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Kernels that keep the signal's size, and biases, scales and statistics that are not zero and one.
+
+    Drawn by NumPy: a program that draws is compiled for longer than the network.
+    """
+    random = np.random.default_rng(0)
+
+    def draw(path: Any, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        match path[-1].key:
+            case "kernel":
+                value = random.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape)
+            case "var":
+                value = random.uniform(0.5, 2.0, leaf.shape)
+            case kind:
+                value = (kind == "scale") + random.normal(0, 0.2, leaf.shape)
+        return value.astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, abstract_variables(model, shape))
 
 
 NAMES = list(MODELS)

@@ -15,9 +15,13 @@ SIDE = {"inception_v3": (299, 299)}
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "inception_v3")) for name in WITH_AUX]
+# The others take longer to trace.
+rows = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "googlenet_paper")) for name in WITH_AUX]
 )
+
+
+@rows
 def test_auxiliary_logits_are_features_of_training_only(name):
     model, images = small(name, aux=True)
     images = np.zeros((2, *SIDE.get(name, images.shape[1:3]), 3), np.float32)
@@ -56,7 +60,7 @@ def test_gradient_of_the_weighed_loss_reaches_every_parameter():
         assert np.any(leaf != 0), jax.tree_util.keystr(path)
 
 
-@pytest.mark.parametrize("name", WITH_AUX)
+@rows
 def test_auxiliary_heads_leave_the_other_parameters_names_alone(name):
     plain, images = small(name)
     with_aux, _ = small(name, aux=True)

@@ -62,9 +62,27 @@ TWINS = {
 
 
 @functools.cache
+def counts(model, image_shape):
+    """The parameters of a network by its modules."""
+    tree = abstract_variables(model, image_shape)["params"]
+    return {name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in tree.items()}
+
+
+def at_full_depth(name, **options):
+    return sum(counts(create_model(name, options=options), MODELS[name].image_shape).values())
+
+
 def count(name, **options):
-    tree = abstract_variables(create_model(name, options=options), MODELS[name].image_shape)
-    return sum(leaf.size for leaf in jax.tree.leaves(tree["params"]))
+    """The parameters of a network, of whose blocks the first two of a stage are built: the others are as the second."""
+    model = create_model(name, options=options)
+    depths = model.depths if "stage_features" in getattr(model, "structure", ()) else ()
+    found = counts(model.clone(depths=tuple(min(2, n) for n in depths)) if depths else model, MODELS[name].image_shape)
+    return sum(found.values()) + sum((n - 2) * found[f"stage{i}_block2"] for i, n in enumerate(depths, 1) if n > 2)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "resnet34")) for n in MODELS])
+def test_what_is_counted_by_blocks_is_counted_at_full_depth(name):
+    assert count(name) == at_full_depth(name)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

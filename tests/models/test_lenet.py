@@ -1,5 +1,6 @@
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.signal import correlate2d
@@ -33,7 +34,7 @@ def test_lenet5_counts_its_parameters(options, parameters):
 @pytest.mark.parametrize("size", [8, 27, 30, 33, 224])
 def test_lenet5_refuses_other_sizes(size):
     with pytest.raises(ValueError, match=f"lenet5 takes images of 32×32, or of 28×28 .* got {size}×{size}; resize"):
-        create_model("lenet5").init(KEYS, jnp.zeros((1, size, size, 1)), train=False)
+        abstract_variables(create_model("lenet5"), (size, size, 1))
 
 
 def test_lenet5_pads_28_by_2():
@@ -65,7 +66,7 @@ def test_lenet5_agrees_with_scipy():
     for name in ("c5", "f6"):
         x = np.tanh(x @ p[name]["kernel"] + p[name]["bias"])
     logits = x @ p["head"]["kernel"] + p["head"]["bias"]
-    ours = features(model, variables, image.astype(np.float32)[None, :, :, None])
+    ours = jax.jit(partial(features, model))(variables, image.astype(np.float32)[None, :, :, None])
     np.testing.assert_allclose(ours["logits"][0], logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ours["pool"][0], np.stack(maps, -1), rtol=1e-4, atol=1e-5)
 
@@ -83,7 +84,8 @@ def test_sparse_c3_sees_only_its_maps():
     bias = variables["params"]["c1"]["bias"]
     moved = jax.tree.map(lambda x: x, variables)
     moved["params"]["c1"]["bias"] = bias.at[0].add(1.0)
-    before, after = (features(model, v, images)["stage2"][0] for v in (variables, moved))
+    stage2 = jax.jit(lambda variables: features(model, variables, images)["stage2"][0])
+    before, after = stage2(variables), stage2(moved)
     changed = [bool(np.any(before[..., i] != after[..., i])) for i in range(16)]
     assert changed == [0 in row for row in C3_TABLE]
 
@@ -99,4 +101,4 @@ def test_sparse_c3_sees_only_its_maps():
 def test_lenet5_refuses_contradictory_options(options, message):
     model = create_model("lenet5", options=options)
     with pytest.raises(ValueError, match=message):
-        model.init(KEYS, jnp.zeros((1, 32, 32, 1)), train=False)
+        abstract_variables(model, (32, 32, 1))

@@ -1,9 +1,11 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cnn_jax.models import MODELS, create_model, initialize, list_models
+from cnn_jax.modules import BatchNorm, Conv
 from cnn_jax.randomness import random_key
 
 
@@ -71,8 +73,7 @@ def test_model_refuses_integers_and_other_ranks():
 def test_initialize_repeats_to_the_bit_and_another_seed_differs():
     model = create_model("lenet5")
 
-    def draw(seed):
-        jax.clear_caches()
+    def draw(seed):  # compiled anew
         return initialize(model, {"params": jax.random.key(seed)}, (28, 28, 1))["params"]
 
     first, again, other = draw(0), draw(0), draw(1)
@@ -80,9 +81,26 @@ def test_initialize_repeats_to_the_bit_and_another_seed_differs():
     assert not np.array_equal(first["c1"]["kernel"], other["c1"]["kernel"])
 
 
-@pytest.mark.parametrize("name", ["lenet5", pytest.param("resnet8_cifar", marks=pytest.mark.slow)])
-def test_initialize_draws_what_init_draws_and_so_it_does_within_a_program(name):
-    model, shape = create_model(name), (28, 28, 1)
+class Small(nn.Module):
+    """A network with what is drawn and what is not, small enough for `init` to run operation by operation."""
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = BatchNorm()(Conv(2, (3, 3))(images), train=train)
+        return nn.Dense(3)(x.mean((1, 2)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Small(),
+        pytest.param(create_model("lenet5"), marks=pytest.mark.slow),
+        pytest.param(create_model("resnet8_cifar"), marks=pytest.mark.slow),
+    ],
+    ids=["small", "lenet5", "resnet8_cifar"],
+)
+def test_initialize_draws_what_init_draws_and_so_it_does_within_a_program(model):
+    shape = (28, 28, 1)
     keys = {"params": random_key(3, "init"), "dropout": jax.random.key(0)}
     plain = model.init(keys, jnp.zeros((1, *shape)), train=False)
     jax.tree.map(np.testing.assert_array_equal, initialize(model, keys, shape), plain)

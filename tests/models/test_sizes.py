@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from cnn_jax.models import abstract_variables, create_model
+from cnn_jax.models import create_model
 
 SMALLEST = {
     "googlenet": 15,
@@ -20,9 +20,8 @@ SMALLEST = {
 
 
 def outputs(model, size):
-    variables = abstract_variables(model, (size, size, 3))
     images = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
-    return jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    return jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False)[0], images)
 
 
 @pytest.mark.parametrize(("name", "size"), SMALLEST.items(), ids=SMALLEST)

@@ -2,7 +2,10 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
+import re
 import shutil
 from collections import Counter
 
@@ -13,10 +16,11 @@ from cnn_jax.cli import main
 from cnn_jax.config import ConfigError
 from cnn_jax.parallel import compile
 from cnn_jax.runs.console.signals import Stopped
-from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.runs.folder.predictions import read_predictions, write_predictions
 from cnn_jax.study.ablation import load_study
+from cnn_jax.study.plan import plan
 from cnn_jax.study.run import entries, run_study
 
 FILE = """
@@ -51,15 +55,19 @@ def copy(done, tmp_path):
     return tmp_path / "copy"
 
 
+def entries_of(folder):
+    return entries(load_study(folder / "rates.py"), folder / "studies")
+
+
 def states(folder):
-    return {(e.arm, e.seed): e.state for e in entries(load_study(folder / "rates.py"), folder / "studies")}
+    return {(e.arm, e.seed): e.state for e in entries_of(folder)}
 
 
 def test_a_finished_study_is_not_trained_again_and_its_table_stays(copy, capsys):
     table = (copy / "studies/table.md").read_text()
 
-    def train(config, folder):
-        raise AssertionError(f"{folder} was trained again")
+    def train(entry):
+        raise AssertionError(f"{entry.folder} was trained again")
 
     assert list(run_study(load_study(copy / "rates.py"), copy / "studies", train)) == []
     assert main(["ablate", str(copy / "rates.py"), "--workdir", str(copy / "studies"), "--json"]) == 0
@@ -80,7 +88,12 @@ def test_seeds_share_programs_and_a_run_in_a_study_has_the_bits_of_that_run_alon
     monkeypatch.setattr(compile, "_COMPILED", compile.OrderedDict())
     shutil.rmtree(copy / "studies")
     numbers = []
-    cnn_jax.ablate(copy / "rates.py", copy / "studies", report=lambda *_: numbers.append(len(compile._COMPILED)))
+
+    def watch(entry):
+        if entry.state == "finished":
+            numbers.append(len(compile._COMPILED))
+
+    cnn_jax.ablate(copy / "rates.py", copy / "studies", watch=watch)
     assert numbers == [3, 4, 4, 4]  # drawing, training, evaluation; another rate is another step
     compile._COMPILED.clear()
     alone = tmp_path / "alone"
@@ -108,9 +121,16 @@ def test_a_run_that_is_gone_is_trained_again_to_the_same_table(copy):
     shutil.rmtree(copy / "studies/base/seed-1")
     (copy / "studies/table.md").unlink()
     assert states(copy)["base", 1] == "waiting"
-    trained = []
-    result = cnn_jax.ablate(copy / "rates.py", copy / "studies", report=lambda entry, _: trained.append(entry.folder))
-    assert trained == [copy / "studies/base/seed-1"] and len(result.rows) == 2
+    seen = []
+    result = cnn_jax.ablate(copy / "rates.py", copy / "studies", watch=seen.append)
+    assert [entry.state for entry in seen[:4]] == ["finished", "finished", "waiting", "finished"]  # as they are found
+    assert {entry.folder for entry in seen[4:]} == {copy / "studies/base/seed-1"} and len(result.rows) == 2
+    assert [(entry.state, entry.progress) for entry in seen[4:]] == [
+        ("running", 0),
+        ("running", 0.5),
+        ("running", 1),
+        ("finished", 0),
+    ]
     assert (copy / "studies/table.md").read_text() == table
 
 
@@ -127,6 +147,9 @@ def test_dry_run_trains_nothing(copy, capsys):
     assert main(["ablate", str(copy / "rates.py"), "--workdir", str(copy / "studies"), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "2 waiting" in out and "2 finished" in out and "compared when all runs are done" in out
+    seconds = re.search(r"To do: 2 runs of 4 steps in all, about (\d+) s\.", out)
+    assert seconds and float(seconds[1]) == pytest.approx(plan(entries_of(copy), 1).seconds, abs=0.5)
+    assert plan(entries_of(copy), 2).seconds == plan(entries_of(copy), 1).seconds / 2
     assert not (copy / "studies/base").exists()
 
 
@@ -147,8 +170,8 @@ def test_one_that_fails_stops_no_other_and_is_tried_once(copy):
     shutil.rmtree(copy / "studies")
     tried = []
 
-    def train(config, folder):
-        tried.append((folder.parent.name, config.seed))
+    def train(entry):
+        tried.append((entry.arm, entry.seed))
         raise OSError("no space")
 
     found = list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
@@ -156,10 +179,23 @@ def test_one_that_fails_stops_no_other_and_is_tried_once(copy):
     assert [(e.state, e.why) for e in found] == [("failed", "no space")] * 4
 
 
+def test_a_full_disk_ends_the_study(copy):
+    shutil.rmtree(copy / "studies")
+
+    def train(entry):
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise CheckpointError("the checkpoint could not be saved") from error
+
+    with pytest.raises(OSError, match=r"the disk of .*base/seed-0` is full. Make room, and give the same command"):
+        list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
+
+
 def test_a_signal_ends_the_study(copy):
     shutil.rmtree(copy / "studies/base/seed-0")
 
-    def train(config, folder):
+    def train(entry):
         raise Stopped(15, 3)
 
     with pytest.raises(Stopped, match="stopped by SIGTERM; saved at step 3"):
@@ -184,10 +220,10 @@ def test_what_another_process_is_at_work_on_is_left_to_it(copy, monkeypatch):
 
     monkeypatch.setattr("cnn_jax.study.run.time.sleep", wait)
 
-    def train(config, folder):
-        raise AssertionError(f"{folder} was taken from another process")
+    def train(entry):
+        raise AssertionError(f"{entry.folder} was taken from another process")
 
-    assert list(run_study(study, place, train)) == [] and len(waits) == 1
+    assert [entry.state for entry in run_study(study, place, train)] == ["finished"] and len(waits) == 1
     assert states(copy)["slow", 0] == "finished"
 
 
