@@ -21,13 +21,7 @@ def ablation() -> Ablation:
         train=TrainConfig(epochs=10, log_every=1000, eval_every=1000, checkpoint_every=1000),
     )
     arms = {
-        f"{name}, depth {depth}": {
-            "model.name": f"resnet{depth}_cifar",
-            "model.options.shortcut": shortcut,
-            "model.options.width": 0.5,
-        }
-        for name, shortcut in (("plain", "none"), ("residual", "A"))
-        for depth in (8, 20)
-        if (shortcut, depth) != ("none", 8)
+        name: {"model.name": "resnet20_cifar", "model.options.shortcut": shortcut, "model.options.width": 0.5}
+        for name, shortcut in (("plain, 20 layers", "none"), ("residual, 20 layers", "A"))
     }
     return Ablation("Do plain networks get worse with depth, and residual ones not?", base, arms, seeds=range(9))
