@@ -49,7 +49,7 @@ def ablation() -> Ablation:
         model=ModelConfig(Three),
         data=DataConfig(tinted, batch_size=16, examples_per_class=20),
         optim=OptimConfig("sgd", learning_rate=0.2, weight_decay=5e-4, schedule="cosine"),
-        train=TrainConfig(epochs=20, log_every=1000, eval_every=1000, checkpoint_every=1000),
+        train=TrainConfig(epochs=10, log_every=1000, eval_every=1000, checkpoint_every=1000),
     )
     arms = {name: {"data.augment": (augment,)} for name, augment in ONE.items()}
     return Ablation(

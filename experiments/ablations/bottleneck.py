@@ -44,7 +44,7 @@ def ablation() -> Ablation:
         model=ModelConfig(Blocks),
         data=DataConfig("digits", batch_size=16, examples_per_class=20),
         optim=OptimConfig("sgd", learning_rate=0.2, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.1),
-        train=TrainConfig(epochs=20, log_every=1000, eval_every=1000, checkpoint_every=1000),
+        train=TrainConfig(epochs=10, log_every=1000, eval_every=1000, checkpoint_every=1000),
     )
     arms = {
         "more channels": {"model.options.features": 56, "model.options.inner": 12},
