@@ -20,7 +20,7 @@ RATE, BATCH, LARGE = 0.2, 32, 256
 def ablation() -> Ablation:
     base = Config(
         model=ModelConfig("resnet8_cifar", options={"width": 0.5}),
-        data=DataConfig("digits", batch_size=BATCH),
+        data=DataConfig("digits", batch_size=BATCH, examples_per_class=50),
         optim=OptimConfig("sgd", learning_rate=RATE, weight_decay=5e-4, schedule="cosine", warmup_fraction=0.1),
         train=TrainConfig(epochs=10, log_every=1000, eval_every=1000, checkpoint_every=1000),
     )
