@@ -53,6 +53,8 @@ class ExperimentFile:
     module: types.ModuleType
     before: set[str]
     """The modules that were loaded before it ran."""
+    codes: dict[tuple[object, ...], OwnCode] = dataclasses.field(default_factory=dict)
+    """What counts of it, by the modules that are loaded and the parts of a configuration: a study's runs share them."""
 
     def call[T](self, name: str, kind: type[T]) -> T:
         """What a function of the file without arguments returns.
@@ -90,7 +92,10 @@ class ExperimentFile:
           ConfigError: where it is not valid.
         """
         config = check_types(config, self.path.name)
-        code = _code(self.path, self.content, self.folder, config, self.before)
+        shared = (len(sys.modules), *_of_modules(config))
+        if shared not in self.codes:
+            self.codes[shared] = _code(self.path, self.content, self.folder, config, self.before)
+        code = self.codes[shared]
         called = self.path.stem if config.name is None else config.name
         return dataclasses.replace(config, name=called, code=dataclasses.replace(code, module=self.module.__name__))
 
