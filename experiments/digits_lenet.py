@@ -15,12 +15,7 @@ from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 def config() -> Config:
     return Config(
         model=ModelConfig("lenet5"),
-        data=DataConfig(
-            "digits",
-            batch_size=64,
-            augment=("resize(28)", "pad_crop(3)"),
-            eval_augment=("resize(28)",),
-        ),
+        data=DataConfig("digits", batch_size=64, augment=("resize(28)", "pad_crop(3)"), eval_augment=("resize(28)",)),
         optim=OptimConfig("sgd", learning_rate=0.2, weight_decay=1e-4, schedule="cosine", warmup_fraction=0.05),
         train=TrainConfig(epochs=60),
     )
