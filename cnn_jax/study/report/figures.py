@@ -75,7 +75,7 @@ def _is_number(value: object) -> bool:
 
 
 def predictions(subject: Subject) -> Predicted:
-    """What the finished runs say of every test example; nothing before all are done, or where one kept none.
+    """What the finished runs say of every test example; nothing before all are done, or where a run kept none.
 
     Raises:
       RunError: where they are of classes that there are not.
@@ -85,7 +85,7 @@ def predictions(subject: Subject) -> Predicted:
         return {}
     done = {(arm, run.seed): run for arm, runs in subject.arms.items() for run in runs if run.test and run.run}
     found = read_predicted({key: run.folder for key, run in done.items()})
-    if sum(map(len, found.values())) < len(done):
+    if sum(map(len, found.values())) < len(done) or subject.base not in found:
         return {}
     for (arm, seed), run in done.items():
         numbers = np.concatenate([found[arm][seed].classes.ravel(), found[arm][seed].label])
