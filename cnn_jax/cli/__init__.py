@@ -30,6 +30,7 @@ from cnn_jax.cli.runs import diff, evaluate, predict, train, verify
 from cnn_jax.cli.studies import ablate, report, tune
 from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
+from cnn_jax.names import nearest
 
 _DESCRIPTION = "The classic convolutional networks in JAX, exactly as published, with runs that repeat to the bit."
 _DESCRIPTION += f"\n\n{VERSION}, alone: show the version."
@@ -70,6 +71,9 @@ def main(argv: list[str] | None = None) -> int:
     if words == [VERSION]:
         print(f"cnn-jax {version('cnn-jax')}")
         return 0
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        _say(f"there is no command {words[0]!r}.{nearest(words[0], [*COMMANDS])} `cnn-jax --help` says what each does.")
+        return 2
     if words[:1] in (["launch"], ["submit"]):
         words = separate_training(words, options)
     try:

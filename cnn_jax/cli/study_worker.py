@@ -1,4 +1,6 @@
-"""A process of `cnn-jax ablate --jobs`: `python -m cnn_jax.cli.study_worker FILE WORKDIR`, told what to do by lines.
+"""A process of `cnn-jax ablate --jobs`: `python -m cnn_jax.cli.study_worker FILE WORKDIR COMMAND…`, told by lines.
+
+COMMAND is the one that started it, for the record of the runs.
 
 On standard input it takes JSON lines, [arm, seed], and trains these runs; on standard output it gives one for every
 change: state, why, progress and whether the run has ended.
@@ -51,4 +53,5 @@ def main(file: Path, place: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    file, place, *sys.argv = sys.argv[1:]
+    sys.exit(main(Path(file), Path(place)))

@@ -138,3 +138,10 @@ def test_an_error_in_ones_own_file_is_shown_with_its_line(tmp_path, capsys):
     assert cli_room.main(["train", str(path)]) == 2
     err = capsys.readouterr().err
     assert "line 2: ZeroDivisionError" in err and len(err.splitlines()) == 1  # said already
+
+
+def test_a_command_that_there_is_not_is_told_with_the_nearest(capsys):
+    from cnn_jax.cli import main
+
+    assert main(["trian", "digits.py"]) == 2
+    assert "there is no command 'trian'. Did you mean `train`?" in capsys.readouterr().err

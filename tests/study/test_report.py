@@ -21,6 +21,7 @@ from cnn_jax.runs.folder.stored import RunError
 from cnn_jax.study.ablation import load_study
 from cnn_jax.study.predicted import read_predicted, right
 from cnn_jax.study.report import figures
+from cnn_jax.study.report.examples import commonest
 from cnn_jax.study.report.formats import latex_text
 from cnn_jax.study.report.subject import find_subject
 from cnn_jax.study.table import cells, compare, markdown
@@ -131,6 +132,17 @@ def test_a_study_that_is_not_done_shows_no_test_figure(study, page, capsys):
     assert "not all runs of choices are done (11 finished, 1 waiting)" in capsys.readouterr().err
 
 
+def test_runs_that_cannot_be_read_are_named_and_left_out(study, page):
+    for seed in range(6):
+        path = study / "base" / f"seed-{seed}" / "config.json"
+        path.write_text(path.read_text()[:-30])
+        if seed == 0:
+            one = page(study).said
+            assert "1 of 12 runs failed" in one and "cannot be read as a run's configuration" in one
+            assert "not decidable at n = 5; needs 6" in one
+    assert "6 of 12 runs failed" in page(study).said
+
+
 def test_runs_that_never_look_at_test_are_not_compared(study, page, tmp_path):
     for run in find_subject([study / "base"]).runs:
         config = dataclasses.replace(run.run.config, train=dataclasses.replace(run.run.config.train, test="never"))
@@ -216,6 +228,11 @@ def test_examples_are_counted_over_the_seeds():
     assert figures.confusion(base, 3).tolist() == [[2, 0, 0], [0, 3, 1], [0, 0, 0]]
     assert figures.told_apart(base, arm, 5) == ([0], [2])
     assert figures.surest_mistakes(base, 5) == [2]
+
+
+def test_the_commonest_confusions_are_parts_of_their_class():
+    counts = np.array([[8, 2, 0], [0, 5, 5], [1, 0, 9]])
+    assert commonest(counts, "abc") == [("b", "c", "50.0%"), ("a", "b", "20.0%"), ("c", "a", "10.0%")]
 
 
 def test_a_curve_is_the_mean_and_the_range_over_seeds(study):

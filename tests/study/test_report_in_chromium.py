@@ -111,6 +111,19 @@ def test_what_is_folded_opens(shown):
     assert shown.run("document.querySelectorAll('#runs tbody tr').length") == 60
 
 
+def test_the_name_of_an_arm_is_text_where_one_points_at_it(shown):
+    points = "document.querySelectorAll('#forest .mark-symbol path')"
+    place_of(shown, "#forest svg")
+    x, y = shown.run(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({points}[3].getBoundingClientRect())")
+    for away in (0, 1, 2):
+        shown.mouse("mouseMoved", x + away, y)
+    until = time.monotonic() + 10
+    while HOSTILE not in (shown.run("document.querySelector('#vg-tooltip-element.visible')?.innerText") or ""):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not shown.run("document.querySelectorAll('img[onerror]').length")
+
+
 def test_text_of_runs_runs_nothing(shown):
     assert shown.run("document.title").endswith("</script><script>alert(2)</script>")
     assert shown.run("document.querySelectorAll('script').length") == 2
