@@ -16,8 +16,16 @@ EXPERIMENT = """
 from functools import partial
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from beside import focal
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+
+class Small(nn.Module):
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return nn.Dense(self.num_classes, name="head")(images.reshape(len(images), -1))
 
 def sign_descent(learning_rate, beta=0.9, weight_decay=0.0, mask=None):
     return optax.chain(optax.add_decayed_weights(weight_decay, mask), optax.signum(learning_rate, beta))
@@ -31,7 +39,7 @@ def half(gradient, state, batch, *, scale=0.5):
 
 def config():
     return Config(
-        model=ModelConfig("small_network:Small", conv="xla"),
+        model=ModelConfig(Small, conv="xla"),
         data=DataConfig("digits", batch_size=32),
         optim=OptimConfig(
             partial(sign_descent, beta=0.8), learning_rate=0.004, schedule=triangle, gradient=partial(half, scale=0.25)

@@ -50,6 +50,7 @@ def test_a_run_starts_with_the_file_s_weights_and_the_seed_s_head(file):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow  # as `models/test_registry.py` has it of a network alone
 def test_a_run_without_a_file_starts_with_what_initialize_draws():
     config = Config(model=ModelConfig("resnet8_cifar"), data=DataConfig("digits", batch_size=16))
     session = open_session(config)

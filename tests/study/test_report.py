@@ -132,6 +132,17 @@ def test_a_study_that_is_not_done_shows_no_test_figure(study, page, capsys):
     assert "not all runs of choices are done (11 finished, 1 waiting)" in capsys.readouterr().err
 
 
+def test_runs_that_cannot_be_read_are_named_and_left_out(study, page):
+    for seed in range(6):
+        path = study / "base" / f"seed-{seed}" / "config.json"
+        path.write_text(path.read_text()[:-30])
+        if seed == 0:
+            one = page(study).said
+            assert "1 of 12 runs failed" in one and "cannot be read as a run's configuration" in one
+            assert "not decidable at n = 5; needs 6" in one
+    assert "6 of 12 runs failed" in page(study).said
+
+
 def test_runs_that_never_look_at_test_are_not_compared(study, page, tmp_path):
     for run in find_subject([study / "base"]).runs:
         config = dataclasses.replace(run.run.config, train=dataclasses.replace(run.run.config.train, test="never"))

@@ -55,18 +55,18 @@ class Point:
 
 
 def curve(runs: Sequence[ArmRun], split: str, metric: str) -> list[Point]:
-    """What the runs of an arm logged of a metric, at the steps that all of them have reached."""
-    begun = [(run.run, run.lines) for run in runs if run.run and run.lines]
+    """What the runs of an arm logged of a metric, at the steps that all have reached that logged it at all."""
     by_run = [
-        {line["step"]: line[metric] for line in lines if line["split"] == split and _is_number(line.get(metric))}
-        for _, lines in begun
+        {line["step"]: line[metric] for line in run.lines if line["split"] == split and _is_number(line.get(metric))}
+        for run in runs
     ]
-    steps = sorted(set.intersection(*map(set, by_run))) if by_run else []
+    by_run = [values for values in by_run if values]
+    steps_per_epoch = next((run.run.derived.steps_per_epoch for run in runs if run.run), 1.0)
     found = []
-    for step in steps:
+    for step in sorted(set.intersection(*map(set, by_run))) if by_run else []:
         values = [of_step[step] for of_step in by_run]
-        epoch = step / begun[0][0].derived.steps_per_epoch
-        found.append(Point(step, epoch, sum(values) / len(values), min(values), max(values)))
+        mean = sum(values) / len(values)
+        found.append(Point(step, step / steps_per_epoch, mean, min(values), max(values)))
     return found
 
 
@@ -75,7 +75,7 @@ def _is_number(value: object) -> bool:
 
 
 def predictions(subject: Subject) -> Predicted:
-    """What the finished runs say of every test example; nothing before all are done, or where one kept none.
+    """What the finished runs say of every test example; nothing before all are done, or where a run kept none.
 
     Raises:
       RunError: where they are of classes that there are not.
@@ -85,7 +85,7 @@ def predictions(subject: Subject) -> Predicted:
         return {}
     done = {(arm, run.seed): run for arm, runs in subject.arms.items() for run in runs if run.test and run.run}
     found = read_predicted({key: run.folder for key, run in done.items()})
-    if sum(map(len, found.values())) < len(done):
+    if sum(map(len, found.values())) < len(done) or subject.base not in found:
         return {}
     for (arm, seed), run in done.items():
         numbers = np.concatenate([found[arm][seed].classes.ravel(), found[arm][seed].label])

@@ -22,7 +22,7 @@ def facts(subject: Subject) -> list[str]:
     named = "named before the runs" if subject.is_study else "taken for this page"
     networks = dict.fromkeys(named_parts(run.config)["model.name"].removeprefix(":") for run in found)
     return [
-        f"{len(subject.runs)} runs: {arms}{_number(len(seeds), 'seed')}",
+        f"{_number(len(subject.runs), 'run')}: {arms}{_number(len(seeds), 'seed')}",
         f"metric: {subject.metric} of the test split, {named}",
         f"data: {', '.join(dict.fromkeys(str(run.config.data.name) for run in found)) or 'not known yet'}",
         f"network: {', '.join(networks) or 'not known yet'}",
