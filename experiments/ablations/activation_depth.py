@@ -7,8 +7,21 @@ rate, He's initialisation, order. All have one rate, at which the shallow sigmoi
 
     cnn-jax ablate experiments/ablations/activation_depth.py
 
-Not yet run.
-"""
+Result, in about 5 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+
+| arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| base | 9 | 95.08 ± 0.79 % | ± 1.74 % |  |  |  |  |  |  |
+| relu, depth 2 | 9 | 96.10 ± 0.84 % | ± 1.55 % | +1.02 ± 0.54 % | ± 0.77 % | 0.00781 | higher | 0.79 | 1.13 (0.76 to 2.17) |
+| relu, depth 4 | 9 | 95.70 ± 0.91 % | ± 1.54 % | +0.62 ± 0.56 % | ± 0.91 % | 0.0547 | no difference found | 0.79 | 1.19 (0.81 to 2.29) |
+| sigmoid, depth 1 | 9 | 93.44 ± 0.79 % | ± 2.20 % | -1.64 ± 0.85 % | ± 1.28 % | 0.00781 | lower | 0.43 | 1.79 (1.21 to 3.43) |
+| sigmoid, depth 2 | 9 | 90.44 ± 0.77 % | ± 2.61 % | -4.64 ± 0.96 % | ± 1.93 % | 0.00391 | lower | 0.24 | 2.04 (1.38 to 3.90) |
+| sigmoid, depth 4 | 9 | 16.40 ± 6.48 % | ± 6.49 % | -78.68 ± 6.93 % | ± 6.99 % | 0.00391 | lower | -0.52 | 14.65 (9.90 to 28.07) |
+
+The claim shows. ReLU trains at every depth here; the sigmoid loses 1.6 points with one convolution, 4.6 with two, and
+with four it is at 16 %, five seeds of nine below 12 %: its gradients have vanished. Whether other rates or 1/√N would
+have saved it was not asked. That a second convolution with ReLU is better was decided, a fourth not.
+"""  # noqa: E501
 
 from flax import linen as nn
 from jaxtyping import Array, Float

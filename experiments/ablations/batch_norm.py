@@ -7,8 +7,19 @@ scales and shifts stand in for the biases. The base has none, at the lower rate.
 
     cnn-jax ablate experiments/ablations/batch_norm.py
 
-Not yet run.
-"""
+Result, in about 3 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+
+| arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| base | 9 | 93.96 ± 0.81 % | ± 1.68 % |  |  |  |  |  |  |
+| without, rate 2.0 | 9 | 38.63 ± 28.02 % | ± 28.03 % | -55.34 ± 27.73 % | ± 27.75 % | 0.00391 | lower | 0.37 | 50.03 (33.79 to 95.84) |
+| BatchNorm, rate 0.2 | 9 | 94.21 ± 0.62 % | ± 1.67 % | +0.25 ± 0.72 % | ± 0.97 % | 0.562 | no difference found | 0.52 | 1.30 (0.88 to 2.49) |
+| BatchNorm, rate 2.0 | 9 | 96.69 ± 0.52 % | ± 1.27 % | +2.72 ± 1.22 % | ± 1.27 % | 0.00391 | higher | -0.67 | 2.20 (1.49 to 4.22) |
+
+The claim shows. At ten times the rate the network without BatchNorm falls to 39 %, some seeds to chance, and the one
+with it becomes better: 2.7 points above the base. At the lower rate BatchNorm makes no difference that was found, so
+here its gain is the rate that it allows.
+"""  # noqa: E501
 
 from cnn_jax import Ablation, Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 

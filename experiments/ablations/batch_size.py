@@ -1,14 +1,24 @@
 """Batch size, with the learning rate scaled linearly and not.
 
 Claim (Goyal et al. 2017, section 2.1, and the default here, `optim.lr_scaling`): a batch of k times the size takes k
-times the rate. ResNet-8 at half its width on all 1,258 training digits, ten epochs: 393 steps of 32 or 49 of 256. Held
+times the rate. ResNet-8 at half its width on 50 images of each digit, ten epochs: 156 steps of 32 or 20 of 256. Held
 equal: epochs, warm-up as a part of the run, all else. The base is 32 at a rate of 0.025, which the arm that is not
 scaled keeps.
 
     cnn-jax ablate experiments/ablations/batch_size.py
 
-Not yet run.
-"""
+Result, in about 4 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+
+| arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| base | 9 | 95.39 ± 0.67 % | ± 1.48 % |  |  |  |  |  |  |
+| scaled | 9 | 88.08 ± 2.93 % | ± 3.37 % | -7.30 ± 2.80 % | ± 2.90 % | 0.00391 | lower | 0.31 | 4.63 (3.13 to 8.88) |
+| not scaled | 9 | 67.60 ± 2.52 % | ± 3.24 % | -27.79 ± 2.31 % | ± 2.79 % | 0.00391 | lower | 0.44 | 3.83 (2.59 to 7.34) |
+
+The claim shows by halves. With eight times the rate the large batch loses 7 points to the small one, without 28:
+scaling makes up for three quarters of what is lost. Not for all, in twenty steps, of which two warm up: Goyal et al.
+had thousands.
+"""  # noqa: E501
 
 from typing import Any
 
@@ -29,5 +39,5 @@ def ablation() -> Ablation:
         "not scaled": {"data.batch_size": LARGE, "optim.lr_scaling": "none", "optim.learning_rate": RATE * BATCH / 256},
     }
     return Ablation(
-        "Does a larger batch do as well where the rate grows with it, and only there?", base, arms, seeds=range(9)
+        "Does a batch eight times as large do as well with eight times the rate?", base, arms, seeds=range(9)
     )

@@ -1,14 +1,23 @@
 """Basic blocks against bottlenecks, at equal MACs.
 
 Claim of the lecture: reduce the channels by 1×1, do the 3×3 there, and go back: less computation, more depth. Two
-stages behind the same stem, on 20 images of each digit. Bottlenecks spend what they save on channels (56 and 112 in
-place of 16 and 32) or on depth (eight blocks of 32 and 64 channels in place of two: 25 convolutions beside shortcuts in
-place of 5). MACs are held equal: 144,704 for the base, 146,528 (+1.3 %) and 147,200 (+1.7 %).
+stages behind the same stem, on 20 images of each digit, ten epochs. Bottlenecks spend what they save on channels (56
+and 112 in place of 16 and 32) or on depth (eight blocks of 32 and 64 channels in place of two: 25 convolutions beside
+shortcuts in place of 5). MACs are held equal: 144,704 for the base, 146,528 (+1.3 %) and 147,200 (+1.7 %).
 
     cnn-jax ablate experiments/ablations/bottleneck.py
 
-Not yet run.
-"""
+Result, in about 5 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+
+| arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| base | 9 | 88.61 ± 1.27 % | ± 2.26 % |  |  |  |  |  |  |
+| more channels | 9 | 86.82 ± 1.97 % | ± 2.78 % | -1.80 ± 1.74 % | ± 1.75 % | 0.0586 | no difference found | 0.49 | 2.89 (1.95 to 5.53) |
+| more depth | 9 | 80.50 ± 2.52 % | ± 3.04 % | -8.11 ± 2.54 % | ± 2.60 % | 0.00391 | lower | 0.24 | 4.21 (2.85 to 8.07) |
+
+The claim does not show. At equal MACs, channels bring nothing that was found, and depth costs 8 points: 25 convolutions
+of 7 to 64 channels learn less in ten epochs than 5 of 16 and 32. Bottlenecks were made for 256 channels and more.
+"""  # noqa: E501
 
 from flax import linen as nn
 from jaxtyping import Array, Float

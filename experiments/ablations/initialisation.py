@@ -6,8 +6,18 @@ without normalisation, on 50 images of each digit, ten epochs. Held equal: param
 
     cnn-jax ablate experiments/ablations/initialisation.py
 
-Not yet run.
-"""
+Result, in about 3 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+
+| arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| base | 9 | 91.86 ± 1.49 % | ± 2.19 % |  |  |  |  |  |  |
+| 1÷√N | 9 | 35.07 ± 14.38 % | ± 14.39 % | -56.79 ± 13.50 % | ± 13.51 % | 0.00391 | lower | 0.63 | 22.36 (15.10 to 42.84) |
+| 0.01 | 9 | 9.94 ± 0.11 % | ± 1.06 % | -81.93 ± 1.43 % | ± 2.10 % | 0.00391 | lower | 0.59 | 2.36 (1.60 to 4.53) |
+
+The claim shows by halves. Weights must grow with 1/√N: with 0.01 nothing is learned, every seed is at chance. But
+behind ReLU the lecture's 1/√N is too little: already in eight layers it costs 57 points in ten epochs, and the seeds
+are far apart. √(2/N) is what trains.
+"""  # noqa: E501
 
 from cnn_jax import Ablation, Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 

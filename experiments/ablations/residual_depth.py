@@ -7,8 +7,18 @@ have none. The base is the plain network of 8 layers.
 
     cnn-jax ablate experiments/ablations/residual_depth.py
 
-Not yet run.
-"""
+Result, in about 6 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+
+| arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| base | 9 | 94.31 ± 0.98 % | ± 1.71 % |  |  |  |  |  |  |
+| plain, 20 layers | 9 | 91.24 ± 1.37 % | ± 1.90 % | -3.06 ± 1.79 % | ± 1.87 % | 0.00781 | lower | -0.14 | 2.97 (2.00 to 5.69) |
+| residual, 20 layers | 9 | 95.45 ± 0.73 % | ± 1.42 % | +1.15 ± 1.53 % | ± 1.55 % | 0.133 | no difference found | -0.60 | 2.54 (1.71 to 4.86) |
+
+The claim shows by halves. With depth the plain network gets worse, by 3.1 points in ten epochs, and the residual one
+does not. That a deeper one is more accurate is not found: 20 residual layers are 1.2 ± 1.5 points above the base, and
+nine seeds find 2.5 in four studies of five.
+"""  # noqa: E501
 
 from cnn_jax import Ablation, Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
