@@ -105,6 +105,7 @@ def test_a_kill_in_a_save_changes_no_bit(undisturbed, experiment, tmp_path):
     for _ in range(10):
         process, before = start(experiment, folder), lines_in(folder)
         wait_for(lambda before=before: lines_in(folder) != before, process, "new metrics")
+        wait_for(lambda: any(p.name.isdecimal() for p in folder.glob("checkpoints/*")), process, "a checkpoint")
         wait_for(lambda: any("tmp" in p.name for p in (folder / "checkpoints").iterdir()), process, "a save")
         kill(process)
         saving = [p.name for p in (folder / "checkpoints").iterdir() if "tmp" in p.name]
