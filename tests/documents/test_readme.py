@@ -54,7 +54,7 @@ def test_the_figures_of_a_table_stand_in_the_docstring_of_the_file(text):
     rows = [line for line in text.splitlines() if re.match(r"\|.*\]\([\w/]+\.py\)", line)]
     assert len(rows) >= 5
     for row in rows:
-        path = ROOT / "experiments" / re.search(r"\]\((?:experiments/)?(\w+\.py)\)", row)[1]
+        path = ROOT / "experiments" / re.search(r"\]\((?:experiments/)?([\w/]+\.py)\)", row)[1]
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         for figure in re.findall(r"\d+\.\d+", row):
             assert figure in docstring, (path.name, figure)
