@@ -7,7 +7,7 @@ rate, He's initialisation, order. All have one rate, at which the shallow sigmoi
 
     cnn-jax ablate experiments/ablations/activation_depth.py
 
-Result, in about 5 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+Result, in about 5 minutes of one core with the pictures of some runs, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
 
 | arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

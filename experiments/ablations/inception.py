@@ -7,7 +7,7 @@ behind a 1×1 that reduces the channels. Parameters are held equal: 9,446 for th
 
     cnn-jax ablate experiments/ablations/inception.py
 
-Result, in about 4 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+Result, in about 4 minutes of one core with the pictures of some runs, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
 
 | arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -6,7 +6,7 @@ without normalisation, on 50 images of each digit, ten epochs. Held equal: param
 
     cnn-jax ablate experiments/ablations/initialisation.py
 
-Result, in about 3 minutes of one core without the runs' pictures, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
+Result, in about 3 minutes of one core with the pictures of some runs, on an AMD EPYC (Zen 3, AVX2) with jax 0.12.0.1:
 
 | arm | n | mean | of all examples | difference to base | of all examples | p | verdict | correlation | found in 80 % |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
