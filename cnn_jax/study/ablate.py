@@ -1,5 +1,6 @@
 """An ablation from its file to its table."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,9 @@ def ablate(
     if not dry_run:
         store_study(study, place)
         in_turn = run_study(study, place, lambda entry: train_watched(entry, watch))
-        with shared_programs():
-            for entry in in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch):
+        runs = in_turn if jobs == 1 else run_in_pool(study, place, Path(file), jobs, watch)
+        with shared_programs(), contextlib.closing(runs):
+            for entry in runs:
                 if entry.state == "failed":
                     failed[entry.folder] = entry
                 if jobs == 1:

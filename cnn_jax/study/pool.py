@@ -10,29 +10,19 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from cnn_jax.config import ConfigError
-from cnn_jax.runs.console.signals import Stopped, StopSignals
+from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.study.ablation import Study
-from cnn_jax.study.run import OPEN, POLL, Entry, Watch, entries
+from cnn_jax.study.run import OPEN, POLL, Entry, StudyStopped, Watch, entries
 
 _ASK = "import jax; print(jax.default_backend(), jax.local_device_count())"
-
-
-class StudyStopped(Stopped):
-    """A study was stopped by a signal after its runs at work had saved; running it again continues."""
-
-    def __init__(self, number: int) -> None:
-        Exception.__init__(
-            self, f"stopped by {signal.Signals(number).name}; the runs at work have saved. The same command continues."
-        )
-        self.exit_status = 128 + number
 
 
 class Worker:
@@ -114,7 +104,7 @@ def shares(jobs: int) -> list[dict[str, str]]:
     return own[:jobs]
 
 
-def run_in_pool(study: Study, place: Path, file: Path, jobs: int, watch: Watch) -> Iterator[Entry]:
+def run_in_pool(study: Study, place: Path, file: Path, jobs: int, watch: Watch) -> Generator[Entry, None, None]:
     """As `run_study`, several runs at a time. A run whose process dies is tried once more.
 
     Yields:

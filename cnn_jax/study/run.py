@@ -7,13 +7,15 @@ study survives kills, and several processes, on this host or on others that shar
 import contextlib
 import dataclasses
 import errno
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.config import Config
 from cnn_jax.runs.compare import differences
+from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.derive import resolve_batch_norm
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.runs.folder.metrics_file import read_test_line
@@ -92,6 +94,16 @@ def _as_it_would_be(there: Run, config: Config, code: dict[str, Any] | None) -> 
     return dataclasses.replace(there, config=config, content=content)
 
 
+class StudyStopped(Stopped):
+    """A study was stopped by a signal after its runs at work had saved; running it again continues."""
+
+    def __init__(self, number: int) -> None:
+        Exception.__init__(
+            self, f"stopped by {signal.Signals(number).name}; the runs at work have saved. The same command continues."
+        )
+        self.exit_status = 128 + number
+
+
 Train = Callable[[Entry], object]
 """Trains a run, in this process; what stops it, such as a signal, is not caught here."""
 
@@ -110,23 +122,32 @@ def train_watched(entry: Entry, watch: Watch) -> None:
                 watch(dataclasses.replace(entry, state="running", progress=event.step / steps))
 
 
-def run_study(study: Study, place: Path, train: Train) -> Iterator[Entry]:
-    """Trains what is missing, one after the other, and waits for what others are at work on; gives each as it ends."""
+def run_study(study: Study, place: Path, train: Train) -> Generator[Entry, None, None]:
+    """Trains what is missing, one after the other, and waits for what others are at work on; gives each as it ends.
+
+    Raises:
+      Stopped: on a signal, by the run at work; or between two, and at the end of one that had nothing left to save.
+    """
     left = [entry for entry in entries(study, place) if entry.state in OPEN]
-    while left:
-        taken = []  # by other processes
-        for entry in left:
-            if is_locked(entry.folder):
-                taken.append(entry)
-                continue
-            ended = attempt(entry, train)
-            if ended.state == "running":
-                taken.append(entry)
-            else:
-                yield ended
-        left = taken
-        if left:
-            time.sleep(POLL)
+    with StopSignals() as stop:
+        while left:
+            taken = []  # by other processes
+            for entry in left:
+                if is_locked(entry.folder):
+                    taken.append(entry)
+                    continue
+                ended = attempt(entry, train)
+                if ended.state == "running":
+                    taken.append(entry)
+                else:
+                    yield ended
+                if stop.requested:
+                    raise StudyStopped(stop.requested)
+            left = taken
+            if left:
+                time.sleep(POLL)
+            if stop.requested:
+                raise StudyStopped(stop.requested)
 
 
 def attempt(entry: Entry, train: Train) -> Entry:

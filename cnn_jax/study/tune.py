@@ -21,6 +21,7 @@ import numpy as np
 from cnn_jax.config import ConfigError, difference, flatten
 from cnn_jax.data.store.lock_file import lock, open_lock
 from cnn_jax.paths import local_path
+from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.runs.folder.metrics_file import read_metrics
@@ -28,6 +29,7 @@ from cnn_jax.runs.folder.stored import RunError
 from cnn_jax.runs.loop import DivergedError
 from cnn_jax.runs.trainer import training_events
 from cnn_jax.study.found import Round, Trial, best_of, draw_round, write_found
+from cnn_jax.study.run import StudyStopped
 from cnn_jax.study.search import Range, SearchPlan, load_search
 
 if TYPE_CHECKING:
@@ -82,15 +84,16 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study that is made in memory
     plan = load_search(file)
     place = Path("tuning") / plan.name if workdir is None else local_path(workdir, "--workdir")
-    return _search(plan, place, report)
+    with StopSignals() as stop:
+        return _search(plan, place, report, stop)
 
 
-def _search(plan: SearchPlan, place: Path, report: Callable[[Trial], None]) -> Tuned:
+def _search(plan: SearchPlan, place: Path, report: Callable[[Trial], None], stop: StopSignals) -> Tuned:
     place.mkdir(parents=True, exist_ok=True)
     rounds: list[Round] = []
     for number in range(1, plan.search.rounds + 1):
         space = plan.space(number, best_of(plan, rounds).values if rounds else {})
-        rounds.append(_Journal(plan, place, number, space).run(report))
+        rounds.append(_Journal(plan, place, number, space).run(report, stop))
         if not math.isfinite(best_of(plan, rounds).measured):
             raise ConfigError(f"all trials in `{place}` diverged, so that none is the best: search lower values.")
         with _alone(place):
@@ -136,9 +139,11 @@ class _Journal:
             listed = "\n".join(f"  {key}: {old} there, {new} now" for key, (old, new) in rows.items())
             raise ConfigError(f"`{self._place}` holds another search; give another --workdir.\n{listed}")
 
-    def run(self, report: Callable[[Trial], None]) -> Round:
+    def run(self, report: Callable[[Trial], None], stop: StopSignals) -> Round:
         """Trains what is missing of the round, and waits for what others are at work on."""
         while True:
+            if stop.requested:
+                raise StudyStopped(stop.requested)
             with _alone(self._place):
                 trial = self._choose()
             if trial is None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections import Counter
 
 import pytest
@@ -15,7 +16,7 @@ import cnn_jax
 from cnn_jax.cli import main
 from cnn_jax.config import ConfigError
 from cnn_jax.parallel import compile
-from cnn_jax.runs.console.signals import Stopped
+from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.runs.folder.predictions import read_predictions, write_predictions
@@ -211,6 +212,22 @@ def test_a_signal_ends_the_study(copy):
 
     with pytest.raises(Stopped, match="stopped by SIGTERM; saved at step 3"):
         list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
+
+
+def test_a_signal_that_came_too_late_for_a_run_ends_the_study_after_it(copy):
+    shutil.rmtree(copy / "studies")
+    tried = []
+
+    def train(entry):
+        tried.append(entry.arm)
+        with StopSignals():  # as around a training, which was drawing its pictures
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped, match="stopped by SIGTERM; the runs at work have saved") as stopped:
+        list(run_study(load_study(copy / "rates.py"), copy / "studies", train))
+    assert tried == ["base"] and stopped.value.exit_status == 143
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_what_another_process_is_at_work_on_is_left_to_it(copy, monkeypatch):

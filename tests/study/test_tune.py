@@ -14,6 +14,7 @@ import pytest
 import cnn_jax
 from cnn_jax.cli import main
 from cnn_jax.config import ConfigError, identity, load_experiment
+from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.folder.lock import FolderLock
 from cnn_jax.study import tune as tuning
 
@@ -181,7 +182,7 @@ def test_two_at_work_on_one_folder_share_the_trials(file, bowl, monkeypatch):
     found = []
 
     def work():
-        found.append(tuning._search(plan, file.parent / "found", lambda trial: None))
+        found.append(tuning._search(plan, file.parent / "found", lambda trial: None, StopSignals()))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:

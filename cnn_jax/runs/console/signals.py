@@ -26,6 +26,8 @@ class StopSignals:
     limit) all save and stop.  A second Ctrl-C waits for the save like the first, for it is often pressed by impatience;
     a third interrupts at once, without a checkpoint.  A SIGHUP that the process was started to ignore (`nohup`) stays
     ignored.  Outside the main thread Python delivers no signals, and nothing is changed.
+
+    Within another such context, a signal that came too late to stop what was done here is left to that one.
     """
 
     requested: int | None = None
@@ -46,6 +48,9 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        outer = getattr(self._before.get(self.requested or 0), "__self__", None)
+        if error is None and self.requested and isinstance(outer, StopSignals):
+            outer.requested = outer.requested or self.requested
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += number == signal.SIGINT
