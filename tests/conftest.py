@@ -66,9 +66,9 @@ def pytest_report_header(config):
         return None
     chosen = config.option.markexpr
     if chosen == "quick":
-        return "these tests take a minute or two on two cores; `uv run pytest` takes about seven"
+        return "these tests take a minute or two on two cores; `uv run pytest` takes about fifteen"
     if chosen == "not slow and not parity":
-        return "the suite takes about seven minutes on two idle cores; `-m quick` gives a first answer in one or two"
+        return "the suite takes about fifteen minutes on two cores; `-m quick` gives a first answer in one or two"
     return None
 
 

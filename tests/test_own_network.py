@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import importlib.util
+import os
+import py_compile
 import shutil
 import sys
 
@@ -191,6 +194,16 @@ def test_functions_of_packages_in_a_strangers_run_are_not_called_unasked(run, tm
         ):
             command(tmp_path / "theirs")
     assert not (tmp_path / "called").exists()
+
+
+def test_bytecode_beside_the_code_is_neither_run_nor_left(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "other.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + LAYERS)
+    planted = importlib.util.cache_from_source(str(run / "code" / "layers.py"))
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH  # taken whatever the source says
+    py_compile.compile(str(tmp_path / "other.py"), planted, invalidation_mode=unchecked)
+    evaluate(run)
+    assert not (tmp_path / "ran").exists() and os.listdir(run / "code" / "__pycache__") == [os.path.basename(planted)]
 
 
 def test_code_that_computes_something_else_is_refused(run):

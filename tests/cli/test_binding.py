@@ -43,8 +43,8 @@ def test_the_file_may_stand_anywhere(trained, experiment, capsys, words):
     assert (config.seed, config.data.batch_size, config.train.eval_every) == (3, 64, 8)  # the file's, not the defaults
 
 
-def test_a_value_out_of_range_is_refused_in_the_words_of_its_flag(experiment, capsys):
-    assert main(["train", str(experiment), "--model.options.width", "-1"]) == 2
+def test_a_value_out_of_range_is_refused_in_the_words_of_its_flag(lenet, capsys):
+    assert main(["train", str(lenet), "--model.options.width", "-1"]) == 2
     said = capsys.readouterr().err
     assert "width` must be positive, and at most 1000, got -1.0" in said and "tyro" not in said
 

@@ -79,6 +79,7 @@ def with_code(run: Run, *, trust_code: bool = False) -> Iterator[Run]:
             "(trust_code=True)."
         )
     with contextlib.ExitStack() as loaded:
+        loaded.enter_context(_from_source())
         loaded.enter_context(_hidden({name.partition("/")[0].removesuffix(".py") for name in files}))
         try:
             code = stored_code(folder.resolve(), _experiment(run.content.code), run.config)
@@ -128,6 +129,17 @@ def _trust(digest: str) -> None:
         with contextlib.suppress(OSError, RuntimeError):  # then --trust-code is asked for
             _trust_file().parent.mkdir(parents=True, exist_ok=True)
             write_atomically(_trust_file(), "".join(f"{known}\n" for known in sorted({*trusted, digest})))
+
+
+@contextlib.contextmanager
+def _from_source() -> Iterator[None]:
+    """Modules are compiled from their source: no bytecode is left beside it, nor taken from there, unseen as it is."""
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # below which there is no file
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode, sys.pycache_prefix = before
 
 
 @contextlib.contextmanager
