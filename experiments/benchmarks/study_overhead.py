@@ -4,6 +4,14 @@
 
 The seconds of the whole command, start-up included, less those that its runs record as training (waiting for batches
 included), evaluation, saving and drawing, over sixty.
+
+Two cores of an AMD EPYC (Zen 3), jax 0.12.0.1:
+
+    60 runs in 209.1 s: training 109.5, compile 9.8, evaluation 6.6, saving 7.7, waiting 6.7, drawing 40.9
+    beside training, evaluation, saving and drawing: 0.63 s a run
+
+Of the 38 s beside them, 10 are the compilation of two arms, and 16 lie before the first run and after the last:
+start-up, the table, and the report.
 """
 
 import json
