@@ -76,14 +76,13 @@ def _describe(directory: Path) -> dict[str, Any]:
         state = _state(run, bool(tests))
         if state == "running":
             steps += [line["step"] for line in lines]
-        seconds = [sum(entry["seconds"].values()) for entry in run.record]
         return {
             "run": str(directory),
             "identity": run.identity,
             "state": state,
             "step": max(steps, default=0),
             "steps": run.derived.steps,
-            "seconds": round(sum(seconds), 1) if seconds else None,
+            "seconds": round(sum(run.seconds.values()), 1) if run.record else None,
             "seed": run.config.seed,
             "validation_top1": validations[-1].get("top1") if validations else None,
             "test_top1": tests[-1].get("top1") if tests else None,

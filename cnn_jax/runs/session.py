@@ -142,8 +142,8 @@ class Session(Shared):
     @property
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
-        batch = self._batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)
-        return self.once("evaluate", lambda: self.layout.compile(self.eval_step, self.abstract_variables(), batch))
+        batch = lambda: self._batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)  # noqa: E731
+        return self.once("evaluate", lambda: self.layout.compile(self.eval_step, self.abstract_variables(), batch()))
 
     def abstract_variables(self) -> Any:
         """The shapes, dtypes and shardings of what evaluation uses."""
@@ -169,10 +169,10 @@ class Session(Shared):
 
     def compile_train_step(self) -> TrainStep:
         """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
-        state, seeds = self.abstract_checkpoint()["state"], jax.device_put(self._seeds, self.layout.replicated)
+        seeds = jax.device_put(self._seeds, self.layout.replicated)
         with_seeds = lambda state, batch, seeds: self._train_step(*seeds)(state, batch)  # noqa: E731
-        arrays = state, self.abstract_batch(), seeds
-        compiled = self.once("train", lambda: self.layout.compile(with_seeds, *arrays, donate=True))
+        arrays = lambda: (self.abstract_checkpoint()["state"], self.abstract_batch(), seeds)  # noqa: E731
+        compiled = self.once("train", lambda: self.layout.compile(with_seeds, *arrays(), donate=True))
         logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(compiled) / 1e6)
         return lambda state, batch: compiled(state, batch, seeds)
 

@@ -13,7 +13,7 @@ from cnn_jax.study.predicted import read_predicted, right
 from cnn_jax.study.report.write import MissingPackageError, report
 from cnn_jax.study.run import Entry, Watch, entries, run_study, train_watched
 from cnn_jax.study.stored import store_study, write_shared
-from cnn_jax.study.table import Row, compare, markdown, note
+from cnn_jax.study.table import Row, compare, document
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ def ablate(
         done = {(e.arm, e.seed): e.folder for e in found if e.state == "finished"}
         rows = tuple(compare(_values(study, found), right(read_predicted(done), study.ablation.metric)))
     if rows and not dry_run:
-        ablation = study.ablation
-        text = f"# {ablation.question}\n\n{markdown(rows, ablation.metric)}\n{note(ablation.metric)}\n"
-        write_shared(place / "table.md", text)
+        write_shared(place / "table.md", document(study.ablation.question, rows, study.ablation.metric))
         page = _page(place, [entry for entry in found if entry.state == "finished"])
     return StudyResult(place, study, jobs, found, rows, page)
 

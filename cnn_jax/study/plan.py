@@ -40,7 +40,7 @@ def plan(runs: Iterable[Entry], jobs: int) -> Plan:
     for run in runs:
         if run.state == "finished":
             there = read_run(run.folder)
-            seconds = sum(sum(start["seconds"].values()) for start in there.record)
+            seconds = sum(there.seconds.values())
             took.setdefault(run.arm, []).append(seconds)
             rates.append(seconds / there.derived.steps)
     steps = sum(steps_of[run.arm] for run in left)

@@ -133,9 +133,6 @@ def run_study(study: Study, place: Path, train: Train) -> Generator[Entry, None,
         while left:
             taken = []  # by other processes
             for entry in left:
-                if is_locked(entry.folder):
-                    taken.append(entry)
-                    continue
                 ended = attempt(entry, train)
                 if ended.state == "running":
                     taken.append(entry)
@@ -157,7 +154,9 @@ def attempt(entry: Entry, train: Train) -> Entry:
       OSError: where the disk is full, which no other run would get past either.
     """
     state, why = _state(entry.folder, entry.config)  # others may have been at work on it meanwhile
-    if state in OPEN and not is_locked(entry.folder):
+    if state in OPEN and is_locked(entry.folder):
+        state = "running"
+    elif state in OPEN:
         try:
             train(entry)
             state = "finished"

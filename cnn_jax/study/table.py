@@ -184,6 +184,11 @@ def markdown(rows: Sequence[Row], metric: str) -> str:
     return markdown_table(HEAD, cells(rows, metric))
 
 
+def document(question: str, rows: Sequence[Row], metric: str) -> str:
+    """The question, the table, and what its columns are."""
+    return f"# {question}\n\n{markdown(rows, metric)}\n{note(metric)}\n"
+
+
 def note(metric: str) -> str:
     """What the table's columns are."""
     more = METRICS.get(metric)

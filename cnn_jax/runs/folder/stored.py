@@ -41,6 +41,15 @@ class Run:
         return self.content.identity(self.config)
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """What it took, by what the time was spent on, over all its starts."""
+        total: dict[str, float] = {}
+        for entry in self.record:
+            for kind, seconds in entry["seconds"].items():
+                total[kind] = total.get(kind, 0.0) + seconds
+        return total
+
+    @property
     def checkpoints(self) -> Path:
         """Where the checkpoints lie."""
         return self.directory / "checkpoints"

@@ -1,8 +1,5 @@
 """What an arm costs: what its network computes, and what its runs took."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from cnn_jax.inspect import Summary, summary
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.stored import Run
@@ -32,7 +29,7 @@ def costs(subject: Subject, *, trust_code: bool) -> list[dict[str, str]]:
             else:
                 row |= {"parameters": f"{network.params:,}", "macs": _large(network.macs)}
                 row["memory"] = f"{_large(network.activation_bytes)}B"
-        seconds = [seconds_of(run.record) for run in runs if run.record]
+        seconds = [run.seconds for run in runs if run.record]
         if seconds:
             row["training"] = f"{sum(s.get('training', 0.0) for s in seconds) / len(seconds):,.1f} s"
             row["all"] = f"{sum(sum(s.values()) for s in seconds):,.0f} s"
@@ -48,15 +45,6 @@ def _network(run: Run, *, trust_code: bool) -> Summary | str:
             return summary(session.model, session.image_shape)
     except (ValueError, OSError, RuntimeError) as error:
         return str(error)
-
-
-def seconds_of(record: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """What a run took, by what it was spent on, over all its starts."""
-    total: dict[str, float] = {}
-    for entry in record:
-        for kind, seconds in entry["seconds"].items():
-            total[kind] = total.get(kind, 0.0) + seconds
-    return total
 
 
 def _large(number: int) -> str:

@@ -14,7 +14,7 @@ from cnn_jax.study.report.figures import rows as rows_of
 from cnn_jax.study.report.formats import comma_separated, latex
 from cnn_jax.study.report.subject import Subject, find_subject
 from cnn_jax.study.stored import write_shared
-from cnn_jax.study.table import Row, markdown, note
+from cnn_jax.study.table import Row, document
 
 Format = Literal["html", "markdown", "latex", "csv", "png"]
 _ENDS = {"html": "html", "markdown": "md", "latex": "tex", "csv": "csv", "png": "png"}
@@ -88,7 +88,7 @@ def _content(subject: Subject, rows: list[Row], predicted: Predicted, format: Fo
         )
     match format:
         case "markdown":
-            return f"# {subject.question}\n\n{markdown(rows, subject.metric)}\n{note(subject.metric)}\n"
+            return document(subject.question, rows, subject.metric)
         case "latex":
             return latex(rows, subject.metric, subject.question)
         case "csv":
