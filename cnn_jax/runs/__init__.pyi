@@ -1,7 +1,5 @@
 from .evaluation import evaluate as evaluate
 from .folder.run import diff_runs as diff_runs
-from .import_export import export_weights as export_weights
-from .import_export import import_weights as import_weights
 from .listing import list_runs as list_runs
 from .loop import Event as Event
 from .loop import Finished as Finished
@@ -10,8 +8,10 @@ from .loop import Result as Result
 from .loop import Saved as Saved
 from .open import OpenRun as OpenRun
 from .open import open_run as open_run
-from .prediction import UnreadableImages as UnreadableImages
-from .prediction import predict as predict
 from .trainer import train as train
 from .trainer import training_events as training_events
-from .verification import verify as verify
+from .use.import_export import export_weights as export_weights
+from .use.import_export import import_weights as import_weights
+from .use.prediction import UnreadableImages as UnreadableImages
+from .use.prediction import predict as predict
+from .use.verification import verify as verify

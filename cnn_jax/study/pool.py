@@ -29,7 +29,7 @@ class Worker:
     """A process that trains the runs of a study that it is told, one after the other."""
 
     def __init__(self, file: Path, place: Path, share: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "cnn_jax.cli.study_worker", str(file), str(place), *sys.argv]
+        command = [sys.executable, "-m", "cnn_jax.cli.study.worker", str(file), str(place), *sys.argv]
         self._start = lambda: subprocess.Popen(
             command,
             env=os.environ | share,

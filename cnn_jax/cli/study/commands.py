@@ -39,7 +39,7 @@ def ablate(
 
     From Python: `cnn_jax.ablate`.
     """
-    from cnn_jax.cli.study_display import StudyDisplay
+    from cnn_jax.cli.study.display import StudyDisplay
     from cnn_jax.study.ablate import ablate
 
     check_range("--jobs", jobs, 1, 1024)

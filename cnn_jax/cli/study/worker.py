@@ -1,4 +1,4 @@
-"""A process of `cnn-jax ablate --jobs`: `python -m cnn_jax.cli.study_worker FILE WORKDIR COMMAND…`, told by lines.
+"""A process of `cnn-jax ablate --jobs`: `python -m cnn_jax.cli.study.worker FILE WORKDIR COMMAND…`, told by lines.
 
 COMMAND is the one that started it, for the record of the runs.
 
