@@ -1,3 +1,5 @@
+from .evaluation import Answers as Answers
+from .evaluation import answers as answers
 from .evaluation import evaluate as evaluate
 from .folder.run import diff_runs as diff_runs
 from .listing import list_runs as list_runs
