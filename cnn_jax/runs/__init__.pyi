@@ -1,11 +1,11 @@
 from .evaluation import evaluate as evaluate
+from .events import Event as Event
+from .events import Finished as Finished
+from .events import Logged as Logged
+from .events import Result as Result
+from .events import Saved as Saved
 from .folder.run import diff_runs as diff_runs
 from .listing import list_runs as list_runs
-from .loop import Event as Event
-from .loop import Finished as Finished
-from .loop import Logged as Logged
-from .loop import Result as Result
-from .loop import Saved as Saved
 from .open import OpenRun as OpenRun
 from .open import open_run as open_run
 from .trainer import train as train
