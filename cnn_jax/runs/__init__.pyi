@@ -1,3 +1,5 @@
+from .evaluation import Answers as Answers
+from .evaluation import answers as answers
 from .evaluation import evaluate as evaluate
 from .events import Event as Event
 from .events import Finished as Finished
