@@ -31,6 +31,14 @@ def train(
     config: Annotated[Config, arg(name="")] = Config(),
     options: Annotated[Mapping[str, Any] | None, tyro.conf.Suppress] = None,  # flags by `network_flags`
     workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
+    parent: Annotated[
+        str | None,
+        arg(
+            name="from",
+            metavar="RUN[@STEP]",
+            help="Begin from the whole state of another run, at that step, with this experiment's schedule.",
+        ),
+    ] = None,
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
     json: Json = False,
 ) -> int:
@@ -42,7 +50,7 @@ def train(
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
 
-    result = train(without_defaults(config), workdir, profile=profile)
+    result = train(without_defaults(config), workdir, profile=profile, parent=parent)
     if not is_writer():
         return 0
     test = None if result.test is None else {"split": "test", "step": result.step, **result.test}
