@@ -9,7 +9,7 @@ from cnn_jax.config import load_experiment
 from cnn_jax.data import data_root
 from cnn_jax.paths import PathError, local_path
 from cnn_jax.runs import trainer
-from cnn_jax.runs.loop import Finished
+from cnn_jax.runs.events import Finished
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import cnn_jax
 from cnn_jax import load_dataset
 from cnn_jax.cli import COMMANDS, main
-from cnn_jax.runs import trainer
+from cnn_jax.runs import UnreadableImages, trainer
 from cnn_jax.runs.console import pictures as drawing
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.predictions import read_predictions
@@ -141,8 +141,8 @@ def test_predict_ranks_the_classes(trained, capsys, tmp_path):
     )
     assert status == 0
     first, second = figures["predictions"]
-    assert first == second
-    assert len(first["classes"]) == 3
+    assert first["classes"] == second["classes"] and len(first["classes"]) == 3
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-6)  # rows are rounded differently
     assert first["probabilities"] == sorted(first["probabilities"], reverse=True)
 
 
@@ -161,6 +161,48 @@ def test_predict_gives_the_others_where_one_file_is_no_image(trained, capsys, tm
     assert status == 1
     assert [p["image"] for p in json.loads(out)["predictions"]] == [str(tmp_path / "good.png")]
     assert "bad.png" in err and "Traceback" not in err
+
+
+@pytest.fixture
+def five_images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (9, 11), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_what_is_said_of_an_image_depends_on_the_size_of_its_batch_by_rounding_alone(trained, five_images):
+    whole = cnn_jax.predict(trained, [five_images], top=10)
+    alone = [cnn_jax.predict(trained, [said["image"]], top=10)[0] for said in whole]
+    assert [said["classes"][0] for said in alone] == [said["classes"][0] for said in whole]
+    for a, b in zip(alone, whole, strict=True):  # seven layers of sums in another order, in float32
+        probabilities = [dict(zip(said["classes"], said["probabilities"], strict=True)) for said in (a, b)]
+        assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+    (five_images / "1.png").write_text("no image")
+    with pytest.raises(UnreadableImages, match=r"1\.png is not an image") as refused:
+        cnn_jax.predict(trained, [five_images], top=10)
+    assert refused.value.predictions == [whole[number] for number in (0, 2, 3, 4)]  # to the bit
+
+
+def test_predict_writes_a_table_of_a_folder_and_says_how_fast_it_was(trained, five_images, capsys):
+    table = five_images / "t.csv"
+    status = main(["predict", str(trained), f"{five_images}/[0-3].png", "--top", "2", "--csv", str(table), "--json"])
+    out, err = capsys.readouterr()
+    assert status == 0 and "classifying: 4 images in " in err
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    assert lines[0] == ["image", "class_1", "probability_1", "class_2", "probability_2"]
+    for line, said in zip(lines[1:], json.loads(out.splitlines()[-1])["predictions"], strict=True):
+        assert line[0] == said["image"] and line[1::2] == said["classes"]
+        assert list(map(float, line[2::2])) == said["probabilities"]
+
+
+@pytest.mark.parametrize("place", ["gone/t.csv", "."])
+def test_predict_says_before_its_work_that_a_table_cannot_be_written(trained, five_images, capsys, place):
+    status, _, err = run(capsys, "predict", trained, five_images, "--csv", five_images / place)
+    assert status == 2 and "`--csv`" in err and "cannot be written" in err and "classifying" not in err
+    assert len(list(five_images.iterdir())) == 5
 
 
 @pytest.mark.parametrize(("words", "message"), [((), "at least one image"), (("a.png", "--top", "0"), "`--top` is 0")])

@@ -1,3 +1,7 @@
+from .calibration import Reliability as Reliability
+from .calibration import fit_temperature as fit_temperature
+from .calibration import has_temperature as has_temperature
+from .calibration import reliability as reliability
 from .cost import Layer as Layer
 from .cost import layers as layers
 from .overview import Summary as Summary

@@ -10,6 +10,20 @@ from cnn_jax.weights import weights_digest
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The state of another run that a run began from."""
+
+    given: str
+    """RUN[@STEP], as it was asked for."""
+    identity: str
+    step: int
+
+    def __str__(self) -> str:
+        """What counts in the identity."""
+        return f"{self.identity}@{self.step}"
+
+
+@dataclass(frozen=True)
 class Content:
     """As `config.json` keeps it; None where there is none, or where it is not known."""
 
@@ -19,11 +33,13 @@ class Content:
     """Of each split, and of the class names."""
     weights: str | None = None
     """Of the arrays in the file of `model.weights`."""
+    parent: Parent | None = None
 
     def identity(self, config: Config) -> str:
         """The name of the experiment with this content."""
         code = None if self.code is None else self.code["digest"]
-        return configuration.identity(config, code=code, data=self.data, weights=self.weights)
+        parent = None if self.parent is None else str(self.parent)
+        return configuration.identity(config, code=code, data=self.data, weights=self.weights, parent=parent)
 
     def difference(self, here: "Content") -> dict[str, list[str | None]]:
         """What differs, `{name: [there, here]}`, by the names of `flat`. A file with another name is the same code."""
@@ -32,10 +48,11 @@ class Content:
         return configuration.difference(self.flat(), here.flat())
 
     def flat(self) -> dict[str, str]:
-        """Every digest by a name to show: `code: file lion.py`, `data: train`, `weights`."""
+        """Every digest by a name to show: `code: file lion.py`, `data: train`, `weights`, `parent`."""
         code = {} if self.code is None else {f"code: file {name}": found for name, found in self.code["files"].items()}
         data = {f"data: {split.replace('_', ' ')}": found for split, found in (self.data or {}).items()}
-        return code | data | ({} if self.weights is None else {"weights": self.weights})
+        rest = {"weights": self.weights, "parent": None if self.parent is None else str(self.parent)}
+        return code | data | {name: found for name, found in rest.items() if found is not None}
 
 
 NOTHING = Content()
