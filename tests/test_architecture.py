@@ -15,7 +15,7 @@ DOORS = {
     "ops": set(),
     "modules": {"ops", "randomness"},
     "models": {"modules", "nearest", "ops", "randomness", "signatures", "typed"},
-    "inspect": {"models", "modules", "ops"},
+    "inspect": {"models", "modules", "nearest", "ops", "randomness"},
     "weights": {"models", "modules", "ops", "paths"},
     "data": {"logs", "nearest", "paths", "randomness"},
     "parallel": {"ops", "randomness"},
