@@ -139,9 +139,7 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
     if not run.checkpoints.is_dir():
         raise _nothing(run)
     with contextlib.closing(Checkpoints(run.checkpoints, read_only=True, identity=run.identity)) as checkpoints:
-        if not checkpoints.steps:
-            raise _nothing(run)
-        number = _step_number(run, checkpoints, step)
+        number = saved_step(run, checkpoints, step)
         try:
             return number, _variables(checkpoints, number, session)
         except CheckpointError as error:
@@ -169,7 +167,15 @@ def _nothing(run: Run) -> CheckpointError:
     return CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
 
 
-def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
+def saved_step(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
+    """The step meant by "latest", "best" or a number.
+
+    Raises:
+      CheckpointError: when there is none.
+      ConfigError: for another word.
+    """
+    if not checkpoints.steps:
+        raise _nothing(run)
     if step == "latest":
         present = checkpoints.steps
         latest, done = present[-1], None
