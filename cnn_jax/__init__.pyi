@@ -23,6 +23,7 @@ from .ops import max_pool as max_pool
 from .randomness import random_key as random_key
 from .runs import diff_runs as diff_runs
 from .runs import evaluate as evaluate
+from .runs import export as export
 from .runs import export_weights as export_weights
 from .runs import import_weights as import_weights
 from .runs import list_runs as list_runs
@@ -41,5 +42,6 @@ from .study.search import Search as Search
 from .study.search import log_range as log_range
 from .study.tune import tune as tune
 from .training.state import TrainState as TrainState
+from .weights import fetch_weights as fetch_weights
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

@@ -153,7 +153,7 @@ def lenet(tmp_path_factory):
 def untrained(monkeypatch):
     """A training ends before its first step, with its folder made: for tests of what stands there then."""
     from cnn_jax.runs import trainer
-    from cnn_jax.runs.loop import Finished, Result
+    from cnn_jax.runs.events import Finished, Result
 
     def run_events(session, writer, stop, **_):
         yield Finished(Result(writer.run.directory, session.derived.steps, None))

@@ -9,7 +9,7 @@ from cnn_jax.config import load_experiment
 from cnn_jax.data import data_root
 from cnn_jax.paths import PathError, local_path
 from cnn_jax.runs import trainer
-from cnn_jax.runs.loop import Finished
+from cnn_jax.runs.events import Finished
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):
@@ -55,6 +55,7 @@ COMMANDS = [
     "predict {u} a.png",
     "diff {u} {u}",
     "weights export {u} a.safetensors",
+    "export {u} a.zip",
     "weights import lenet5 {u} --data digits --out w",
     "weights import lenet5 a.safetensors --data digits --out {u}",
     "data prepare folder --source {u}",

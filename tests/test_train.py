@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import cnn_jax
 from cnn_jax import load_dataset
 from cnn_jax.cli import COMMANDS, main
-from cnn_jax.runs import trainer
+from cnn_jax.runs import UnreadableImages, trainer
 from cnn_jax.runs.console import pictures as drawing
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.predictions import read_predictions
@@ -61,12 +61,12 @@ def test_it_keeps_what_it_says_of_every_test_example(trained):
     assert 0 < nll.sum() < 359 * figures["nll"]
 
 
-def test_the_output_of_a_training_fits_on_a_screen(lenet, tmp_path, capsys):
-    assert main(["train", str(lenet), "--workdir", str(tmp_path / "r"), "--train.steps", "30"]) == 0
+def test_the_output_of_a_training_fits_on_a_screen(experiment, tmp_path, capsys):
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "r"), "--train.steps", "30"]) == 0
     out, err = capsys.readouterr()
     lines = [line for line in (err + out).splitlines() if "warning" not in line]
     assert len(lines) <= 40
-    for part in ("CPU", "digits, 1,258 images", "lenet5, 61,706 parameters", "30 steps", str(tmp_path / "r")):
+    for part in ("CPU", "digits, 1,258 images", "Small, 2,618 parameters", "30 steps", str(tmp_path / "r")):
         assert part in lines[0]
     assert err.splitlines()[-1].startswith("step 30/30  train  loss ") and "memory" not in err
     assert "top-1 accuracy" in out and out.count("top-1 of") == 5 and out.splitlines()[-1].endswith("predictions.png")
@@ -141,8 +141,8 @@ def test_predict_ranks_the_classes(trained, capsys, tmp_path):
     )
     assert status == 0
     first, second = figures["predictions"]
-    assert first == second
-    assert len(first["classes"]) == 3
+    assert first["classes"] == second["classes"] and len(first["classes"]) == 3
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-6)  # rows are rounded differently
     assert first["probabilities"] == sorted(first["probabilities"], reverse=True)
 
 
@@ -161,6 +161,48 @@ def test_predict_gives_the_others_where_one_file_is_no_image(trained, capsys, tm
     assert status == 1
     assert [p["image"] for p in json.loads(out)["predictions"]] == [str(tmp_path / "good.png")]
     assert "bad.png" in err and "Traceback" not in err
+
+
+@pytest.fixture
+def five_images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (9, 11), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_what_is_said_of_an_image_depends_on_the_size_of_its_batch_by_rounding_alone(trained, five_images):
+    whole = cnn_jax.predict(trained, [five_images], top=10)
+    alone = [cnn_jax.predict(trained, [said["image"]], top=10)[0] for said in whole]
+    assert [said["classes"][0] for said in alone] == [said["classes"][0] for said in whole]
+    for a, b in zip(alone, whole, strict=True):  # seven layers of sums in another order, in float32
+        probabilities = [dict(zip(said["classes"], said["probabilities"], strict=True)) for said in (a, b)]
+        assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+    (five_images / "1.png").write_text("no image")
+    with pytest.raises(UnreadableImages, match=r"1\.png is not an image") as refused:
+        cnn_jax.predict(trained, [five_images], top=10)
+    assert refused.value.predictions == [whole[number] for number in (0, 2, 3, 4)]  # to the bit
+
+
+def test_predict_writes_a_table_of_a_folder_and_says_how_fast_it_was(trained, five_images, capsys):
+    table = five_images / "t.csv"
+    status = main(["predict", str(trained), f"{five_images}/[0-3].png", "--top", "2", "--csv", str(table), "--json"])
+    out, err = capsys.readouterr()
+    assert status == 0 and "classifying: 4 images in " in err
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    assert lines[0] == ["image", "class_1", "probability_1", "class_2", "probability_2"]
+    for line, said in zip(lines[1:], json.loads(out.splitlines()[-1])["predictions"], strict=True):
+        assert line[0] == said["image"] and line[1::2] == said["classes"]
+        assert list(map(float, line[2::2])) == said["probabilities"]
+
+
+@pytest.mark.parametrize("place", ["gone/t.csv", "."])
+def test_predict_says_before_its_work_that_a_table_cannot_be_written(trained, five_images, capsys, place):
+    status, _, err = run(capsys, "predict", trained, five_images, "--csv", five_images / place)
+    assert status == 2 and "`--csv`" in err and "cannot be written" in err and "classifying" not in err
+    assert len(list(five_images.iterdir())) == 5
 
 
 @pytest.mark.parametrize(("words", "message"), [((), "at least one image"), (("a.png", "--top", "0"), "`--top` is 0")])
@@ -270,7 +312,12 @@ def test_training_imports_no_tensorflow(experiment, tmp_path):
         ),
         *(("runs", "list_runs"), ("models", "list_models"), ("summary", "summary"), ("bench", "time_steps")),
         *(("data list", "list_datasets"), ("data prepare", "prepare"), ("data show", "draw_examples")),
-        *(("weights import", "import_weights"), ("weights export", "export_weights")),
+        *(
+            ("weights import", "import_weights"),
+            ("weights fetch", "fetch_weights"),
+            ("weights export", "export_weights"),
+            ("export", "export"),
+        ),
     ],
 )
 def test_help_names_the_function_that_does_the_same(command, name, capsys):

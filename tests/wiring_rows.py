@@ -116,6 +116,7 @@ ROWS: dict[str, list[Any]] = {
     "model.options.zero_init_scale": [Changes(RESNET, (False, True), start)],
     "model.options.stem": [Changes(RESNET | {"data.augment": ["resize(16)"]}, ("cifar", "imagenet"))],
     "model.options.width": [Changes(HEAD, (1.0, 0.5))],
+    "model.options.hidden": [Changes(HEAD, (0, 8))],
     "model.options.dropout": [Changes(LENET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
     "model.options.drop_path": [Changes(RESNET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
     "model.options.shortcut": [Changes(RESNET, ("A", "C"))],
@@ -177,6 +178,14 @@ ROWS: dict[str, list[Any]] = {
     "optim.label_smoothing": [Changes(SMALL, (0.0, 0.3), parameters, evaluation)],
     "optim.ema_decay": [Changes(SMALL, (None, 0.9, 0.05), average)],
     "optim.freeze": [Changes(SMALL, (None, "stem"))],
+    "optim.unfreeze": [
+        Changes(SMALL | {"optim.freeze": "stem"}, ([], ["stem=0.25"], ["stem=0.75"]), run),
+        Close(
+            TWO_DEVICES | {"optim.freeze": "(?!head)", "optim.unfreeze": ["stage3=0.5"]},
+            tuple({"parallel.strategy": strategy} for strategy in ("jit", "pmap", "fsdp")),
+            on_two_devices,
+        ),
+    ],
     "train.epochs": [Changes(SMALL | {"train.steps": None}, (0.2, 0.1))],
     "train.steps": [Changes(SMALL, (8, 4))],
     "train.loss": [Changes(SMALL, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],

@@ -19,6 +19,7 @@ import tyro
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
+from cnn_jax.cli.export import export
 from cnn_jax.cli.jobs import launch, separate_training, submit
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
@@ -26,7 +27,8 @@ from cnn_jax.cli.new import new
 from cnn_jax.cli.options import DEBUG, OPTIONS, VERSION, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise, own_line
 from cnn_jax.cli.parts import parts
-from cnn_jax.cli.runs import diff, evaluate, predict, train, verify
+from cnn_jax.cli.predict import predict
+from cnn_jax.cli.runs import diff, evaluate, train, verify
 from cnn_jax.cli.study.commands import ablate, report, tune
 from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
@@ -53,6 +55,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "bench": bench,
     "data": data,
     "weights": weights,
+    "export": export,
     "runs": show_runs,
     "diff": diff,
 }

@@ -1,7 +1,6 @@
-"""The commands about runs: train, eval, predict, verify, diff."""
+"""The commands about runs: train, eval, verify, diff."""
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,9 @@ import tyro
 from tyro.conf import arg
 
 from cnn_jax.cli.binding import without_defaults
-from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, TrustCode, check_range, print_figures
+from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, TrustCode, print_figures
 from cnn_jax.cli.output import console
-from cnn_jax.config import Config, ConfigError
+from cnn_jax.config import Config
 
 _WORST = 5  # classes whose accuracy is shown at the end of a training, so that it fits on a screen; `eval` shows all
 
@@ -32,6 +31,14 @@ def train(
     config: Annotated[Config, arg(name="")] = Config(),
     options: Annotated[Mapping[str, Any] | None, tyro.conf.Suppress] = None,  # flags by `network_flags`
     workdir: Annotated[Path | None, arg(metavar="DIR", help="The run folder; None is one below runs/.")] = None,
+    parent: Annotated[
+        str | None,
+        arg(
+            name="from",
+            metavar="RUN[@STEP]",
+            help="Begin from the whole state of another run, at that step, with this experiment's schedule.",
+        ),
+    ] = None,
     profile: Annotated[Flag, arg(help="Write a trace of ten steps into the run folder.")] = False,
     json: Json = False,
 ) -> int:
@@ -43,7 +50,7 @@ def train(
     from cnn_jax.parallel import is_writer
     from cnn_jax.runs import train
 
-    result = train(without_defaults(config), workdir, profile=profile)
+    result = train(without_defaults(config), workdir, profile=profile, parent=parent)
     if not is_writer():
         return 0
     test = None if result.test is None else {"split": "test", "step": result.step, **result.test}
@@ -75,48 +82,6 @@ def evaluate(
 
     figures = evaluate(run, split=split, step=step, trust_code=trust_code)
     return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
-
-
-def predict(
-    run: RunFolder,
-    images: Annotated[
-        tuple[Path, ...],
-        arg(
-            metavar="IMAGE…",
-            help="Image files; each is brought to the size and channels of the data set's, its colours as they are.",
-        ),
-    ],
-    /,
-    top: Annotated[int, arg(help="How many classes to show.")] = 5,
-    step: Step = "latest",
-    trust_code: TrustCode = False,
-    json: Json = False,
-) -> int:
-    """Classify image files: the most probable classes of each.
-
-    From Python: `cnn_jax.predict`.
-    """
-    from cnn_jax.runs import UnreadableImages, predict
-
-    check_range("--top", top, 1, most=sys.maxsize)
-    if not images:
-        raise ConfigError("predict needs at least one image file, after the run folder.")
-    fault = None
-    try:
-        predictions = predict(run, images, top=top, step=step, trust_code=trust_code)
-    except UnreadableImages as error:
-        predictions, fault = error.predictions, error
-
-    def show() -> None:
-        for p in predictions:
-            print(p["image"])
-            for name, probability in zip(p["classes"], p["probabilities"], strict=True):
-                print(f"  {probability:7.2%}  {name}")
-
-    status = print_figures({"predictions": predictions}, json, show)
-    if fault is not None:
-        raise fault
-    return status
 
 
 def verify(

@@ -34,7 +34,12 @@ VERSION = 2
 
 
 def identity(
-    config: Config, *, code: str | None = None, data: Mapping[str, str] | None = None, weights: str | None = None
+    config: Config,
+    *,
+    code: str | None = None,
+    data: Mapping[str, str] | None = None,
+    weights: str | None = None,
+    parent: str | None = None,
 ) -> str:
     """Sixteen hexadecimal digits that name the experiment: equal exactly when nothing that changes a result differs.
 
@@ -44,15 +49,17 @@ def identity(
       data: what the data set holds, as `cnn_jax.data.fingerprint` gives it.
       weights: what the file of `model.weights` holds, as `cnn_jax.weights.weights_digest` gives it; None, where only
         the checksum of the file is known, takes that.
+      parent: the identity and the step of the run whose state this one goes on from.
 
     Returns:
-      The first digits of the SHA-256 of canonical JSON: {version, keys, marks, code, data, weights}, without those
-      that hold nothing.
+      The first digits of the SHA-256 of canonical JSON: {version, keys, marks, code, data, weights, parent}, without
+      those that hold nothing.
     """
     keys = counted(config)
     marks = {key: mark for key, (mark, used) in MARKS.items() if used(keys)}
     weights = weights or (config.model.weights_sha256 if config.model.weights is not None else None)
     parts = {"keys": keys, "marks": marks, "code": code, "data": dict(data or {}), "weights": weights}
+    parts["parent"] = parent
     content = {"version": VERSION} | {k: v for k, v in parts.items() if v or k == "keys"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -21,6 +21,9 @@ from .errors import DataError as DataError
 from .errors import UnpreparedError as UnpreparedError
 from .gallery import draw_examples as draw_examples
 from .gallery import draw_gallery as draw_gallery
+from .image_files import FileBatch as FileBatch
+from .image_files import find_image_files as find_image_files
+from .image_files import read_batches as read_batches
 from .listing import list_datasets as list_datasets
 from .load import fingerprint as fingerprint
 from .load import holds_files as holds_files

@@ -24,6 +24,8 @@ def differences(there: Run, here: Run) -> list[str]:
     rows = [f"  {key}: {a!r} there, {b!r} now" for key, (a, b) in keys.items()]
     if there.schema == SCHEMA:
         contents = there.content.difference(here.content)
+        if (parent := there.content.parent) is not None and contents.pop("parent", None) is not None:
+            rows.append(f"  it began from another run: `--from {parent.given}` continues it")
         rows += [f"  {name} {_how(a, b)}" for name, (a, b) in contents.items()]
     elif there.config.model.weights_sha256 != here.config.model.weights_sha256:
         files = (_weights_file(run.config.model) for run in (there, here))

@@ -6,7 +6,22 @@ from typing import Any
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
 from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted
+from cnn_jax.runs.start.starting_weights import weights_file
 from cnn_jax.weights import weights_digest
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The state of another run that a run began from."""
+
+    given: str
+    """RUN[@STEP], as it was asked for."""
+    identity: str
+    step: int
+
+    def __str__(self) -> str:
+        """What counts in the identity."""
+        return f"{self.identity}@{self.step}"
 
 
 @dataclass(frozen=True)
@@ -18,12 +33,14 @@ class Content:
     data: dict[str, str] | None = None
     """Of each split, and of the class names."""
     weights: str | None = None
-    """Of the arrays in the file of `model.weights`."""
+    """Of the arrays in the file of `model.weights`, or in the one that is written of a run."""
+    parent: Parent | None = None
 
     def identity(self, config: Config) -> str:
         """The name of the experiment with this content."""
         code = None if self.code is None else self.code["digest"]
-        return configuration.identity(config, code=code, data=self.data, weights=self.weights)
+        parent = None if self.parent is None else str(self.parent)
+        return configuration.identity(config, code=code, data=self.data, weights=self.weights, parent=parent)
 
     def difference(self, here: "Content") -> dict[str, list[str | None]]:
         """What differs, `{name: [there, here]}`, by the names of `flat`. A file with another name is the same code."""
@@ -32,10 +49,11 @@ class Content:
         return configuration.difference(self.flat(), here.flat())
 
     def flat(self) -> dict[str, str]:
-        """Every digest by a name to show: `code: file lion.py`, `data: train`, `weights`."""
+        """Every digest by a name to show: `code: file lion.py`, `data: train`, `weights`, `parent`."""
         code = {} if self.code is None else {f"code: file {name}": found for name, found in self.code["files"].items()}
         data = {f"data: {split.replace('_', ' ')}": found for split, found in (self.data or {}).items()}
-        return code | data | ({} if self.weights is None else {"weights": self.weights})
+        rest = {"weights": self.weights, "parent": None if self.parent is None else str(self.parent)}
+        return code | data | {name: found for name, found in rest.items() if found is not None}
 
 
 NOTHING = Content()
@@ -47,12 +65,20 @@ def content_of(config: Config) -> Content:
     Raises:
       UnpreparedError, DataError: when the data set is not prepared or cannot be read.
       WeightsError: when the file of `model.weights` cannot be read.
+      RunError, CheckpointError, ConfigError: when the run in its place cannot be used.
     """
     return Content(
         code=None if config.code is None else config.code.record(),
         data=_fingerprint(config),
-        weights=None if config.model.weights is None else weights_digest(config.model.weights),
+        weights=_weights(config),
     )
+
+
+def _weights(config: Config) -> str | None:
+    if config.model.weights is None:
+        return None
+    with weights_file(config.model.weights, config.model.dtype) as file:
+        return weights_digest(file)
 
 
 def data_now(config: Config) -> dict[str, str] | None:

@@ -1,15 +1,17 @@
 """Evaluation: every example of a split exactly once, by sums and counts."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 
 from cnn_jax.config import ConfigError
 from cnn_jax.data import Dataset, eval_batches, prefetch
@@ -27,39 +29,78 @@ from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Predicted
 
 
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """The logits of every example of a split once, in the order of the split."""
+
+    index: Int[np.ndarray, "n"]
+    """Which example of the split, from 0: int32."""
+    label: Int[np.ndarray, "n"]
+    logits: Float[np.ndarray, "n k"]
+    """float32."""
+
+
 def evaluate_split(
     session: Session, variables: Mapping[str, Any], dataset: Dataset
 ) -> tuple[dict[str, Any], Predictions]:
     """One pass over a data set.
 
     Returns:
-      The figures: num_examples; loss (as trained), nll, ece; top1, top5 and per_class (by class name) as fractions; the
-      means of `train.metrics` by their names. Where the data set was prepared without files that could not be decoded,
-      skipped_files: how many, over all its splits. And what the network says of every example.
+      The figures: num_examples; loss (as trained), nll, brier, ece; top1, top5 and per_class (by class name) as
+      fractions; the means of `train.metrics` by their names. Where the data set was prepared without files that could
+      not be decoded, skipped_files: how many, over all its splits. And what the network says of every example.
     """
-    layout = session.layout
-    batch_size = session.eval_batch_size
+    metrics, rows = _one_pass(session, variables, dataset, [field.name for field in dataclasses.fields(Predictions)])
+    return _figures(metrics, dataset), Predictions(**rows)
+
+
+def answers(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> Answers:
+    """What a network says of every example of a data set, in one pass of the evaluation step.
+
+    Under every strategy, and in every process: all devices' rows are gathered.
+    """
+    return answers_and_figures(session, variables, dataset)[0]
+
+
+def answers_and_figures(
+    session: Session, variables: Mapping[str, Any], dataset: Dataset
+) -> tuple[Answers, dict[str, Any]]:
+    """As `answers`, with the figures of `evaluate_split` of the same pass."""
+    metrics, rows = _one_pass(session, variables, dataset, [field.name for field in dataclasses.fields(Answers)])
+    return Answers(**rows), _figures(metrics, dataset)
+
+
+def _one_pass(
+    session: Session, variables: Mapping[str, Any], dataset: Dataset, wanted: Collection[str]
+) -> tuple[EvalMetrics, dict[str, np.ndarray]]:
+    """The metrics of a data set, and of what evaluation steps say of each example, what is wanted."""
+    layout, batch_size = session.layout, session.eval_batch_size
     parts: list[tuple[EvalMetrics, Predicted]] = []
     batches = eval_batches(dataset, batch_size, rows=layout.rows(batch_size))
     with contextlib.closing(prefetch(batches, layout.put)) as ready:
         for batch in ready:
-            parts.append(session.compiled_eval_step(variables, batch))
-            if len(parts) > STEPS_AHEAD:
-                jax.block_until_ready(parts[-1 - STEPS_AHEAD])
-    metrics, predicted = zip(*jax.device_get(parts), strict=True)
-    total = functools.reduce(lambda a, b: a.merge(b), metrics)
+            metrics, predicted = session.compiled_eval_step(variables, batch)
+            parts.append((metrics, {name: predicted[name] for name in {"mask", *wanted}}))
+            if len(parts) > STEPS_AHEAD:  # those before are on the host, so that no device keeps a whole split's logits
+                parts[-1 - STEPS_AHEAD] = jax.device_get(parts[-1 - STEPS_AHEAD])
+    found = jax.device_get(parts)
+    total = functools.reduce(lambda a, b: a.merge(b), (metrics for metrics, _ in found))
+    rows = [predicted for _, predicted in found]
+    return total, {name: np.concatenate([part[name][part["mask"]] for part in rows]) for name in wanted}
+
+
+def _figures(metrics: EvalMetrics, dataset: Dataset) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):  # a class without examples divides zero by zero, and is None below
-        values = jax.tree.map(lambda v: np.asarray(v).tolist(), total.compute())
-    values |= values.pop("own", {})
+        values = jax.tree.map(lambda v: np.asarray(v).tolist(), metrics.compute())
+    values |= values.pop("own", {})  # a metric of one's own called brier, say, takes the place of ours
     per_class = dict(zip(dataset.info.class_names, values.pop("per_class"), strict=False))
     left_out = {"skipped_files": len(dataset.info.skipped)} if dataset.info.skipped else {}
-    figures = {
-        "num_examples": int(total.top1.count),
+    return {
+        "num_examples": int(metrics.top1.count),
         **left_out,
         **values,
         "per_class": {name: None if math.isnan(v) else v for name, v in per_class.items()},
     }
-    return figures, Predictions.of_batches(predicted)
 
 
 def evaluate(
@@ -98,9 +139,7 @@ def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, di
     if not run.checkpoints.is_dir():
         raise _nothing(run)
     with contextlib.closing(Checkpoints(run.checkpoints, read_only=True, identity=run.identity)) as checkpoints:
-        if not checkpoints.steps:
-            raise _nothing(run)
-        number = _step_number(run, checkpoints, step)
+        number = saved_step(run, checkpoints, step)
         try:
             return number, _variables(checkpoints, number, session)
         except CheckpointError as error:
@@ -128,7 +167,15 @@ def _nothing(run: Run) -> CheckpointError:
     return CheckpointError(f"`{run.directory}` holds no checkpoint yet; `cnn-jax train` writes them.")
 
 
-def _step_number(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
+def saved_step(run: Run, checkpoints: Checkpoints, step: int | str) -> int:
+    """The step meant by "latest", "best" or a number.
+
+    Raises:
+      CheckpointError: when there is none.
+      ConfigError: for another word.
+    """
+    if not checkpoints.steps:
+        raise _nothing(run)
     if step == "latest":
         present = checkpoints.steps
         latest, done = present[-1], None

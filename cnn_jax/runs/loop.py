@@ -1,6 +1,6 @@
 """The training loop: a step, its metrics, an evaluation, a checkpoint, until the run is done or stopped.
 
-It goes on from the newest checkpoint that verifies, or begins with `initial_state`, and gives what happens as events.
+It goes on from the newest checkpoint that verifies, from its parent's state, or from `initial_state`, and gives events.
 """
 
 import contextlib
@@ -8,8 +8,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import jax
@@ -22,14 +21,16 @@ from cnn_jax.runs.console.profile import StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.evaluation import evaluate_split
+from cnn_jax.runs.events import Event, Finished, Logged, Result, Saved
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.predictions import write_predictions
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import RunWriter
-from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.log_window import MetricWindow
 from cnn_jax.runs.session import Session
+from cnn_jax.runs.start.continuing import inherited
+from cnn_jax.runs.start.initial_state import initial_state
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.state import TrainState
 
@@ -38,45 +39,6 @@ class DivergedError(RuntimeError):
     """A loss, or the state, is no longer one of numbers."""
 
     ended = "diverged"  # in the run's record
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What a finished training returns."""
-
-    run: Path
-    step: int
-    test: dict[str, Any] | None
-    """The test split's evaluation: num_examples, loss, nll, ece, top1, top5, per_class. None where `train.test` is
-    never, or there is no such split."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Logged:
-    """A line of `metrics.jsonl` was written."""
-
-    step: int
-    split: str
-    values: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Saved:
-    """A checkpoint was begun."""
-
-    step: int
-    state: Callable[[], TrainState] = dataclasses.field(repr=False)
-    """Copies the state to the host; to be called before the next event is asked for."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Finished:
-    """All steps are done."""
-
-    result: Result
-
-
-Event = Logged | Saved | Finished
 
 
 def run_events(
@@ -89,7 +51,8 @@ def run_events(
     with contextlib.closing(saved) as checkpoints:
         gone = missing_newest(directory, checkpoints.steps) if is_writer() else None
         restored = checkpoints.restore_newest(session.abstract_checkpoint())
-        step = restored[0] if restored else 0
+        parent = run.content.parent
+        step = restored[0] if restored else parent.step if parent else 0
         if gone:
             warnings.warn(f"{gone} Nothing is damaged: training goes on from step {step}.", stacklevel=2)
         if restored:
@@ -112,8 +75,12 @@ def run_events(
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
                 tree = restored[1]
+            elif parent:
+                tree, said = inherited(session, parent)
+                progress.say(said)
+                checkpoints.save(step, tree, lines=writer.lines)  # so that the parent is not needed again
             else:
-                tree = {"state": initial_state(session), "window": session.empty_window()}
+                tree = {"state": initial_state(session, progress.say), "window": session.empty_window()}
                 _check_finite(session, tree["state"], step)
             state: TrainState = tree["state"]
             if step < last or not tested:
@@ -181,7 +148,8 @@ def _steps(
     config, derived, layout = session.config, session.derived, session.layout
     batches = session.training_batches(step)
     with record.spend("compile"):
-        train_step = session.compile_train_step()
+        train_step = session.compile_train_step(step)
+    changes = {phase.first_step for phase in session.phases[1:]}  # of what is frozen
     _end_if_asked(stop, agree, step)
     validation = session.dataset("validation") if session.has_validation else None
     first, last, state, line_due = step, derived.steps, tree["state"], False
@@ -208,6 +176,9 @@ def _steps(
         window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
         while step < last:
             events: list[Event] = []
+            if step in changes:
+                with window.paused(), record.spend("compile"):
+                    train_step = session.compile_train_step(step)
             profiler.before_step(step - first)
             with window.waiting(), record.spend("waiting"):
                 batch = next(ready)

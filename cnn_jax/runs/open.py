@@ -17,7 +17,7 @@ from cnn_jax.config import Config, load_experiment, named_parts, neighbours
 from cnn_jax.data import Dataset, DatasetInfo
 from cnn_jax.models import architecture, create_model
 from cnn_jax.runs.compare import check_data
-from cnn_jax.runs.evaluation import load_variables
+from cnn_jax.runs.evaluation import Answers, answers, load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.metrics_file import read_metrics
 from cnn_jax.runs.folder.own_code import with_code
@@ -99,6 +99,15 @@ class OpenRun:
         """The network's outputs for images as `dataset` and `preprocess` give them, prepared as at evaluation."""
         with self._here():
             return self._logits(variables, images)
+
+    def answers(self, variables: dict[str, Any], split: str) -> Answers:
+        """What the network says of every example of a split: index, label and logits float32 [n, k].
+
+        Raises:
+          RunError, DataError: as `dataset`.
+        """
+        with self._here():
+            return answers(self._session, variables, self.dataset(split))
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set: "train", "validation" or "test".

@@ -15,24 +15,30 @@ from cnn_jax.runs.console.pictures import draw_curves
 from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.content import content_of
 from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
+from cnn_jax.runs.events import Event, Finished, Result
 from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.run import Run, take_run
-from cnn_jax.runs.initial_state import resolve_weights
-from cnn_jax.runs.loop import DivergedError, Event, Finished, Result, run_events
+from cnn_jax.runs.loop import DivergedError, run_events
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.machine.together import by_process_0, check_alike
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
+from cnn_jax.runs.start.continuing import find_parent
+from cnn_jax.runs.start.initial_state import resolve_weights
 
 
-def train(config: Config, workdir: Path | str | None = None, *, profile: bool = False) -> Result:
+def train(
+    config: Config, workdir: Path | str | None = None, *, profile: bool = False, parent: str | None = None
+) -> Result:
     """Trains an experiment to its end, continuing where the folder's newest checkpoint stands.
 
     Args:
       workdir: the run folder; None is one below `runs/`, called by `config.name`, or the data set and the model, and
         by the identity.
       profile: write a trace of ten steps, for Perfetto or xprof, into the folder's `profile/`.
+      parent: RUN or RUN@STEP: a new run begins from the whole state of that one, at its step, with the schedules of
+        this configuration. Where nothing else differs it is, to the bit, the other run uninterrupted.
 
     Raises:
       ConfigError: when the configuration contradicts itself, or the folder holds another experiment.
@@ -46,13 +52,18 @@ def train(config: Config, workdir: Path | str | None = None, *, profile: bool = 
         before there is anything to save.
       PeerError: when another process of the run dies.
     """
-    *_, last = training_events(config, workdir, quiet=False, profile=profile)
+    *_, last = training_events(config, workdir, quiet=False, profile=profile, parent=parent)
     assert isinstance(last, Finished)
     return last.result
 
 
 def training_events(
-    config: Config, workdir: Path | str | None = None, *, quiet: bool = True, profile: bool = False
+    config: Config,
+    workdir: Path | str | None = None,
+    *,
+    quiet: bool = True,
+    profile: bool = False,
+    parent: str | None = None,
 ) -> Generator[Event, None, None]:
     """As `train`, watched: what happens, as it happens; the last event is `Finished`.
 
@@ -83,6 +94,8 @@ def training_events(
         session = dataclasses.replace(session, config=config)
         # What is kept of a data set after it was read through is there for the others, which wait.
         content = by_process_0(lambda: content_of(config)) or content_of(config)
+        if parent is not None:
+            content = dataclasses.replace(content, parent=find_parent(parent, session, workdir))
         check_alike(content.identity(config))
         if workdir is None:
             here = Run(Path("runs"), config, session.derived, {}, content)

@@ -17,10 +17,10 @@ from cnn_jax.config import Config
 from cnn_jax.runs.compare import differences
 from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.derive import resolve_batch_norm
+from cnn_jax.runs.events import Logged
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.stored import Run, RunError, is_begun, read_run
-from cnn_jax.runs.loop import Logged
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.trainer import training_events
 from cnn_jax.study.ablation import Study

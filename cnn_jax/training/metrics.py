@@ -23,6 +23,12 @@ def in_top_k(logits: Float[Array, "b k"], labels: Int[Array, "b"], k: int) -> Fl
     return (rank < min(k, logits.shape[1])).astype(jnp.float32) * ~jnp.isnan(true[:, 0])
 
 
+def brier_score(logits: Float[Array, "b k"], labels: Int[Array, "b"]) -> Float[Array, "b"]:
+    """Σ over classes of (probability − 1[true class])² of each example, 0 to 2, as Brier 1950, equation 2, has it."""
+    error = jax.nn.softmax(logits) - jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
+    return jnp.square(error).sum(1)
+
+
 def _per_column(values: Float[Array, "b"], weight: Float[Array, "b k"]) -> Float[Array, "k"]:
     """`values @ weight` as a float32 sum: a GPU rounds the factors of a matrix product to 10 bits (TF32)."""
     return (values[:, None] * weight).sum(0)
@@ -164,6 +170,7 @@ class EvalMetrics(metrics.Collection):
 
     loss: metrics.Average.from_output("loss")
     nll: metrics.Average.from_output("nll")
+    brier: metrics.Average.from_output("brier")
     top1: metrics.Average.from_output("top1")
     top5: metrics.Average.from_output("top5")
     ece: Calibration

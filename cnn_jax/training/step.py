@@ -17,7 +17,7 @@ from cnn_jax.parallel import Layout
 from cnn_jax.training.gradient import Gradient, objective
 from cnn_jax.training.inputs import Batch, Inputs
 from cnn_jax.training.losses import Loss, softmax_cross_entropy
-from cnn_jax.training.metrics import EvalMetrics, MoreEvalMetrics, TrainMetrics, in_top_k
+from cnn_jax.training.metrics import EvalMetrics, MoreEvalMetrics, TrainMetrics, brier_score, in_top_k
 from cnn_jax.training.rules import Rule
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.update import Update
@@ -114,21 +114,22 @@ def make_logits(
 def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping[str, Loss] = {}) -> EvalStep:
     """The function `(variables, batch) -> (metrics, predicted)`, to be compiled by the layout.
 
-    `batch["mask"]` says which rows are real examples. Of each row, `predicted` holds the five most probable classes,
-    most probable first, `classes` int32 [b, 5] and `probabilities` float32 [b, 5], or as many as there are, and the
-    row's own `index`, `label` and `mask`.
+    `batch["mask"]` says which rows are real examples. Of each row, `predicted` holds the `logits` float32 [b, k]; the
+    five most probable classes, most probable first, `classes` int32 [b, 5] and `probabilities` float32 [b, 5], or as
+    many as there are; and the row's own `index`, `label` and `mask`.
 
     Args:
       own: further metrics by name, functions as a loss is.
     """
 
     def eval_step(variables: Mapping[str, Any], batch: Batch) -> tuple[EvalMetrics, Predicted]:
-        rows = (logits_of(variables, batch["image"]), batch["label"], batch["mask"], batch["index"])
-        logits, labels, mask, index = (layout.gather(r) for r in rows)
+        found = (logits_of(variables, batch["image"]), batch["label"], batch["mask"], batch["index"])
+        logits, labels, mask, index = (layout.gather(rows) for rows in found)
         kind = MoreEvalMetrics if own else EvalMetrics
         metrics = kind.single_from_model_output(
             loss=loss(logits, labels),
             nll=softmax_cross_entropy(logits, labels),
+            brier=brier_score(logits, labels),
             top1=in_top_k(logits, labels, 1),
             top5=in_top_k(logits, labels, 5),
             logits=logits,
@@ -136,8 +137,9 @@ def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping
             own={name: metric(logits, labels) for name, metric in own.items()},
             mask=mask,
         )
-        probabilities = jax.nn.softmax(logits.astype(jnp.float32))
-        best, classes = jax.lax.top_k(probabilities, min(5, logits.shape[1]))
-        return metrics, {"index": index, "label": labels, "mask": mask, "classes": classes, "probabilities": best}
+        logits = logits.astype(jnp.float32)
+        best, classes = jax.lax.top_k(jax.nn.softmax(logits), min(5, logits.shape[1]))
+        rows = {"index": index, "label": labels, "mask": mask}
+        return metrics, {**rows, "logits": logits, "classes": classes, "probabilities": best}
 
     return eval_step

@@ -8,7 +8,7 @@ import pytest
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.runs import trainer
-from cnn_jax.runs.loop import Finished
+from cnn_jax.runs.events import Finished
 
 
 def test_the_new_file_trains_as_it_is(tmp_path, monkeypatch, capsys):

@@ -1,7 +1,8 @@
 """Run by the tests in processes of its own: `ten_steps.py STRATEGIES MODEL DEVICES DTYPE RATE [KEY=VALUE …]`.
 
 Trains a network on the digits for ten steps under each strategy and prints, as JSON by strategy, the losses,
-samples of the first step's gradient and of the last running statistics, a digest of every row of every batch,
+samples of the first step's gradient, of the last running statistics and of what the network then says of the
+validation examples, a digest of every row of every batch,
 augmented, the names of the messages between devices in a step, and the share of the state on one device.
 With TEN_STEPS_OF=PORT,COUNT,ID in the environment it is one of several processes.
 """
@@ -26,6 +27,7 @@ import optax  # noqa: E402
 from cnn_jax.config import from_flat  # noqa: E402
 from cnn_jax.data import apply_augment, parse_augment, train_batches  # noqa: E402
 from cnn_jax.parallel import joined  # noqa: E402
+from cnn_jax.runs.evaluation import answers  # noqa: E402
 from cnn_jax.runs.parts import resolve_parts  # noqa: E402
 from cnn_jax.runs.session import open_session, precision  # noqa: E402
 
@@ -88,11 +90,16 @@ def run(strategy: str) -> dict:
         if gradient is None:  # what the momentum is after one step
             gradient = sample(jax.device_get(read(optax.tree_utils.tree_get(state.opt_state, "trace"))), 97)
     statistics = sample(jax.device_get(read(state.batch_stats)), 31)
+    validation = session.dataset("validation")
+    said = answers(session, state.eval_variables, validation)
+    assert said.index.tolist() == list(range(len(validation)))
+    assert said.label.tolist() == validation.labels.tolist()
     return {
         "losses": losses,
         "gradient": gradient,
         "rows": rows,
         "statistics": statistics,
+        "logits": sample(said.logits, 31),
         "messages": MESSAGE.findall(compiled[0].as_text()),
         "state_share": share,  # what one device holds
     }

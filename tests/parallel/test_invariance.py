@@ -16,10 +16,12 @@ NO_NORM = ('model.options.norm="none"', "model.options.dropout=0.3", "model.opti
 
 
 def assert_same(found, wanted, *, relative):
-    """The losses within `relative`, gradients and statistics within `relative` of the largest."""
+    """The losses within `relative`, gradients, statistics and logits within `relative` of the largest."""
     np.testing.assert_allclose(found["losses"], wanted["losses"], rtol=relative)
     for key in ("gradient", "statistics"):
         np.testing.assert_allclose(found[key], wanted[key], rtol=0, atol=relative * np.abs(wanted[key]).max())
+    float32 = max(relative, 1e-6)  # which is what answers are given in, whatever they were computed in
+    np.testing.assert_allclose(found["logits"], wanted["logits"], rtol=0, atol=float32 * np.abs(wanted["logits"]).max())
 
 
 SMALL = "small_network:Small"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.training.losses import softmax_cross_entropy
-from cnn_jax.training.metrics import MoreEvalMetrics, in_top_k
+from cnn_jax.training.metrics import MoreEvalMetrics, brier_score, in_top_k
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,7 @@ def metrics_of(logits, labels, mask):
     return MoreEvalMetrics.single_from_model_output(
         loss=softmax_cross_entropy(logits, labels, 0.1),
         nll=softmax_cross_entropy(logits, labels),
+        brier=brier_score(logits, labels),
         top1=in_top_k(logits, labels, 1),
         top5=in_top_k(logits, labels, 5),
         logits=logits,
@@ -33,10 +34,12 @@ def metrics_of(logits, labels, mask):
 def reference(logits, labels):
     p = np.exp(logits.astype(np.float64))
     p /= p.sum(1, keepdims=True)
-    nll, loss, top1, top5, bins, per_class = [], [], [], [], [[] for _ in range(15)], [[] for _ in range(7)]
+    nll, loss, brier, top1, top5 = [], [], [], [], []
+    bins, per_class = [[] for _ in range(15)], [[] for _ in range(7)]
     for row, label in zip(p, labels, strict=True):
         nll.append(-np.log(row[label]))
         loss.append(0.9 * nll[-1] + 0.1 * np.mean(-np.log(row)))
+        brier.append(sum((q - (k == label)) ** 2 for k, q in enumerate(row)))
         order = list(np.argsort(-row))
         top1.append(order[0] == label)
         top5.append(label in order[:5])
@@ -46,6 +49,7 @@ def reference(logits, labels):
     ece = sum(abs(sum(c - t for c, t in b)) for b in bins) / len(labels)
     return {
         "loss": np.mean(loss), "nll": np.mean(nll), "top1": np.mean(top1), "top5": np.mean(top5), "ece": ece,
+        "brier": np.mean(brier),
         "per_class": [np.mean(c) if c else np.nan for c in per_class], "half": np.mean(nll) / 2,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a person sees of a training: a live line on a terminal, plain lines elsewhere, always on standard error."""
+"""What a person sees of a training or a pass: a live line on a terminal, plain lines elsewhere, on standard error."""
 
 import sys
 import time
@@ -20,7 +20,78 @@ class _Console(Console):
         self.quiet = True
 
 
-class TrainProgress:
+class _Shown:
+    """What is shown on standard error, and never decides how a command ends."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = _Console(file=sys.stderr, quiet=quiet, markup=False, emoji=False)
+        # Not the console's own question: it takes FORCE_COLOR, which asks for colour, for a terminal.
+        self._live = not sys.stderr.closed and sys.stderr.isatty() and not self._console.is_dumb_terminal
+
+    def _print(self, text: str) -> None:
+        self._show(self._console.print, text, highlight=False, soft_wrap=True, markup=False)
+
+    def _show(self, draw: Callable[..., None], *args: Any, **options: Any) -> None:
+        try:
+            draw(*args, **options)
+        except Exception:  # of a closed file or terminal, and of rich, which is then half started
+            self._console.quiet = True
+
+
+class ImageProgress(_Shown):
+    """How many images of a pass are done, images a second, and the time left.
+
+    On a terminal they stand beside a bar. Elsewhere there is a line every ten seconds, and one at the end.
+
+    Use as a context manager.
+
+    Args:
+      what: is done to them: "classifying", "evaluating".
+      total: images. Those that fill the last batch are not counted.
+    """
+
+    def __init__(self, what: str, total: int, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._what, self._total, self._done = what, total, 0
+        self._began = self._said = time.perf_counter()
+        self._first = (0, self._began)  # what the first batch held, which waited for the compiler, and when it was done
+        columns = TextColumn(what), MofNCompleteColumn(), BarColumn(bar_width=24), TextColumn("{task.fields[rate]}")
+        off = quiet or not self._live
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, disable=off, transient=True)
+        self._task = self._bar.add_task(what, total=total, rate="compiling…")
+
+    def __enter__(self) -> "ImageProgress":
+        self._show(self._bar.start)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._show(self._bar.stop)
+        if kind is None:
+            seconds = time.perf_counter() - self._began
+            self._print(f"{self._what}: {self._done:,} images in {seconds:.1f} s{self._rate()}")
+
+    def add(self, count: int) -> None:
+        """So many images are done."""
+        self._done = min(self._done + count, self._total)
+        now = time.perf_counter()
+        if not self._first[0]:
+            self._first = (self._done, now)
+        self._show(self._bar.update, self._task, completed=self._done, rate=self._rate().removeprefix(", "))
+        if not self._live and now - self._said >= 10:
+            self._said = now
+            self._print(f"{self._what}: {self._done:,} of {self._total:,} images{self._rate()}")
+
+    def _rate(self) -> str:
+        """Of what came after the first batch."""
+        first, began = self._first
+        if self._done <= first:
+            return ""
+        return f", {(self._done - first) / (time.perf_counter() - began):.0f} images/s"
+
+
+class TrainProgress(_Shown):
     """The step, the newest metrics, images a second and the time left.
 
     On a terminal they stand beside a bar. Elsewhere there is a line for each epoch, of at least ten and at most twenty
@@ -35,9 +106,7 @@ class TrainProgress:
     """
 
     def __init__(self, total_steps: int, start: int, epochs: float, *, quiet: bool = False) -> None:
-        self._console = _Console(file=sys.stderr, quiet=quiet, markup=False, emoji=False)
-        # Not the console's own question: it takes FORCE_COLOR, which asks for colour, for a terminal.
-        self._live = not sys.stderr.closed and sys.stderr.isatty() and not self._console.is_dumb_terminal
+        super().__init__(quiet=quiet)
         self._total, self._epochs, self._done = total_steps, epochs, start
         self._first = (start, 0.0)  # the first step that is done, which waited for the compiler, and when it was
         lines = min(max(round(epochs), 10), 20)
@@ -105,15 +174,6 @@ class TrainProgress:
     def say(self, text: str) -> None:
         """A line above the bar."""
         self._print(text)
-
-    def _print(self, text: str) -> None:
-        self._show(self._console.print, text, highlight=False, soft_wrap=True, markup=False)
-
-    def _show(self, draw: Callable[..., None], *args: Any, **options: Any) -> None:
-        try:
-            draw(*args, **options)
-        except Exception:  # of a closed file or terminal, and of rich, which is then half started
-            self._console.quiet = True
 
 
 def _shown(values: dict[str, float]) -> str:

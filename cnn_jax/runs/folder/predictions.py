@@ -2,10 +2,8 @@
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -32,12 +30,6 @@ class Predictions:
     def correct(self) -> Bool[np.ndarray, "n"]:
         """Whether the most probable class is the true one."""
         return self.classes[:, 0] == self.label
-
-    @classmethod
-    def of_batches(cls, batches: Sequence[Mapping[str, Any]]) -> "Predictions":
-        """Of what evaluation steps gave, without the rows that fill the last batch."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.concatenate([np.asarray(b[name])[np.asarray(b["mask"])] for b in batches]) for name in names))
 
 
 def write_predictions(directory: Path, predictions: Predictions) -> None:

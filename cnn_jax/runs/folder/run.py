@@ -115,6 +115,7 @@ class RunWriter:
             "data": run.content.data,
             "code": run.content.code,
             "weights": run.content.weights,
+            "parent": None if run.content.parent is None else dataclasses.asdict(run.content.parent),
             "info": None if run.info is None else dataclasses.asdict(dataclasses.replace(run.info, skipped=())),
             "record": run.record,
             "environment": run.environment,

@@ -9,7 +9,7 @@ from cnn_jax import config as configuration
 from cnn_jax.config import Config
 from cnn_jax.data import DatasetInfo
 from cnn_jax.paths import local_path
-from cnn_jax.runs.content import NOTHING, Content
+from cnn_jax.runs.content import NOTHING, Content, Parent
 from cnn_jax.runs.derive import Derived
 from cnn_jax.runs.folder.files import json_crc32
 
@@ -60,6 +60,12 @@ def _info(stored: dict[str, Any]) -> DatasetInfo:
     return DatasetInfo(**values)
 
 
+def _content(stored: dict[str, Any]) -> Content:
+    parent = stored.get("parent")  # was not written before there were any
+    parts = {key: stored[key] for key in ("code", "data", "weights")}
+    return Content(**parts, parent=None if parent is None else Parent(**parent))
+
+
 def is_begun(directory: Path) -> bool:
     """Whether a folder holds a run: its `config.json`, or checkpoints, which a run has only after that."""
     return (directory / "config.json").exists() or bool(_saved_in(directory))
@@ -103,7 +109,7 @@ def read_run(directory: Path | str) -> Run:
             configuration.from_stored(stored["config"]),
             Derived(**stored["derived"]),
             stored["environment"],
-            Content(**{key: stored[key] for key in ("code", "data", "weights")}) if schema == SCHEMA else NOTHING,
+            _content(stored) if schema == SCHEMA else NOTHING,
             stored.get("record", []),
             schema,
             _info(stored["info"]) if stored.get("info") else None,

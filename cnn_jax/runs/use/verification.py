@@ -16,10 +16,11 @@ from cnn_jax.runs.folder.checksum import checksum
 from cnn_jax.runs.folder.manifest import leaves_of
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import RunError, read_run
-from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.machine.environment import environment, environment_changes
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.session import open_session
+from cnn_jax.runs.start.continuing import inherited
+from cnn_jax.runs.start.initial_state import initial_state
 from cnn_jax.training.state import TrainState
 
 
@@ -35,7 +36,7 @@ def verify(
 
     Args:
       run: a run folder, perhaps of another machine.
-      first: a saved step, or 0 for the start; None: the one before `last`.
+      first: a saved step, or the one at which the run began, 0 without a parent; None: the one before `last`.
       last: a saved step; None: the newest.
       trust_code: as `evaluate`.
       quiet: show no progress on standard error.
@@ -55,22 +56,25 @@ def verify(
         changes.pop("git", None)  # of the experiment's folder; its code is the run's own, and compared
         saved = Checkpoints(opened.checkpoints, read_only=True, identity=opened.identity)
         with contextlib.closing(saved) as checkpoints:
-            first, last = _steps(checkpoints.steps, first, last, opened.directory)
+            parent = opened.content.parent
+            first, last = _steps(checkpoints.steps, first, last, opened.directory, parent.step if parent else 0)
             manifest = checkpoints.manifest(last)
             if manifest.is_old:
                 raise RunError(f"checkpoint {last} of `{opened.directory}` is of version 0.1; continue the run first.")
             state: TrainState
-            if first:
+            if first in checkpoints.steps:
                 state = checkpoints.restore(first, session.abstract_checkpoint())["state"]
             else:
-                state = initial_state(session)
+                state = inherited(session, parent)[0]["state"] if parent else initial_state(session)
         layout, batches = session.layout, session.training_batches(first)
         with (
             TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
             contextlib.closing(prefetch(batches, layout.put)) as ready,
         ):
-            step = session.compile_train_step()
+            step = session.compile_train_step(first)
             for number in range(first + 1, last + 1):
+                if any(phase.first_step == number - 1 for phase in session.phases):
+                    step = session.compile_train_step(number - 1)
                 state, _ = step(state, next(ready))
                 progress.update(number)
         tree = {"state": state}
@@ -89,13 +93,13 @@ def verify(
     }
 
 
-def _steps(saved: list[int], first: int | None, last: int | None, run: Path) -> tuple[int, int]:
-    """Between which steps to train again."""
-    if not saved or saved[-1] == 0:
+def _steps(saved: list[int], first: int | None, last: int | None, run: Path, begin: int) -> tuple[int, int]:
+    """Between which steps to train again, of a run that began at one."""
+    if not saved or saved[-1] == begin:
         raise RunError(f"`{run}` holds no checkpoint of a step yet.")
     last = saved[-1] if last is None else last
-    first = max([step for step in (0, *saved) if step < last], default=0) if first is None else first
-    for name, step, known in (("--first", first, {0, *saved}), ("--last", last, set(saved))):
+    first = max([step for step in (begin, *saved) if step < last], default=begin) if first is None else first
+    for name, step, known in (("--first", first, {begin, *saved}), ("--last", last, set(saved))):
         if step not in known:
             raise ConfigError(f"`{name}` is {step}, which is not saved; saved are {sorted(known)}.")
     if first >= last:

@@ -47,9 +47,3 @@ def test_damaged_ones_are_refused(tmp_path, damage):
             write_predictions(tmp_path, dataclasses.replace(GIVEN, label=GIVEN.label[:2]))
     with pytest.raises(RunError, match=r"predictions\.npz` is damaged .*; put back a copy"):
         read_predictions(tmp_path)
-
-
-def test_padding_of_the_last_batch_is_left_out():
-    batch = vars(GIVEN) | {"mask": np.array([True, True, False])}
-    found = Predictions.of_batches([vars(GIVEN) | {"mask": np.ones(3, bool)}, batch])
-    assert found.index.tolist() == [0, 1, 2, 0, 1]

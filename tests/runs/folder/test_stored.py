@@ -31,6 +31,7 @@ MEMBERS = [
     "data",
     "code",
     "weights",
+    "parent",
     "info",
     "record",
     "environment",
