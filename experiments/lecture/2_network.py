@@ -73,8 +73,8 @@ network = create_model("lenet5", num_classes=10)
 enlarged = jax.image.resize(digit / 255, (1, 28, 28, 1), "bilinear")
 variables = initialize(network, {"params": jax.random.key(0)}, (28, 28, 1))
 on_the_way = jax.jit(features, static_argnums=0)(network, variables, enlarged)
-print({name: x.shape[1:] for name, x in on_the_way.items() if x.ndim == 4})
-# {'stem': (28, 28, 6), 'stage1': (14, 14, 6), 'stage2': (10, 10, 16), 'pool': (5, 5, 16)}
+print([on_the_way[name].shape[1:] for name in ("stem", "stage1", "stage2", "pool")])
+# [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16)]
 print(5 * 5 * 16, on_the_way["logits"].shape)  # 400 (1, 10)
 print(sum(leaf.size for leaf in jax.tree.leaves(variables["params"])))  # 61706
 
