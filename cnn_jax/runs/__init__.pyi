@@ -18,4 +18,5 @@ from .use.import_export import export_weights as export_weights
 from .use.import_export import import_weights as import_weights
 from .use.prediction import UnreadableImages as UnreadableImages
 from .use.prediction import predict as predict
+from .use.probe import probe as probe
 from .use.verification import verify as verify
