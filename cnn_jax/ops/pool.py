@@ -10,6 +10,7 @@ from jaxtyping import Float
 from cnn_jax.ops.context import current
 from cnn_jax.ops.geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
 from cnn_jax.ops.max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
+from cnn_jax.ops.max_pool_plain import plain_max_pool
 from cnn_jax.ops.precision import widened
 
 
@@ -44,8 +45,11 @@ def max_pool(
              [13., 15.]], dtype=float32)
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "max_pool")
-    few = window[0] * window[1] <= MOST_TAPS
-    pool = max_pool_custom_vjp if few and current().conv == "auto" else xla_max_pool
+    if not current().on_cpu:
+        pool = plain_max_pool
+    else:
+        few = window[0] * window[1] <= MOST_TAPS
+        pool = max_pool_custom_vjp if few and current().own_forms else xla_max_pool
     return pool(x, PoolGeometry(window, strides, _extend(pads, overhang)))
 
 
