@@ -24,6 +24,7 @@ from .ops import max_pool as max_pool
 from .randomness import random_key as random_key
 from .runs import diff_runs as diff_runs
 from .runs import evaluate as evaluate
+from .runs import export as export
 from .runs import export_weights as export_weights
 from .runs import import_weights as import_weights
 from .runs import list_runs as list_runs

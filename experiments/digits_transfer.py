@@ -4,7 +4,6 @@ The features of `fashion_small.py` stay as they are, BatchNorm's averages too; a
 it: the whole network learns on, from those features; and from scratch.
 
     cnn-jax train experiments/fashion_small.py --workdir runs/fashion_small
-    cnn-jax weights export runs/fashion_small runs/fashion_small.safetensors
     cnn-jax train experiments/digits_transfer.py
     cnn-jax train experiments/digits_transfer.py --optim.freeze None
     cnn-jax train experiments/digits_transfer.py --optim.freeze None --model.weights None --model.no-new-head
@@ -19,7 +18,7 @@ from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 def config() -> Config:
     return Config(
-        model=ModelConfig("resnet8_cifar", weights="runs/fashion_small.safetensors", new_head=True),
+        model=ModelConfig("resnet8_cifar", weights="runs/fashion_small", new_head=True),
         data=DataConfig(
             "digits",
             batch_size=50,

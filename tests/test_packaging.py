@@ -17,8 +17,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 # What an extra of the project brings, or JAX where it has an accelerator.
 OPTIONAL = {"torch", "submitit", "h5py", "optuna", "altair", "vl_convert", "jinja2", "libtpu"}
-# Imported by TFDS.
-BEHIND = {"array-record", "importlib-resources", "tensorflow-cpu"}
+# Imported by TFDS, and by JAX.
+BEHIND = {"array-record", "importlib-resources", "tensorflow-cpu", "flatbuffers"}
 
 
 def imported_packages():

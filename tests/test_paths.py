@@ -55,6 +55,7 @@ COMMANDS = [
     "predict {u} a.png",
     "diff {u} {u}",
     "weights export {u} a.safetensors",
+    "export {u} a.zip",
     "weights import lenet5 {u} --data digits --out w",
     "weights import lenet5 a.safetensors --data digits --out {u}",
     "data prepare folder --source {u}",

@@ -26,9 +26,9 @@ import cnn_jax
 from cnn_jax.config import Config, flatten, from_flat
 from cnn_jax.data import DataError, eval_batches
 from cnn_jax.runs.derive import resolve_batch_norm
-from cnn_jax.runs.initial_state import initial_state, resolve_weights
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import Session, open_session, precision
+from cnn_jax.runs.start.initial_state import initial_state, resolve_weights
 
 Arrays = dict[str, np.ndarray]
 # Programs that run once or twice on tiny images: the compiler's work is what a test would wait for.

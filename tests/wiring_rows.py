@@ -116,6 +116,7 @@ ROWS: dict[str, list[Any]] = {
     "model.options.zero_init_scale": [Changes(RESNET, (False, True), start)],
     "model.options.stem": [Changes(RESNET | {"data.augment": ["resize(16)"]}, ("cifar", "imagenet"))],
     "model.options.width": [Changes(HEAD, (1.0, 0.5))],
+    "model.options.hidden": [Changes(HEAD, (0, 8))],
     "model.options.dropout": [Changes(LENET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
     "model.options.drop_path": [Changes(RESNET, (0.0, 0.5)), Changes(PRE_ACTIVATION, (0.0, 0.5))],
     "model.options.shortcut": [Changes(RESNET, ("A", "C"))],

@@ -19,6 +19,7 @@ import tyro
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
+from cnn_jax.cli.export import export
 from cnn_jax.cli.jobs import launch, separate_training, submit
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "bench": bench,
     "data": data,
     "weights": weights,
+    "export": export,
     "runs": show_runs,
     "diff": diff,
 }

@@ -157,7 +157,8 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 
 # What was published: `model.options` counts where it departs from the paper of its network.
-_PLAIN = {"activation": "relu", "norm": "none", "init": "he", "width": 1.0, "dropout": 0.5, "pool": "max"}
+_EVERY = {"activation": "relu", "init": "he", "width": 1.0, "dropout": 0.5, "hidden": 0}
+_PLAIN = {**_EVERY, "norm": "none", "pool": "max"}
 _BN = {**_PLAIN, "norm": "batch"}
 _GOOGLENET = {**_BN, "dropout": 0.2, "five_by_five": "3x3", "aux": False}
 _RESNET_V2 = {**_BN, "dropout": 0.0, "drop_path": 0.0, "stem": "imagenet", "shortcut": "B", "variant": "published"}
@@ -180,18 +181,7 @@ _PAPERS: list[tuple[str, dict[str, Any]]] = [
     ("vgg11_bn vgg13_bn vgg16_bn vgg19_bn", _BN),
     ("googlenet", _GOOGLENET),
     ("googlenet_paper", {**_GOOGLENET, "norm": "none", "init": "xavier", "dropout": 0.4, "five_by_five": "5x5"}),
-    (
-        "inception_v3",
-        {
-            "activation": "relu",
-            "norm": "batch",
-            "init": "he",
-            "width": 1.0,
-            "dropout": 0.5,
-            "variant": "published",
-            "aux": False,
-        },
-    ),
+    ("inception_v3", {**_EVERY, "norm": "batch", "variant": "published", "aux": False}),
     ("resnet18 resnet34 resnet50 resnet101 resnet152 resnet50_v1", _RESNET),
     ("resnext50_32x4d resnext101_32x8d wide_resnet50_2 wide_resnet101_2", _RESNET),
     (

@@ -43,11 +43,12 @@ class ModelConfig:
     remat: bool = outside_identity(False)
     """Compute each block's activations again in the backward pass: less memory, about a third more work."""
     weights: str | None = outside_identity(None)
-    """Start from this file, as `weights import` takes it or `weights export` writes it; None starts from the seed."""
+    """Start from this file, as `weights import` takes it or `weights export` writes it; or from a run, as RUN,
+    RUN@best or RUN@STEP. None starts from the seed."""
     weights_sha256: str | None = outside_identity(None)
-    """Checksum of that file: `train` works it out, and refuses another if it is given. What counts is what it holds."""
+    """Checksum of a file: `train` works it out, and refuses another if it is given. What counts is what it holds."""
     new_head: bool = False
-    """With weights: draw the classifier afresh, for other classes than those of the file."""
+    """With weights: draw the classifier afresh, for other classes than theirs."""
     # The command line makes flags of what the network takes; equal mappings need not be hashed to be told apart.
     options: Annotated[Mapping[str, Any], tyro.conf.Suppress] = field(default_factory=dict, hash=False)
     """Departures from the published network, or arguments of one's own: by name, as {"width": 0.5}."""
@@ -133,7 +134,8 @@ class OptimConfig:
     steps, t of them made, with (1 + t) / (10 + t) if that is less. None evaluates the last ones."""
     freeze: str | None = None
     """Parameters that stay as they start: a regular expression for the beginning of their names, e.g. "stem|stage1", or
-    "(?!head)" for all but the classifier. A frozen BatchNorm keeps its running averages; None trains everything."""
+    "(?!head)" for all but the classifier; stages are those that `cnn_jax.features` names, in every network. A frozen
+    BatchNorm keeps its running averages; None trains everything."""
 
 
 @dataclass(frozen=True)

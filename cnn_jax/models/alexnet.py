@@ -52,7 +52,7 @@ class AlexNet(Network):
             x = self.convolve(i, x, 3, 1, 1, train)
         x = self.expose("stage3", pool(x, 3, 2))
         x = self.expose("pool", adaptive_avg_pool(x, 6))
-        return self.classify(self.hidden(x.reshape(x.shape[0], -1), train))
+        return self.classify(self.hidden_layers(x.reshape(x.shape[0], -1), train))
 
     def convolve(self, number: int, x: Array, kernel_size: int, strides: int, padding: int, train: bool) -> Array:
         """The convolution of that number, activated, and normalised in the first two layers of 2012."""
@@ -65,7 +65,7 @@ class AlexNet(Network):
         x = layers.activate(layers.normalize(f"norm{number}", x, train=train))
         return local_response_norm(x) if self.response_norm and number <= 2 else x
 
-    def hidden(self, x: Array, train: bool) -> Array:
+    def hidden_layers(self, x: Array, train: bool) -> Array:
         """Two hidden layers of 4,096 units with dropout."""
         layers = self.layers()
         for name in ("fc6", "fc7"):

@@ -30,9 +30,10 @@ class Network(nn.Module):
       kernel_init: Kernels: He 2015 √(2/N), Glorot 2010, LeCun 1/√N, or N(0, 0.01²) as in 2012.
       width: Factor on all hidden channels and units.
       dropout: Share of units dropped in training, where the network has dropout, or before the classifier.
+      hidden: Units of one more layer before the classifier, `head_hidden`, with the activation; 0 as published.
 
     Raises:
-      ValueError: for a width or a rate out of its range.
+      ValueError: for a width, a rate or a number of units out of its range.
     """
 
     num_classes: int = 1000
@@ -42,6 +43,7 @@ class Network(nn.Module):
     kernel_init: KernelInit = "he"
     width: float = 1.0
     dropout: float = 0.0
+    hidden: int = 0
 
     structure: ClassVar[tuple[str, ...]] = ()
     """The fields that tell the networks of a family apart: another value is another network, and no option of it."""
@@ -53,6 +55,8 @@ class Network(nn.Module):
             rate = getattr(self, name, 0.0)
             if not 0 <= rate < 1:
                 raise ValueError(f"`{name}` must be at least 0 and below 1, got {rate}.")
+        if self.hidden < 0:
+            raise ValueError(f"`hidden` must be a number of units, or 0 for none, got {self.hidden}.")
         super().__post_init__()
 
     @property
@@ -100,9 +104,12 @@ class Network(nn.Module):
 
     def classify(self, x: Float[Array, "n c"]) -> Float[Array, "n classes"]:
         """Logits in full precision, exposed under that name; for `num_classes` 0 the features `x` themselves."""
+        layers = self.layers()
         if self.num_classes == 0:
             return x.astype(parameter_dtype(self.dtype))
-        return self.expose("logits", self.layers().head(self.num_classes)(x))
+        if self.hidden:
+            x = layers.activate(layers.dense("head_hidden", self.hidden)(x))
+        return self.expose("logits", layers.head(self.num_classes)(x))
 
 
 def features(model: nn.Module, variables: Mapping[str, Any], images: Float[Array, "n h w c"]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ from typing import Any
 from cnn_jax import config as configuration
 from cnn_jax.config import Config
 from cnn_jax.data import UnpreparedError, fingerprint, is_fingerprinted
+from cnn_jax.runs.start.starting_weights import weights_file
 from cnn_jax.weights import weights_digest
 
 
@@ -32,7 +33,7 @@ class Content:
     data: dict[str, str] | None = None
     """Of each split, and of the class names."""
     weights: str | None = None
-    """Of the arrays in the file of `model.weights`."""
+    """Of the arrays in the file of `model.weights`, or in the one that is written of a run."""
     parent: Parent | None = None
 
     def identity(self, config: Config) -> str:
@@ -64,12 +65,20 @@ def content_of(config: Config) -> Content:
     Raises:
       UnpreparedError, DataError: when the data set is not prepared or cannot be read.
       WeightsError: when the file of `model.weights` cannot be read.
+      RunError, CheckpointError, ConfigError: when the run in its place cannot be used.
     """
     return Content(
         code=None if config.code is None else config.code.record(),
         data=_fingerprint(config),
-        weights=None if config.model.weights is None else weights_digest(config.model.weights),
+        weights=_weights(config),
     )
+
+
+def _weights(config: Config) -> str | None:
+    if config.model.weights is None:
+        return None
+    with weights_file(config.model.weights, config.model.dtype) as file:
+        return weights_digest(file)
 
 
 def data_now(config: Config) -> dict[str, str] | None:

@@ -15,6 +15,7 @@ from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
 from cnn_jax.runs.parts import check_network, rate_factors
+from cnn_jax.runs.phases import by_layers
 from cnn_jax.training.flax_layers import refuse_partial_batches
 from cnn_jax.training.freeze import check_freeze, check_pattern, frozen_batch_norm
 from cnn_jax.training.losses import Loss
@@ -48,6 +49,7 @@ def check_fit(
     with named("data.augment"):
         shape = augment.output_shape(augment.batch_shape(info.image_shape))
         variables = seen if shape == image_shape else abstract_variables(model, shape)
+    config = by_layers(config, model, image_shape)
     check_patterns(config, seen["params"], begins)
     if begins:
         with named("data.mix"):

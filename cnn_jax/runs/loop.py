@@ -20,7 +20,6 @@ from cnn_jax.runs.console.pictures import draw_pictures, is_drawn
 from cnn_jax.runs.console.profile import StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.console.signals import Stopped, StopSignals
-from cnn_jax.runs.continuing import inherited
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.events import Event, Finished, Logged, Result, Saved
 from cnn_jax.runs.folder.checkpoint import Checkpoints
@@ -28,9 +27,10 @@ from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.predictions import write_predictions
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import RunWriter
-from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.log_window import MetricWindow
 from cnn_jax.runs.session import Session
+from cnn_jax.runs.start.continuing import inherited
+from cnn_jax.runs.start.initial_state import initial_state
 from cnn_jax.training.finite import not_finite
 from cnn_jax.training.state import TrainState
 
@@ -80,7 +80,7 @@ def run_events(
                 progress.say(said)
                 checkpoints.save(step, tree, lines=writer.lines)  # so that the parent is not needed again
             else:
-                tree = {"state": initial_state(session), "window": session.empty_window()}
+                tree = {"state": initial_state(session, progress.say), "window": session.empty_window()}
                 _check_finite(session, tree["state"], step)
             state: TrainState = tree["state"]
             if step < last or not tested:

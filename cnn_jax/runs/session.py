@@ -13,9 +13,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, UInt32
 
-from cnn_jax.config import Config, ConfigError, named
-from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, parse_mix, parse_views, preprocess_image, train_batches
-from cnn_jax.data.augmentation.views import seen_shape
+from cnn_jax.config import Config, ConfigError
+from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, preprocess_image, train_batches
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout, peak_bytes
 from cnn_jax.randomness import Seed
@@ -25,7 +24,8 @@ from cnn_jax.runs.derive import Derived, derive
 from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
 from cnn_jax.runs.machine.sharing import Shared, find_shared, share
-from cnn_jax.runs.parts import learning_rate, loss, network, operations, optimizer, own_metrics
+from cnn_jax.runs.parts import learning_rate, loss, network, optimizer, own_metrics
+from cnn_jax.runs.phases import by_layers
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -33,6 +33,8 @@ from cnn_jax.runs.splits import (
     load_split,
     load_training,
     parse_chains,
+    parse_mixes,
+    seen_at_evaluation,
     with_convention,
 )
 from cnn_jax.training.losses import Loss
@@ -79,7 +81,11 @@ class Session(Shared):
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformationExtraArgs:
         """With clipping, weight decay and what is frozen."""
-        return optimizer(self.config, self.rate)
+        return optimizer(self._by_layers, self.rate)
+
+    @functools.cached_property
+    def _by_layers(self) -> Config:
+        return by_layers(self.config, self.model, self.image_shape)
 
     @functools.cached_property
     def loss(self) -> Loss:
@@ -92,7 +98,7 @@ class Session(Shared):
         return self._train_step(*self._seeds.tolist())
 
     def _train_step(self, *seeds: Seed) -> TrainStep:
-        parts = self.config, self.model, self.optimizer, self.rate, self.loss
+        parts = self._by_layers, self.model, self.optimizer, self.rate, self.loss
         images = self.augment, self.mix, self.info, self.derived.num_classes
         return training_step(*parts, *images, self.layout, *seeds)
 
@@ -223,16 +229,8 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     info = with_convention(info, config)
     if shared := find_shared(config, derived, info):
         return dataclasses.replace(shared, config=config)
-    mixes = operations(config, "data.mix", "key", "images", "targets")
-    with named("data.mix"):
-        mix = parse_mix(mixes)
+    mix, (views, image_shape) = parse_mixes(config), seen_at_evaluation(config, eval_augment, info)
     dtype, model = jnp.dtype(config.model.dtype), network(config, derived.num_classes)
-    with named("data.eval_views"):
-        views = parse_views(config.data.eval_views) if config.data.eval_views else None
-    with named("data.eval_augment"):
-        eval_shape = eval_augment.output_shape(info.image_shape)
-    with named("data.eval_views"):
-        image_shape = seen_shape(eval_shape, views)
     if derived_here or config.optim.freeze is not None:  # before a folder is made
         chains = info, augment, eval_augment, mix
         check_fit(config, model, layout, *chains, derived.num_classes, image_shape, begins=derived_here)

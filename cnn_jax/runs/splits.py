@@ -14,15 +14,19 @@ from cnn_jax.data import (
     Dataset,
     DatasetInfo,
     DatasetSpec,
+    Mix,
     UnpreparedError,
     describe_dataset,
     holds_files,
     load_dataset,
     own_spec,
     parse_augment,
+    parse_mix,
+    parse_views,
     take_subset,
     tfds_spec,
 )
+from cnn_jax.data.augmentation.views import Views, seen_shape
 from cnn_jax.runs.parts import operations, own_part
 from cnn_jax.signatures import bind
 
@@ -83,6 +87,25 @@ def parse_chains(config: Config, info: DatasetInfo | None = None) -> tuple[Chain
     with named("data.augment"):
         augment = parse_augment(specs, files=files, interpolation=data.interpolation)
     return augment, eval_augment
+
+
+def parse_mixes(config: Config) -> Mix:
+    """How training batches are mixed; raises ConfigError, naming the key."""
+    mixes = operations(config, "data.mix", "key", "images", "targets")
+    with named("data.mix"):
+        return parse_mix(mixes)
+
+
+def seen_at_evaluation(
+    config: Config, eval_augment: Chain, info: DatasetInfo
+) -> tuple[Views | None, tuple[int, int, int]]:
+    """The views of an image that are averaged, and the shape (H, W, C) of one; raises ConfigError, naming the key."""
+    with named("data.eval_views"):
+        views = parse_views(config.data.eval_views) if config.data.eval_views else None
+    with named("data.eval_augment"):
+        shape = eval_augment.output_shape(info.image_shape)
+    with named("data.eval_views"):
+        return views, seen_shape(shape, views)
 
 
 def load_split(config: Config, split: str, chain: Chain) -> Dataset:

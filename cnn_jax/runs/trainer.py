@@ -14,18 +14,18 @@ from cnn_jax.runs.compare import default_directory
 from cnn_jax.runs.console.pictures import draw_curves
 from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.content import content_of
-from cnn_jax.runs.continuing import find_parent
 from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
 from cnn_jax.runs.events import Event, Finished, Result
 from cnn_jax.runs.folder.lock import check_free, only_training
 from cnn_jax.runs.folder.paths import check_path
 from cnn_jax.runs.folder.run import Run, take_run
-from cnn_jax.runs.initial_state import resolve_weights
 from cnn_jax.runs.loop import DivergedError, run_events
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.machine.together import by_process_0, check_alike
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
+from cnn_jax.runs.start.continuing import find_parent
+from cnn_jax.runs.start.initial_state import resolve_weights
 
 
 def train(

@@ -18,8 +18,8 @@ def keras_layer(name: str, module: tuple[str, ...], layers: Iterable[str]) -> st
       module: path of the module.
       layers: the names of the file's layers; Inception v3's are numbers, that continue from network to network.
     """
-    if module == ("head",):
-        return "predictions"
+    if module[0].startswith("head"):
+        return "predictions" if module == ("head",) else module[0]  # a hidden layer is nobody's but ours
     if name.startswith("vgg"):
         return {"fc6": "fc1", "fc7": "fc2"}.get(module[0]) or re.sub(r"conv(\d)_(\d)", r"block\1_conv\2", module[0])
     if name.startswith("resnet"):

@@ -13,14 +13,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array
 
 from cnn_jax.models import MODELS, Network, abstract_variables, initialize
-from cnn_jax.models.alexnet import AlexNet
-from cnn_jax.models.googlenet import GoogLeNet
-from cnn_jax.models.vgg import VGG
 from cnn_jax.paths import local_path
 from cnn_jax.weights.conventions import InputConvention
 from cnn_jax.weights.description import Description, describe, read_description, to_metadata
 from cnn_jax.weights.files import WeightsError, read_torch, write_safetensors
 from cnn_jax.weights.keras import read_keras_variables
+from cnn_jax.weights.layout import from_torch, shape_of, to_torch
 from cnn_jax.weights.mismatch import FIRST, explain
 from cnn_jax.weights.prefix import without_prefix
 from cnn_jax.weights.timm_config import timm_description
@@ -31,13 +29,7 @@ ParameterPath = tuple[str, ...]
 Flat = dict[ParameterPath, Any]
 Names = dict[ParameterPath, str]
 
-# The maps that the first dense layer flattens; PyTorch orders them (channel, row, column), we (row, column, channel).
-_FLATTENED: dict[tuple[type[Network], str], int] = {
-    (VGG, "fc6"): 7,
-    (AlexNet, "fc6"): 6,
-    (GoogLeNet, "aux1_fc"): 4,
-    (GoogLeNet, "aux2_fc"): 4,
-}
+_HEAD = ("head", "head_hidden")
 # Counters of steps, and auxiliary classifiers that the model does not have.
 _IGNORED = re.compile(r"num_batches_tracked$|^aux\d\.|^AuxLogits\.")
 
@@ -73,11 +65,34 @@ def load_weights(
         finite floating-point numbers.
       TypeError: when `model` is no network.
     """
+    return read_weights(path, model, head=head, key=key, channels=channels, image_shape=image_shape).variables
+
+
+class Taken(NamedTuple):
+    """The variables that were read of a file, and what became of the rest, by the names of the file's arrays."""
+
+    variables: dict[str, Any]
+    taken: list[str]
+    left: list[str]
+    drawn: list[str]
+    """Arrays of the model, by our names."""
+
+
+def read_weights(
+    path: Path | str,
+    model: nn.Module,
+    *,
+    head: bool = True,
+    key: Array | None = None,
+    channels: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> Taken:
+    """As `load_weights`, with what was taken of the file, what was left, and what was drawn."""
     path = local_path(path, "FILE", utf8=False)
     shape = _image_shape(model, channels, image_shape)
     expected: Flat = flatten_dict(abstract_variables(model, shape))
     wanted = {p: leaf for p, leaf in expected.items() if head or not _is_head(p)}
-    found, names, left_over, in_file = _read(path, model, wanted)
+    found, names, left_over, passed_over, in_file = _read(path, model, wanted)
     problems = explain(
         wanted, in_file, names, left_over, torch=isinstance(model, Network) and not str(path).endswith(".h5")
     )
@@ -90,7 +105,8 @@ def load_weights(
         key = jax.random.key(0) if key is None else key
         drawn = flatten_dict(initialize(model, {"params": key, "dropout": key}, shape))
         variables |= {p: drawn[p] for p in expected if _is_head(p)}
-    return unflatten_dict(variables)
+    left_out = [".".join(p[1:]) for p in expected if p not in wanted]
+    return Taken(unflatten_dict(variables), [names[p] for p in wanted], passed_over, left_out)
 
 
 def _another_network(stated: Description | None, ours: Description | None) -> list[str]:
@@ -151,7 +167,7 @@ def save_weights(
     if description is not None:
         stated = images.as_dict() if images else {}
         description = dataclasses.replace(description, class_names=tuple(class_names), input=stated)
-    tensors = {names[p]: _to_torch(model, p, leaf) for p, leaf in flat.items()}
+    tensors = {names[p]: to_torch(model, p, leaf) for p, leaf in flat.items()}
     write_safetensors(path, tensors, to_metadata(description) if description else None)
 
 
@@ -171,15 +187,16 @@ def _image_shape(model: nn.Module, channels: int | None, given: tuple[int, int, 
 
 
 def _is_head(path: ParameterPath) -> bool:
-    return path[1] == "head" or path[1].startswith("aux")
+    return path[1] in _HEAD or path[1].startswith("aux")
 
 
 class _Found(NamedTuple):
-    """What a file holds for a model: arrays as ours, their names, the names left over, and the shapes in the file."""
+    """What a file holds for a model: arrays as ours, and their names and shapes there; beside them, other names."""
 
     arrays: Flat
     names: Names
     left_over: list[str]
+    passed_over: list[str]
     shapes: dict[ParameterPath, tuple[int, ...]]
 
 
@@ -192,7 +209,7 @@ def _read(path: Path, model: nn.Module, wanted: Flat) -> _Found:
         raise
     except (IndexError, ValueError, TypeError) as error:  # tensors of fewer axes than such a layer has
         raise WeightsError(f"`{path}` holds tensors that no such network has ({error}).") from error
-    return _Found(arrays, names, left_over, {p: array.shape for p, array in arrays.items()})
+    return _Found(arrays, names, left_over, [], {p: array.shape for p, array in arrays.items()})
 
 
 def _read_torch_variables(path: Path, model: nn.Module, wanted: Flat) -> _Found:
@@ -203,45 +220,11 @@ def _read_torch_variables(path: Path, model: nn.Module, wanted: Flat) -> _Found:
     best = max((0, 1), key=lambda i: sum(name in bare[i] for name in rules[i].values()))
     names, tensors, name_of = rules[best], bare[best], (torch_name, timm_name)[best]
     present = {p: tensors[name] for p, name in names.items() if name in tensors}
-    arrays = {p: _from_torch(model, p, tensor, wanted[p].ndim) for p, tensor in present.items()}
+    arrays = {p: from_torch(model, p, tensor, wanted[p].ndim) for p, tensor in present.items()}
     used = set(names.values())
-    classifier = () if ("params", "head", "kernel") in wanted else ("kernel", "bias")
-    passed_over = {name_of(model, ("params", "head", leaf)) for leaf in classifier}
-    left_over = [n for n in tensors if n not in used and n not in passed_over and not _IGNORED.search(n)]
-    shapes = {p: _plain(tensor, wanted[p].ndim) for p, tensor in present.items()}
-    return _Found(arrays, names, left_over, shapes)
-
-
-def _plain(tensor: np.ndarray, ndim: int) -> tuple[int, ...]:
-    """The shape; of a convolution that is a dense layer of ours, as that layer's."""
-    dense = tensor.ndim == 4 and ndim == 2 and tensor.size
-    return (len(tensor), tensor.size // len(tensor)) if dense else tensor.shape
-
-
-def _from_torch(model: nn.Module, path: ParameterPath, tensor: np.ndarray, ndim: int) -> np.ndarray:
-    """OIHW to HWIO, [out, in] to [in, out]; a convolution that is a dense layer of ours (timm's VGG) is flattened."""
-    if path[-1] != "kernel" or not isinstance(model, Network):
-        return tensor
-    if tensor.ndim == 4 and ndim == 2 and tensor.size:
-        tensor = tensor.reshape(len(tensor), -1)
-    if tensor.ndim == 4:
-        return tensor.transpose(2, 3, 1, 0)
-    side = _FLATTENED.get((type(model), path[1]))
-    if side and tensor.ndim == 2 and tensor.shape[1] % side**2 == 0:
-        out, into = tensor.shape
-        tensor = tensor.reshape(out, into // side**2, side, side).transpose(0, 2, 3, 1).reshape(out, into)
-    return tensor.T
-
-
-def _to_torch(model: nn.Module, path: ParameterPath, array: np.ndarray) -> np.ndarray:
-    """HWIO to OIHW, [in, out] to [out, in]."""
-    if path[-1] != "kernel" or not isinstance(model, Network):
-        return array
-    if array.ndim == 4:
-        return array.transpose(3, 2, 0, 1)
-    side = _FLATTENED.get((type(model), path[1]))
-    tensor = array.T
-    if side:
-        out, into = tensor.shape
-        tensor = tensor.reshape(out, side, side, into // side**2).transpose(0, 3, 1, 2).reshape(out, into)
-    return tensor
+    layers = () if ("params", "head", "kernel") in wanted else _HEAD
+    classifier = {name_of(model, ("params", layer, leaf)) for layer in layers for leaf in ("kernel", "bias")}
+    others = {n: n in classifier or _IGNORED.search(n) is not None for n in tensors if n not in used}
+    left_over, passed_over = ([n for n, is_so in others.items() if is_so == passed] for passed in (False, True))
+    shapes = {p: shape_of(tensor, wanted[p].ndim) for p, tensor in present.items()}
+    return _Found(arrays, names, left_over, passed_over, shapes)

@@ -24,7 +24,7 @@ def timm_name(model: nn.Module, path: tuple[str, ...]) -> str:
     leaf = LEAVES.get(leaf, leaf)
     if type(model) is VGG and modules[0] in _VGG_DENSE:
         return f"{_VGG_DENSE[modules[0]]}.{leaf}"
-    if type(model) is ResNetV2:
+    if type(model) is ResNetV2 and modules[0] != "head_hidden":
         return f"{_resnet_v2(modules)}.{leaf}"
     return torch_name(model, path)
 

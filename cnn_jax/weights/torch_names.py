@@ -32,6 +32,8 @@ def torch_name(model: nn.Module, path: tuple[str, ...]) -> str:
     if not isinstance(model, Network):
         return ".".join(path[1:])
     _, *modules, leaf = path
+    if modules[0] == "head_hidden":  # nobody's but ours
+        return f"head_hidden.{LEAVES.get(leaf, leaf)}"
     rule = _RULES.get(type(model), lambda model, modules: ".".join(modules))
     return f"{rule(model, modules)}.{LEAVES.get(leaf, leaf)}"
 

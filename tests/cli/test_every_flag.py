@@ -56,6 +56,7 @@ BASE = {
     "data show": "data show digits --out {new}.png",
     "weights import": "weights import lenet5 {weights} --data digits --out {new} --eval-augment resize(28)",
     "weights export": "weights export {run} {new}.safetensors",
+    "export": "export {run} {new}.zip",
     "diff": "diff {run} {run}",
     "runs": "runs {run}",
 }

@@ -111,3 +111,19 @@ def test_twins_have_equally_many_parameters(name):
 def test_every_network_is_counted():
     assert {*PARAMETERS, *MILLIONS, *TWINS} == set(MODELS)
     assert list(PUBLISHED) == list(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [
+        *(("lenet5", 84), ("resnet8_cifar", 64), ("resnet20_v2_cifar", 64), ("vgg11", 4096), ("alexnet", 4096)),
+        *(pytest.param(name, n, marks=pytest.mark.slow) for name, n in (("resnet50", 2048), ("googlenet", 1024))),
+        pytest.param("inception_v3", 2048, marks=pytest.mark.slow),
+    ],
+)
+def test_a_hidden_layer_before_the_classifier_adds_its_own_parameters(name, features):
+    shape = MODELS[name].image_shape
+    plain, hidden = (dict(counts(create_model(name, 7, options={"hidden": units}), shape)) for units in (0, 512))
+    assert hidden.pop("head_hidden") == features * 512 + 512
+    assert (plain.pop("head"), hidden.pop("head")) == (features * 7 + 7, 512 * 7 + 7)
+    assert hidden == plain

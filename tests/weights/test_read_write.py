@@ -162,3 +162,21 @@ def test_conventions_follow_the_source():
     assert input_convention("inception_v3", "a.h5").crop == 299
     caffe = input_convention("vgg16", "a.weights.h5")
     assert caffe.mean[0] == pytest.approx(123.68 / 255) and caffe.std == (1 / 255,) * 3
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet5", *(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg11", "resnet20_v2_cifar"))]
+)
+def test_a_hidden_layer_comes_and_goes_with_the_classifier(tmp_path, name):
+    shape = MODELS[name].image_shape
+    plain, hidden = (create_model(name, options={"hidden": units}) for units in (0, 16))
+    for model, other in ((plain, hidden), (hidden, plain)):
+        variables = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, leaf.dtype), abstract_variables(model, shape))
+        save_weights(tmp_path / "file.safetensors", model, variables)
+        back = load_weights(tmp_path / "file.safetensors", model)
+        jax.tree.map(np.testing.assert_array_equal, back, variables)
+        taken = load_weights(tmp_path / "file.safetensors", other, head=False)["params"]
+        for layer, leaves in taken.items():
+            assert all((leaf == 0.5).all() for leaf in jax.tree.leaves(leaves)) != layer.startswith("head"), layer
+        with pytest.raises(WeightsError, match=r"head_hidden\.weight"):
+            load_weights(tmp_path / "file.safetensors", other)

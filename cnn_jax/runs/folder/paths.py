@@ -1,8 +1,9 @@
-"""Which paths Orbax and TensorStore read as the file system does."""
+"""Which paths Orbax and TensorStore read as the file system does, and RUN@STEP."""
 
 from pathlib import Path
 
 from cnn_jax.config import ConfigError
+from cnn_jax.paths import local_path
 
 # Orbax looks for its files with glob on the whole path, where `[` begins a set of characters and `**` is refused;
 # TensorStore takes `\` for a separator.  Other punctuation, spaces, newlines and all of Unicode were tried, and work.
@@ -28,3 +29,15 @@ def check_path(folder: Path) -> None:
             "than the file system does, and nothing saved there could be read back. Give a `--workdir` (or --out) "
             "without such characters, such as lenet-lr=0.1 for lenet[lr=0.1]."
         )
+
+
+def run_and_step(given: str, what: str) -> tuple[Path, str]:
+    """The folder and the step of RUN, which means the latest, or RUN@STEP.
+
+    Args:
+      what: is given so, for the messages.
+    """
+    folder, at, step = given.rpartition("@")
+    if at and not Path(given).is_dir():
+        return local_path(folder, what, utf8=False), step
+    return local_path(given, what, utf8=False), "latest"

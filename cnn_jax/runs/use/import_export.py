@@ -14,9 +14,9 @@ from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import RunError, read_run, take_run
-from cnn_jax.runs.initial_state import with_weights
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.splits import load_or_describe, parse_chains
+from cnn_jax.runs.start.initial_state import with_weights
 from cnn_jax.weights import InputConvention, input_convention, load_weights, save_weights, stated_input, weights_digest
 from cnn_jax.weights.description import check_classes
 

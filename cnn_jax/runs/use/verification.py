@@ -11,16 +11,16 @@ from cnn_jax.config import ConfigError
 from cnn_jax.data import prefetch
 from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.console.progress import TrainProgress
-from cnn_jax.runs.continuing import inherited
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.checksum import checksum
 from cnn_jax.runs.folder.manifest import leaves_of
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import RunError, read_run
-from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.machine.environment import environment, environment_changes
 from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.session import open_session
+from cnn_jax.runs.start.continuing import inherited
+from cnn_jax.runs.start.initial_state import initial_state
 from cnn_jax.training.state import TrainState
 
 

@@ -12,8 +12,8 @@ from cnn_jax.cli import main
 from cnn_jax.config import Config, ConfigError, DataConfig, ModelConfig, OptimConfig, TrainConfig, identity
 from cnn_jax.models import abstract_variables, create_model, initialize
 from cnn_jax.randomness import random_key
-from cnn_jax.runs.initial_state import initial_state, resolve_weights
 from cnn_jax.runs.session import open_session
+from cnn_jax.runs.start.initial_state import initial_state, resolve_weights
 from cnn_jax.weights import WeightsError, load_weights, save_weights
 
 OPTIONS = {"width": 0.25}
@@ -90,10 +90,9 @@ def test_the_identity_holds_the_content_and_not_the_path(file, tmp_path):
     ("name", "changes", "message"),
     [
         ("absent.safetensors", {}, "there is no such file"),
-        ("", {}, "a folder: write a run's weights to a file first: `cnn-jax weights export"),
         ("five.safetensors", {"weights_sha256": "0" * 64}, "it is another file"),
     ],
-    ids=["absent", "folder", "other_checksum"],
+    ids=["absent", "other_checksum"],
 )
 def test_a_file_that_is_not_meant_is_refused(file, tmp_path, name, changes, message):
     with pytest.raises(ConfigError, match=message):

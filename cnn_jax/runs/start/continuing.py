@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.config import ConfigError, named_parts
-from cnn_jax.paths import local_path
 from cnn_jax.runs.content import Parent
 from cnn_jax.runs.evaluation import saved_step
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.damage import StructureError
 from cnn_jax.runs.folder.manifest import check_structure, stored_leaves
 from cnn_jax.runs.folder.metrics_file import read_metrics
+from cnn_jax.runs.folder.paths import run_and_step
 from cnn_jax.runs.folder.stored import Run, RunError, is_begun, read_run
 from cnn_jax.runs.session import Session
 
@@ -30,7 +30,7 @@ def find_parent(given: str, session: Session, workdir: Path | None) -> Parent:
         stored = read_run(workdir).content.parent
         if stored is not None and stored.given == given:
             return stored
-    folder, word = _split(given)
+    folder, word = run_and_step(given, "--from")
     if workdir is not None and folder.absolute() == workdir.absolute():
         raise ConfigError(f"`--from` is `{given}`, the run's own --workdir; leave it out to continue that run.")
     if word not in ("latest", "best") and not word.isdigit():
@@ -62,7 +62,7 @@ def inherited(session: Session, parent: Parent) -> tuple[dict[str, Any], str]:
     Raises:
       RunError, CheckpointError: when the parent is no longer what it was, or its checkpoint is gone or damaged.
     """
-    run = read_run(_split(parent.given)[0])
+    run = read_run(run_and_step(parent.given, "--from")[0])
     if run.identity != parent.identity:
         raise RunError(f"`{run.directory}` is another run now than the one that this run began from.")
     with contextlib.closing(Checkpoints(run.checkpoints, read_only=True, identity=run.identity)) as checkpoints:
@@ -87,11 +87,3 @@ def _rates(run: Run, session: Session, parent: Parent) -> str:
     if not lines:
         return f"{where}: {new}"
     return f"{where}: {new}; it was {lines[-1]['learning_rate']:.4g} there in step {lines[-1]['step']}"
-
-
-def _split(given: str) -> tuple[Path, str]:
-    """The folder and the step."""
-    if "@" in given and not Path(given).is_dir():
-        folder, _, step = given.rpartition("@")
-        return local_path(folder, "--from"), step
-    return local_path(given, "--from"), "latest"

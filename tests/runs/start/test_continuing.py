@@ -14,9 +14,9 @@ from cnn_jax.cli import main
 from cnn_jax.config import ConfigError, check_types
 from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.stored import RunError, read_run
-from cnn_jax.runs.initial_state import initial_state
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.session import open_session
+from cnn_jax.runs.start.initial_state import initial_state
 
 CONFIG = Config(
     model=ModelConfig(Small, conv="xla"),
@@ -165,6 +165,6 @@ def test_a_run_does_not_begin_from_itself(tmp_path):
 
 def test_one_published_network_is_none_of_another(parent, tmp_path, monkeypatch):
     names = iter(["resnet50", "resnet50_v1"])  # the same arrays, another stride
-    monkeypatch.setattr("cnn_jax.runs.continuing.named_parts", lambda _: {"model.name": next(names)})
+    monkeypatch.setattr("cnn_jax.runs.start.continuing.named_parts", lambda _: {"model.name": next(names)})
     with pytest.raises(ConfigError, match=r"is of resnet50, and this run of resnet50_v1:"):
         train(CONFIG, tmp_path / "child", parent=f"{parent}@4")

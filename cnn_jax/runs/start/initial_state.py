@@ -1,9 +1,9 @@
-"""Where a run begins: with parameters drawn from the seed, or the weights in a file, learned before."""
+"""Where a run begins: with parameters drawn from the seed, or the weights in a file or a run, learned before."""
 
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,22 @@ from cnn_jax.config import Config, ConfigError
 from cnn_jax.paths import local_path
 from cnn_jax.randomness import random_key
 from cnn_jax.runs.session import Session
+from cnn_jax.runs.start.starting_weights import find_run, weights_file
 from cnn_jax.training.state import TrainState, start_average
-from cnn_jax.weights import load_weights, stated_input
+from cnn_jax.weights import stated_input
 from cnn_jax.weights.description import check_classes
+from cnn_jax.weights.read_write import Taken, read_weights
 
 logger = logging.getLogger(__name__)
+
+_NAMED = 6  # arrays, in a message
 
 
 def resolve_weights(config: Config) -> Config:
     """The configuration with the checksum of the file of `model.weights`, as the run's folder records it.
 
-    The identity holds what is in the file: its arrays, where they are known (`content_of`), else this checksum.
+    The identity holds what is in the file: its arrays, where they are known (`content_of`), else this checksum. A run
+    in its place has no checksum.
 
     Raises:
       ConfigError: when there is no such file, or the checksum that the configuration gives is another.
@@ -33,12 +38,13 @@ def resolve_weights(config: Config) -> Config:
     model = config.model
     if model.weights is None:
         return config
+    if find_run(model.weights):
+        if model.weights_sha256 is not None:
+            raise ConfigError(f"`model.weights_sha256` is of a file, and `model.weights` {model.weights} is a run.")
+        return config
     path = local_path(model.weights, "model.weights", utf8=False)
-    if path.is_dir():
-        remedy = f"write a run's weights to a file first: `cnn-jax weights export {path} FILE.safetensors`"
-        raise ConfigError(f"`model.weights` is {path}, a folder: {remedy}.")
     if not path.is_file():
-        raise ConfigError(f"`model.weights` is {path}: there is no such file below {Path.cwd()}.")
+        raise ConfigError(f"`model.weights` is {path}: there is no such file, and no run, below {Path.cwd()}.")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if model.weights_sha256 not in (None, found):
@@ -48,27 +54,43 @@ def resolve_weights(config: Config) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(model, weights_sha256=found))
 
 
-def initial_state(session: Session) -> TrainState:
+def initial_state(session: Session, say: Callable[[str], None] = logger.debug) -> TrainState:
     """The state before the first step, with the weights of `model.weights` in place.
+
+    Args:
+      say: is told what was taken of the weights, what was left, and what is drawn afresh.
 
     Raises:
       WeightsError: when the file does not hold the network's weights, or its classifier is for other classes.
+      RunError, CheckpointError, ConfigError: when the run in its place cannot be used.
     """
     state, config = session.drawn_state(), session.config
     if config.model.weights is None:
         return state
-    variables = load_weights(
-        config.model.weights,
-        session.model,
-        head=not config.model.new_head,
-        key=random_key(config.seed_of("init"), "init"),  # a new classifier is then the one that the seed gives
-        image_shape=session.image_shape,
-    )
-    if not config.model.new_head:
-        remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"
-        check_classes(config.model.weights, session.info.class_names, remedy)
-    _note_other_images(session, config.model.weights)
-    return _with_optimizer_begun(session, with_weights(state, variables))
+    with weights_file(config.model.weights, config.model.dtype) as file:
+        found = read_weights(
+            file,
+            session.model,
+            head=not config.model.new_head,
+            key=random_key(config.seed_of("init"), "init"),  # a new classifier is then the one that the seed gives
+            image_shape=session.image_shape,
+        )
+        if not config.model.new_head:
+            remedy = "take the data set of its classes, or draw the classifier afresh (`model.new_head`)"
+            check_classes(file, session.info.class_names, remedy)
+        _note_other_images(session, file)
+    say(f"weights of {config.model.weights}: {_account(found)}")
+    return _with_optimizer_begun(session, with_weights(state, found.variables))
+
+
+def _account(found: Taken) -> str:
+    """What became of the arrays of a file, and of the network's that are not in it."""
+    parts = [f"{len(found.taken)} arrays taken"]
+    for what, names in (("left there", sorted(found.left)), ("drawn afresh", sorted(found.drawn))):
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            parts.append(f"{what}: {', '.join(names[:_NAMED])}{more}")
+    return "; ".join(parts)
 
 
 def _with_optimizer_begun(session: Session, state: TrainState) -> TrainState:
@@ -79,7 +101,7 @@ def _with_optimizer_begun(session: Session, state: TrainState) -> TrainState:
     return dataclasses.replace(state, opt_state=begin(state.params))
 
 
-def _note_other_images(session: Session, file: str) -> None:
+def _note_other_images(session: Session, file: Path) -> None:
     """Say in the log where the file knows its images otherwise than this run prepares them, and how to follow it."""
     stated = stated_input(file)
     if stated is None:
