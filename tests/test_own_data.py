@@ -155,6 +155,7 @@ def test_a_validation_split_of_its_own_is_used(tmp_path):
     assert len(load_dataset(spec, "validation", root=tmp_path)) == len(load_dataset(spec, "train", root=tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_a_set_of_tfds_is_the_set_itself(tmp_path, monkeypatch, data_root):
     ours = load_dataset("digits", "test")
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_root))

@@ -61,12 +61,12 @@ def test_it_keeps_what_it_says_of_every_test_example(trained):
     assert 0 < nll.sum() < 359 * figures["nll"]
 
 
-def test_the_output_of_a_training_fits_on_a_screen(lenet, tmp_path, capsys):
-    assert main(["train", str(lenet), "--workdir", str(tmp_path / "r"), "--train.steps", "30"]) == 0
+def test_the_output_of_a_training_fits_on_a_screen(experiment, tmp_path, capsys):
+    assert main(["train", str(experiment), "--workdir", str(tmp_path / "r"), "--train.steps", "30"]) == 0
     out, err = capsys.readouterr()
     lines = [line for line in (err + out).splitlines() if "warning" not in line]
     assert len(lines) <= 40
-    for part in ("CPU", "digits, 1,258 images", "lenet5, 61,706 parameters", "30 steps", str(tmp_path / "r")):
+    for part in ("CPU", "digits, 1,258 images", "Small, 2,618 parameters", "30 steps", str(tmp_path / "r")):
         assert part in lines[0]
     assert err.splitlines()[-1].startswith("step 30/30  train  loss ") and "memory" not in err
     assert "top-1 accuracy" in out and out.count("top-1 of") == 5 and out.splitlines()[-1].endswith("predictions.png")

@@ -53,6 +53,7 @@ def test_figures_that_cannot_be_written_are_a_failure():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_platform_is_named_with_its_remedy():
     done = cli("bench", "lenet5", "--steps", "1", JAX_PLATFORMS="cuda")
     assert done.returncode == 1

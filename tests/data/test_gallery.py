@@ -18,6 +18,7 @@ def test_gallery_is_drawn(digits_root, tmp_path):
     assert np.asarray(Image.open(out).convert("L")).std() > 10
 
 
+@pytest.mark.slow
 def test_examples_are_drawn_before_and_after(digits_root, tmp_path):
     data = load_dataset("digits", "test", root=digits_root)
     draw_examples(data, data, parse_augment(["pad_crop(2)"]), tmp_path / "a.png", columns=4)

@@ -72,7 +72,7 @@ LONG |= {
     "fashion_classics",
     "your_own",
 }
-LONG |= {"small_images_resnet50", "cifar_wrn", "imagenet_resnet50_timm", "imagenet_googlenet_2014"}
+LONG |= {"folder_of_jpegs", "small_images_resnet50", "cifar_wrn", "imagenet_resnet50_timm", "imagenet_googlenet_2014"}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def script(tmp_path):
     return tmp_path / "own_loop.py"
 
 
+@pytest.mark.slow
 def test_it_learns_and_goes_on_to_the_same_bits(script, tmp_path, capsys):
     def run(script):
         runpy.run_path(str(script), run_name="__main__")

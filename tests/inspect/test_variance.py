@@ -1,6 +1,7 @@
 """The lecture's point about initialisation: variance lives through depth by He's rule, and dies by N(0, 0.01²)."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,7 +14,12 @@ def curve(name, init, size, seeds):
     norm = {} if name.startswith("vgg") else {"norm": "none"}
     model = create_model(name, 0, options={"kernel_init": init, "width": 0.5, **norm})
     images = np.random.default_rng(0).normal(size=(1, size, size, 3)).astype(np.float32)
-    draw = jax.jit(lambda key: initialize(model, {"params": key, "dropout": key}, images.shape[1:]))
+
+    @jax.jit
+    def draw(key):  # the convolutions; the many weights of the layers behind them stay zero
+        variables = initialize(model, {"params": key, "dropout": key}, images.shape[1:])
+        return jax.tree.map(lambda leaf: leaf if leaf.ndim == 4 else jnp.zeros_like(leaf), variables)
+
     curves = [variance_through_depth(model, draw(jax.random.key(seed)), images) for seed in range(seeds)]
     # The smallest float32 in place of zero, which the constant deviation reaches.
     logs = np.log(np.maximum([list(c.values()) for c in curves], 1e-38))

@@ -77,6 +77,7 @@ def test_c3_table_is_the_papers():
     assert [sum(i in row for row in C3_TABLE) for i in range(6)] == [10] * 6
 
 
+@pytest.mark.slow
 def test_sparse_c3_sees_only_its_maps():
     model = create_model("lenet5", options={"connections": "sparse"})
     variables = initialize(model, KEYS, (32, 32, 1))

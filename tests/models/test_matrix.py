@@ -105,7 +105,7 @@ def test_every_parameter_reaches_the_logits_in_training(name):
 
 
 @pytest.mark.parametrize(("dtype", "train"), [("float32", False), ("bfloat16", True)])
-@pytest.mark.parametrize("name", rows(SHALLOW_NAMES, FAMILIES - {"googlenet_paper"}))
+@pytest.mark.parametrize("name", rows(SHALLOW_NAMES, FAMILIES))
 def test_every_parameter_reaches_the_logits_in_evaluation_and_in_half_precision(name, dtype, train):
     assert unused_parameters(*shallow(name, dtype), train=train) == []
 

@@ -64,6 +64,7 @@ def test_scan(expected):
     agree(step(X, KERNEL), expected)
 
 
+@pytest.mark.slow
 def test_reverse_over_reverse_agrees_with_xla():
     def norm(x, kernel):
         return sum(jnp.square(g).sum() for g in gradients(x, kernel))

@@ -46,11 +46,13 @@ def test_peak_holds_at_least_the_state_and_the_activations_of_one_stage(plain):
     assert state + stage < peak < 100 * stage
 
 
+@pytest.mark.slow
 def test_micro_batches_take_less_memory(plain):
     config = dataclasses.replace(CONFIG, parallel=ParallelConfig(accumulate=4))
     assert opened(config)[2] < 0.6 * plain[2]
 
 
+@pytest.mark.slow
 def test_remat_takes_less_memory_and_computes_the_same(plain):
     session, step, peak = plain
     config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, remat=True))

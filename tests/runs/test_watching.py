@@ -72,6 +72,7 @@ def test_leaving_the_loop_saves_and_the_same_call_continues(trained, tmp_path, s
     assert sums(tmp_path) == sums(trained[0]) and lines(tmp_path) == lines(trained[0])
 
 
+@pytest.mark.slow
 def test_an_error_of_who_watches_ends_the_run_as_resumably(trained, tmp_path):
     with (
         pytest.raises(ZeroDivisionError, match="seen enough"),

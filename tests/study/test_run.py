@@ -73,6 +73,7 @@ def states(folder):
     return {(e.arm, e.seed): e.state for e in entries_of(folder)}
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_not_trained_again_and_its_table_and_report_stay(copy, capsys, pages):
     table = (copy / "studies/table.md").read_text()
 
@@ -95,6 +96,7 @@ def test_runs_are_ordinary_run_folders(copy, capsys):
     assert len(cnn_jax.list_runs(copy / "studies")) == 4
 
 
+@pytest.mark.slow
 def test_seeds_share_programs_and_a_run_in_a_study_has_the_bits_of_that_run_alone(copy, tmp_path, monkeypatch):
     monkeypatch.setattr(compile, "_COMPILED", compile.OrderedDict())
     shutil.rmtree(copy / "studies")

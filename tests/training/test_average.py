@@ -85,6 +85,7 @@ def test_parameters_and_statistics_are_averaged_alike(strategy):
     assert last.ema_updates is None  # as many as steps
 
 
+@pytest.mark.slow
 def test_steps_that_loss_scaling_skips_are_none_of_the_average_s():
     config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, dtype="float16"))
 

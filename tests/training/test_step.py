@@ -120,6 +120,7 @@ def test_eval_step_ignores_masked_rows():
     assert int(masked.top1.count) == 16
 
 
+@pytest.mark.slow
 def test_float64_keeps_everything_in_float64():
     with jax.enable_x64(True):
         session = open_session(dataclasses.replace(CONFIG, model=ModelConfig("lenet5", dtype="float64", conv="xla")))

@@ -254,6 +254,7 @@ def test_hdf5_reads_nothing_but_itself(tmp_path, put, message):
             read_keras(tmp_path / "w.h5")
 
 
+@pytest.mark.slow
 def test_flipped_bytes_of_a_safetensors_file_are_read_or_refused_in_words(small):
     model, path, _ = small
     good, random = path.read_bytes(), np.random.default_rng(0)

@@ -65,6 +65,7 @@ def test_cutmix_keeps_bytes(batch):
     assert mixed(["cutmix()"], (images, batch[1]), 0)[0].dtype == np.uint8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "alpha"), [("mixup(0.2)", 0.2), pytest.param("mixup(2.0)", 2.0, marks=pytest.mark.slow)]
 )
@@ -103,6 +104,7 @@ for other in results[1:]:
     subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)
 
 
+@pytest.mark.slow
 def test_one_of_several_is_drawn_in_each_step(batch):
     kinds = set()
     for step in range(12):
@@ -151,6 +153,7 @@ def test_mixing_among_augmentations_names_its_own_key():
         parse_augment(["mixup(0.2)"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["mixup(1.0)", "cutmix(1.0)"])
 def test_a_batch_of_doubles_is_mixed_in_doubles(spec):
     rng = np.random.default_rng(0)

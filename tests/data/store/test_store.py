@@ -76,6 +76,7 @@ def test_killed_preparation_leaves_nothing_that_looks_finished_and_the_next_succ
     assert not list(tmp_path.glob(".preparing-half/*"))
 
 
+@pytest.mark.slow
 def test_two_preparations_at_once_give_one_set(tmp_path):
     program = "from cnn_jax.data import load_dataset; print(len(load_dataset('digits', 'train')))"
     environment = os.environ | {"CNN_JAX_DATA": str(tmp_path)}

@@ -19,6 +19,7 @@ def orbax_says(level):
     return logging.getLogger("absl").filter(record) and logging.Formatter().format(record)
 
 
+@pytest.mark.slow
 def test_importing_and_preparing_leave_logging_as_it_was(tmp_path):
     program = "import logging, sys, cnn_jax.runs.loop; from cnn_jax.data import load_dataset;"
     program += "load_dataset('digits', 'train', root=sys.argv[1]); assert not logging.root.handlers"
