@@ -43,5 +43,6 @@ from .study.search import Search as Search
 from .study.search import log_range as log_range
 from .study.tune import tune as tune
 from .training.state import TrainState as TrainState
+from .weights import fetch_weights as fetch_weights
 from .weights import load_weights as load_weights
 from .weights import save_weights as save_weights

@@ -8,6 +8,11 @@ from pathlib import Path
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
+def cache_folder() -> Path:
+    """What this package keeps for a user between commands: data sets, weights."""
+    return local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "$XDG_CACHE_HOME") / "cnn_jax"
+
+
 class PathError(ValueError):
     """A path that cannot be used: the message names what it was given for, and what to give."""
 

@@ -312,7 +312,12 @@ def test_training_imports_no_tensorflow(experiment, tmp_path):
         ),
         *(("runs", "list_runs"), ("models", "list_models"), ("summary", "summary"), ("bench", "time_steps")),
         *(("data list", "list_datasets"), ("data prepare", "prepare"), ("data show", "draw_examples")),
-        *(("weights import", "import_weights"), ("weights export", "export_weights"), ("export", "export")),
+        *(
+            ("weights import", "import_weights"),
+            ("weights fetch", "fetch_weights"),
+            ("weights export", "export_weights"),
+            ("export", "export"),
+        ),
     ],
 )
 def test_help_names_the_function_that_does_the_same(command, name, capsys):

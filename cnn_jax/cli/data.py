@@ -1,20 +1,15 @@
 """The `data` commands: what there is, preparing it, and looking at it."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg, subcommand
 
 from cnn_jax.cli.flags import Json, check_range, print_figures
-from cnn_jax.cli.output import console
+from cnn_jax.cli.output import console, counts
 from cnn_jax.config import ConfigError
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 Root = Annotated[
     Path | None,
@@ -77,7 +72,7 @@ def prepare(
     """
     from cnn_jax.data import passed_over_files, prepare, skipped_files
 
-    with _progress() as report:
+    with counts() as report:
         folder = prepare(name, source=source, root=root, on_error=on_error, report=report)
     skipped = skipped_files(folder)
     figures = {"name": name, "path": str(folder), "version": folder.name, "skipped": skipped}
@@ -132,25 +127,6 @@ _Action = (
     | Annotated[int, subcommand("prepare", constructor=prepare)]
     | Annotated[int, subcommand("show", constructor=show)]
 )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each split on standard error, or nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # Not the console's own question: it takes FORCE_COLOR for a terminal.
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def report(split: str, done: int, total: int) -> None:
-            if split not in tasks:
-                tasks[split] = progress.add_task(split, total=total)
-            progress.update(tasks[split], completed=done)
-
-        yield report
 
 
 def data(action: Annotated[_Action, arg(name="")]) -> int:

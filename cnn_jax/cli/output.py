@@ -6,11 +6,13 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
 
 # The shell's status of a program that wrote to a reader that had gone (SIGPIPE).
 READER_GONE = 141
@@ -42,6 +44,25 @@ def console() -> "Console":
             raise  # as from `print`; rich's own would end the process with status 1
 
     return Printer(markup=False, emoji=False, highlight=False)
+
+
+@contextlib.contextmanager
+def counts() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error for each name that is reported, or nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # Not the console's own question: it takes FORCE_COLOR for a terminal.
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
+
+        yield report
 
 
 def explain(error: Exception) -> str:

@@ -1,12 +1,50 @@
-"""The commands about weights: import, export."""
+"""The commands about weights: fetch, import, export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import arg, subcommand
 
 from cnn_jax.cli.flags import Json, RunFolder, Step, TrustCode, print_figures
+from cnn_jax.cli.output import counts
+from cnn_jax.config import ConfigError
+
+
+def fetch(
+    model: Annotated[str, arg(metavar="MODEL", help="As `cnn-jax models` lists them.")],
+    /,
+    source: Annotated[Literal["torchvision", "timm"], arg(name="from", help="Whose weights.")] = "torchvision",
+    mirror: Annotated[
+        Path | None,
+        arg(
+            metavar="DIR",
+            help="Take them from this folder in place of the network: another machine's ~/.cache/cnn_jax/weights, or "
+            "one that holds the file; by default $CNN_JAX_MIRROR.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Fetch published weights into the cache folder, and compare their checksum; for import, and for model.weights.
+
+    From Python: `cnn_jax.fetch_weights`.
+    """
+    from cnn_jax.weights.fetch import fetch_weights
+    from cnn_jax.weights.published import published_weights
+
+    try:
+        published_weights(model, source)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    with counts() as report:
+        figures = fetch_weights(model, source=source, mirror=mirror, report=report)
+
+    def show() -> None:
+        print(figures["file"])
+        known = "" if len(figures["sha256"]) == 64 else "; of its SHA-256 no more than eight digits are known"
+        print(f"licence: {figures['licence']}{known}")
+
+    return print_figures(figures, json, show)
 
 
 def import_(
@@ -56,7 +94,9 @@ def export(
 
 
 _Action = (
-    Annotated[int, subcommand("import", constructor=import_)] | Annotated[int, subcommand("export", constructor=export)]
+    Annotated[int, subcommand("fetch", constructor=fetch)]
+    | Annotated[int, subcommand("import", constructor=import_)]
+    | Annotated[int, subcommand("export", constructor=export)]
 )
 
 

@@ -22,6 +22,7 @@ import cnn_jax.runs.bench
 import cnn_jax.runs.loop
 import cnn_jax.runs.trainer
 import cnn_jax.study.tune
+import cnn_jax.weights.fetch
 from cnn_jax.cli import COMMANDS, main
 from cnn_jax.models import abstract_variables, create_model
 from cnn_jax.weights import save_weights
@@ -54,6 +55,7 @@ BASE = {
     "data list": "data list",
     "data prepare": "data prepare digits",
     "data show": "data show digits --out {new}.png",
+    "weights fetch": "weights fetch resnet18",
     "weights import": "weights import lenet5 {weights} --data digits --out {new} --eval-augment resize(28)",
     "weights export": "weights export {run} {new}.safetensors",
     "export": "export {run} {new}.zip",
@@ -137,6 +139,7 @@ def checks_only(monkeypatch, tmp_path):
     monkeypatch.setattr(cnn_jax.parallel, "submit", lambda *_: Job)
     monkeypatch.setattr(cnn_jax.study.tune, "_measure", lambda *_: 1.0)
     monkeypatch.setattr(cnn_jax.study.tune, "draw_round", lambda *_: None)
+    monkeypatch.setattr(cnn_jax.weights.fetch, "download", lambda *_: None)
     monkeypatch.setattr(cnn_jax.data.gallery, "_draw", lambda *_: None)
     monkeypatch.setattr(cnn_jax.data.gallery, "gallery_specs", lambda _: ["horizontal_flip()"])
     monkeypatch.setattr(

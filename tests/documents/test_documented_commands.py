@@ -12,6 +12,7 @@ import cnn_jax.cli
 import cnn_jax.config
 import cnn_jax.data
 import cnn_jax.runs
+import cnn_jax.weights.fetch
 
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 
@@ -43,6 +44,8 @@ def test_the_commands_are_understood(command, monkeypatch, capsys, own_idea):
     monkeypatch.setattr(cnn_jax.cli, "train", stubs["train"])
     monkeypatch.setattr(cnn_jax.data, "prepare", lambda *args, **kwargs: ROOT)
     monkeypatch.setattr(cnn_jax.runs, "export_weights", lambda *args, **kwargs: ROOT)
+    figures = {"file": "f", "url": "u", "licence": "l", "sha256": "s"}
+    monkeypatch.setattr(cnn_jax.weights.fetch, "fetch_weights", lambda *args, **kwargs: figures)
     words = [str(own_idea) if word == "mine.py" else word for word in shlex.split(command, comments=True)]
     status = cnn_jax.cli.main(words)
     assert status == 0, capsys.readouterr().err

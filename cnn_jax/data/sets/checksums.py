@@ -1,9 +1,10 @@
 """The published archives of the known data sets: address, size and SHA-256, from the tables that TFDS ships."""
 
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from cnn_jax.download import PublishedFile
 
 _TABLES = {
     "mnist": "url_checksums/mnist.txt",
@@ -28,22 +29,13 @@ CONTENTS: dict[str, dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Archive:
-    """One published file."""
-
-    url: str
-    num_bytes: int
-    sha256: str
-
-
 @cache
-def official_archives(name: str) -> dict[str, Archive]:
+def official_archives(name: str) -> dict[str, PublishedFile]:
     """The archives of the set `name`, by file name; none for a set that has no table."""
     if name not in _TABLES:
         return {}
     rows = (line.split() for line in tfds_file(_TABLES[name]).splitlines() if line.strip())
-    return {url.rpartition("/")[2]: Archive(url, int(size), digest) for url, size, digest, *_ in rows}
+    return {url.rpartition("/")[2]: PublishedFile(url, int(size), digest) for url, size, digest, *_ in rows}
 
 
 def tfds_file(path: str) -> str:

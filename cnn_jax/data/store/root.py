@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnn_jax.data.errors import DataError
 from cnn_jax.data.store.lock_file import lock, open_lock
-from cnn_jax.paths import local_path
+from cnn_jax.paths import cache_folder, local_path
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -18,7 +18,7 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
         return local_path(root, "data.root")
     if from_environment := os.environ.get("CNN_JAX_DATA"):
         return local_path(from_environment, "$CNN_JAX_DATA")
-    return local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "$XDG_CACHE_HOME") / "cnn_jax"
+    return cache_folder()
 
 
 def find_prepared(root: Path, name: str) -> Path | None:

@@ -9,7 +9,8 @@ from archive_writers import write_cifar10, write_cifar100, write_emnist, write_i
 from cnn_jax.data import DATASETS, DataError, load_dataset, prepare
 from cnn_jax.data.sets import archive
 from cnn_jax.data.sets.archive import check_official
-from cnn_jax.data.sets.checksums import Archive, official_archives
+from cnn_jax.data.sets.checksums import official_archives
+from cnn_jax.download import PublishedFile
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_emnist_alone_asks_which_way_to_split(tmp_path):
 def test_archives_are_compared_with_the_published_checksums(tmp_path, caplog, monkeypatch):
     path = tmp_path / "a.tar"
     path.write_bytes(b"official")
-    official = {"a.tar": Archive("http://a.tar", 8, hashlib.sha256(b"official").hexdigest())}
+    official = {"a.tar": PublishedFile("http://a.tar", 8, hashlib.sha256(b"official").hexdigest())}
     monkeypatch.setattr(archive, "official_archives", lambda name: official)
     monkeypatch.setitem(archive.CONTENTS, "some", {"a.tar": hashlib.sha256(bytes(3)).hexdigest()})
     assert check_official("some", path) and not caplog.messages

@@ -8,9 +8,10 @@ import time
 import pytest
 from archive_writers import write_cifar10
 
+from cnn_jax import download
 from cnn_jax.data import DataError, load_dataset, prepare
 from cnn_jax.data.sets import fetch
-from cnn_jax.data.sets.checksums import Archive
+from cnn_jax.download import PublishedFile
 
 FILE = "cifar-10-binary.tar.gz"
 
@@ -30,7 +31,7 @@ def published(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     content = (folder / FILE).read_bytes()
     url = f"http://127.0.0.1:{server.server_port}/{FILE}"
-    archive = Archive(url, len(content), hashlib.sha256(content).hexdigest())
+    archive = PublishedFile(url, len(content), hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(fetch, "official_archives", lambda name: {FILE: archive})
     yield folder
     server.shutdown()
@@ -67,7 +68,7 @@ def test_finished_archives_are_not_fetched_again(tmp_path, published):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/x", "https://no-such-host.invalid/x"])
 def test_without_a_network_the_remedy_is_named_within_two_seconds(tmp_path, monkeypatch, url):
-    monkeypatch.setattr(fetch, "official_archives", lambda name: {FILE: Archive(url, 1, "0")})
+    monkeypatch.setattr(fetch, "official_archives", lambda name: {FILE: PublishedFile(url, 1, "0")})
     begin = time.perf_counter()
     with pytest.raises(DataError, match=r"cannot be reached; .* `cnn-jax data prepare cifar10 --source DIR`"):
         prepare("cifar10", root=tmp_path)
@@ -75,8 +76,8 @@ def test_without_a_network_the_remedy_is_named_within_two_seconds(tmp_path, monk
 
 
 def test_host_that_never_answers_is_given_up_within_two_seconds(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch.socket, "create_connection", lambda *a, **k: time.sleep(3) or socket.socket())
-    monkeypatch.setattr(fetch, "official_archives", lambda name: {FILE: Archive("http://silent/x", 1, "0")})
+    monkeypatch.setattr(download.socket, "create_connection", lambda *a, **k: time.sleep(3) or socket.socket())
+    monkeypatch.setattr(fetch, "official_archives", lambda name: {FILE: PublishedFile("http://silent/x", 1, "0")})
     begin = time.perf_counter()
     with pytest.raises(DataError, match="cannot be reached"):
         prepare("cifar10", root=tmp_path)
