@@ -67,6 +67,7 @@ REFERENCE: dict[str, Any] = {
     "optim.label_smoothing": 0.0,
     "optim.ema_decay": None,
     "optim.freeze": None,
+    "optim.unfreeze": (),
     "train.epochs": 10.0,
     "train.steps": None,
     "train.loss": ("softmax_cross_entropy", {}),
