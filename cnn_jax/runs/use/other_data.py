@@ -106,7 +106,8 @@ def open_other(
         values |= {"name": name, "folder": given.folder, "validation_fraction": None}
     config = dataclasses.replace(session.config, data=dataclasses.replace(data, **values))
     source, where = _source(config, given, parts, session.info)
-    files = holds_files(source)
+    with named("data.name"):
+        files = holds_files(source)
     if given.on_error is not None and not files:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     offered = {"key": None, "interpolation": data.interpolation}
@@ -138,7 +139,11 @@ def _source(
             read = bind(*parts.data, "split", seed=config.seed, root=config.data.root)
         return own_spec(read, parts.data[2]), {}
     top = None if given.folder is None else local_path(given.folder, "data.folder")
-    if top is None or not top.is_dir() or split_places(top) != {"train": top}:
+    if top is not None and not top.is_dir():
+        raise ConfigError(
+            f"`data.folder` {top} is not a folder; name one that holds a folder of images for each class."
+        )
+    if top is None or split_places(top) != {"train": top}:
         return data_source(config), {"folder": config.data.folder}
     images = _all_images(top, own.class_names, config.data.on_error)
     read_all: Callable[[str], Images | None] = lambda split: images if split == "train" else None  # noqa: E731
