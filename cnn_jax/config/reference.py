@@ -140,6 +140,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "rotate90": {},
     "rotate": {"degrees": REQUIRED, "fill": 0},
     "to_rgb": {},
+    "to_gray": {},
     "grayscale": {},
     "random_grayscale": {"probability": 0.1},
     "brightness": {"strength": REQUIRED},
