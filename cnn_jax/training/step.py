@@ -92,7 +92,7 @@ def make_logits(
     std: Sequence[float],
     *,
     dtype: DTypeLike,
-    conv: str = "auto",
+    context: ops.Context,
 ) -> LogitsOf:
     """The function `(variables, images uint8 [b, H, W, C]) -> logits [b, k]` of evaluation and prediction."""
 
@@ -102,7 +102,7 @@ def make_logits(
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]
 
-        with ops.context(conv=conv):
+        with ops.context(context):
             return predict(images) if views is None else average_views(predict, views, images)
 
     return logits_of
