@@ -24,7 +24,7 @@ DOORS = {
     "training": {"data", "models", "modules", "ops", "parallel", "randomness", "signatures"},
     "runs": {
         *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
-        *("randomness", "signatures", "training", "weights"),
+        *("nearest", "randomness", "signatures", "training", "weights"),
     },
     "study": {"config", "data", "inspect", "paths", "runs"},
     "download": set(),

@@ -1,6 +1,5 @@
 from .evaluation import Answers as Answers
 from .evaluation import answers as answers
-from .evaluation import evaluate as evaluate
 from .events import Event as Event
 from .events import Finished as Finished
 from .events import Logged as Logged
@@ -13,9 +12,12 @@ from .open import open_run as open_run
 from .trainer import train as train
 from .trainer import training_events as training_events
 from .use.about import ExportError as ExportError
+from .use.evaluation import evaluate as evaluate
 from .use.export import export as export
 from .use.import_export import export_weights as export_weights
 from .use.import_export import import_weights as import_weights
+from .use.inspection import Inspection as Inspection
+from .use.inspection import inspect_run as inspect_run
 from .use.prediction import UnreadableImages as UnreadableImages
 from .use.prediction import predict as predict
 from .use.probe import probe as probe
