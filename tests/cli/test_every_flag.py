@@ -46,7 +46,7 @@ BASE = {
     "eval": "eval {run}",
     "predict": "predict {run} {image}",
     "verify": "verify {run}",
-    "probe": "probe {run} {experiment}",
+    "probe": "probe {weights} {experiment}",
     "inspect": "inspect {run} {image} --out {new}",
     "models": "models",
     "parts": "parts",
