@@ -100,17 +100,23 @@ def _plain(run: Run, session: Session) -> LogitsOf:
 def _program(
     logits: LogitsOf, flat: Mapping[ParameterPath, np.ndarray], shape: tuple[int, int, int]
 ) -> jax.export.Exported:
-    def answers(weights: dict[str, Array], images: UInt8[Array, "b h w c"]) -> Array:
+    def whole(weights: dict[str, Array], images: UInt8[Array, "b h w c"]) -> Array:
         variables = unflatten_dict({path: weights[_name(path)].astype(leaf.dtype) for path, leaf in flat.items()})
-        # Image by image, because a network of one's own may ask for the number of images, which is a symbol here.
-        return jax.vmap(lambda image: logits(variables, image[None])[0])(images)
+        return logits(variables, images)
+
+    def one_by_one(weights: dict[str, Array], images: UInt8[Array, "b h w c"]) -> Array:
+        return jax.vmap(lambda image: whole(weights, image[None])[0])(images)
 
     (batch,) = jax.export.symbolic_shape("b")
     kept = {_name(path): jax.ShapeDtypeStruct(leaf.shape, _stored(leaf.dtype)) for path, leaf in flat.items()}
     images = jax.ShapeDtypeStruct((batch, *shape), jnp.uint8)
+    export = lambda answers: jax.export.export(jax.jit(answers), platforms=PLATFORMS)(kept, images)  # noqa: E731
     try:
         with _without_places():
-            return jax.export.export(jax.jit(answers), platforms=PLATFORMS)(kept, images)
+            try:
+                return export(whole)
+            except Exception:  # a network of one's own may ask for the number of images, which is a symbol here
+                return export(one_by_one)
     except Exception as error:  # of JAX and of the network's own code, every kind
         raise ExportError(f"this network cannot be exported: {str(error).splitlines()[0]}") from error
 

@@ -48,7 +48,7 @@ class Pooled(nn.Module):
         full = {"param_dtype": jnp.promote_types(self.dtype, jnp.float32)}
         x = nn.relu(BatchNorm(**full)(Conv(6, 3, dtype=self.dtype, **full)(x), train=train))
         x = avg_pool(max_pool(x, 3, 2, 1), 2)
-        x = nn.Dense(self.num_classes, dtype=self.dtype, **full)(x.reshape(len(x), -1))
+        x = nn.Dense(self.num_classes, dtype=self.dtype, **full)(x.reshape(x.shape[0], -1))
         return x.astype(full["param_dtype"])
 
 
@@ -100,8 +100,11 @@ def exports(make_run, tmp_path_factory):
 
     @functools.cache
     def made(dtype):
-        # Images are scaled in float32 whatever the network computes in.
-        text = EXPERIMENT.replace('eval_augment=("resize(14)",), ', "") if dtype == "float64" else EXPERIMENT
+        text = EXPERIMENT
+        if dtype == "float64":  # images are scaled in float32 whatever the network computes in
+            text = text.replace('eval_augment=("resize(14)",), ', "")
+        if dtype == "float32":  # one network that asks for the number of images
+            text = text.replace("x.shape[0], -1", "len(x), -1")
         run, file = make_run(dtype, text, dtype=dtype), folder / f"{dtype}.zip"
         return run, file, export(run, file)
 
