@@ -2,6 +2,7 @@ from .config import Config as Config
 from .config import DataConfig as DataConfig
 from .config import ModelConfig as ModelConfig
 from .config import OptimConfig as OptimConfig
+from .config import OtherData as OtherData
 from .config import ParallelConfig as ParallelConfig
 from .config import SeedsConfig as SeedsConfig
 from .config import TrainConfig as TrainConfig

@@ -15,7 +15,7 @@ DOORS = {
     "ops": set(),
     "modules": {"ops", "randomness"},
     "models": {"modules", "nearest", "ops", "randomness", "signatures", "typed"},
-    "inspect": {"models", "modules", "ops"},
+    "inspect": {"models", "modules", "nearest", "ops", "randomness"},
     "weights": {"download", "models", "modules", "ops", "paths"},
     "data": {"download", "logs", "nearest", "paths", "randomness"},
     "parallel": {"ops", "randomness"},
@@ -24,7 +24,7 @@ DOORS = {
     "training": {"data", "models", "modules", "ops", "parallel", "randomness", "signatures"},
     "runs": {
         *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
-        *("randomness", "signatures", "training", "weights"),
+        *("nearest", "randomness", "signatures", "training", "weights"),
     },
     "study": {"config", "data", "inspect", "paths", "runs"},
     "download": set(),

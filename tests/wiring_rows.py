@@ -178,6 +178,14 @@ ROWS: dict[str, list[Any]] = {
     "optim.label_smoothing": [Changes(SMALL, (0.0, 0.3), parameters, evaluation)],
     "optim.ema_decay": [Changes(SMALL, (None, 0.9, 0.05), average)],
     "optim.freeze": [Changes(SMALL, (None, "stem"))],
+    "optim.unfreeze": [
+        Changes(SMALL | {"optim.freeze": "stem"}, ([], ["stem=0.25"], ["stem=0.75"]), run),
+        Close(
+            TWO_DEVICES | {"optim.freeze": "(?!head)", "optim.unfreeze": ["stage3=0.5"]},
+            tuple({"parallel.strategy": strategy} for strategy in ("jit", "pmap", "fsdp")),
+            on_two_devices,
+        ),
+    ],
     "train.epochs": [Changes(SMALL | {"train.steps": None}, (0.2, 0.1))],
     "train.steps": [Changes(SMALL, (8, 4))],
     "train.loss": [Changes(SMALL, ("softmax_cross_entropy", "sigmoid_cross_entropy"), parameters, evaluation)],

@@ -1,6 +1,5 @@
 """The commands about runs: train, eval, verify, diff."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from tyro.conf import arg
 
 from cnn_jax.cli.binding import without_defaults
 from cnn_jax.cli.flags import Flag, Json, RunFolder, Step, TrustCode, print_figures
-from cnn_jax.cli.output import console
-from cnn_jax.config import Config
+from cnn_jax.cli.scores import print_evaluation
+from cnn_jax.config import Config, OtherData
 
 _WORST = 5  # classes whose accuracy is shown at the end of a training, so that it fits on a screen; `eval` shows all
 
@@ -60,7 +59,7 @@ def train(
         if test is None:
             print(f"{result.run}: {result.step} steps are done; its test split was not looked at.")
         else:
-            _print_evaluation(test, title=str(result.run), most=_WORST)
+            print_evaluation(test, title=str(result.run), most=_WORST)
         print(f"pictures: {result.run / 'curves.png'}, {result.run / 'predictions.png'}")
 
     return print_figures(figures, json, show)
@@ -71,17 +70,23 @@ def evaluate(
     /,
     split: Annotated[str, arg(help="train, validation or test.")] = "test",
     step: Step = "latest",
+    data: Annotated[OtherData, arg(name="data")] = OtherData(),
+    predictions: Annotated[
+        Path | None, arg(metavar="FILE", help="Write id, label and probabilities of every example there: .csv or .npz.")
+    ] = None,
     trust_code: TrustCode = False,
     json: Json = False,
 ) -> int:
-    """Evaluate a run: top-1, top-5, loss, NLL, calibration error, accuracy of each class.
+    """Evaluate a run: top-1, top-5, loss, NLL, Brier score and calibration, also of each class.
 
-    From Python: `cnn_jax.evaluate`.
+    With --data…, on other data that have the run's classes, beside its own. From Python: `cnn_jax.evaluate`.
     """
     from cnn_jax.runs import evaluate
 
-    figures = evaluate(run, split=split, step=step, trust_code=trust_code)
-    return print_figures(figures, json, lambda: _print_evaluation(figures, title=str(run)))
+    figures = evaluate(
+        run, split=split, step=step, data=data, predictions=predictions, trust_code=trust_code, quiet=False
+    )
+    return print_figures(figures, json, lambda: print_evaluation(figures, title=str(run)))
 
 
 def verify(
@@ -130,30 +135,3 @@ def diff(left: RunFolder, right: RunFolder, /, json: Json = False) -> int:
             print(f"{key}: {a!r} → {b!r}")
 
     return print_figures(rows, json, show)
-
-
-def _print_evaluation(figures: dict[str, Any], title: str, *, most: int | None = None) -> None:
-    """The figures; of the classes all, in their order, or so many of the least accurate."""
-    from rich.table import Table
-
-    print(f"{title}: {figures['num_examples']} {figures['split']} examples at step {figures['step']}")
-    if left_out := figures.get("skipped_files"):
-        print(f"files of the data set left out, which could not be decoded: {left_out}")
-    table = Table("measure", "value")
-    table.columns[1].justify = "right"
-    for key, name in (("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")):
-        table.add_row(name, _shown(figures[key], ".2%"))
-    for key, name in (("loss", "loss, as trained"), ("nll", "negative log likelihood"), ("ece", "calibration error")):
-        table.add_row(name, _shown(figures[key], ".4f"))
-    classes = list(figures["per_class"].items())
-    if most is not None and most < len(classes):
-        classes = sorted(classes, key=lambda row: 1 if row[1] is None else row[1])[:most]
-        table.add_row(f"the {most} least accurate classes:", "")
-    for name, value in classes:
-        table.add_row(f"  top-1 of {name}", "no examples" if value is None else f"{value:.2%}")
-    console().print(table)
-
-
-def _shown(value: float | None, form: str) -> str:
-    """A figure for people; `metrics.jsonl` keeps one that is not finite as null."""
-    return "not finite" if value is None or not math.isfinite(value) else format(value, form)

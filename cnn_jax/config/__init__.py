@@ -17,6 +17,7 @@ from cnn_jax.config.flat import named as named
 from cnn_jax.config.identity import from_stored as from_stored
 from cnn_jax.config.identity import identity as identity
 from cnn_jax.config.identity import key_differences as key_differences
+from cnn_jax.config.other_data import OtherData as OtherData
 from cnn_jax.config.parts import named_parts as named_parts
 from cnn_jax.config.parts import without_arguments as without_arguments
 from cnn_jax.config.sections import Config as Config

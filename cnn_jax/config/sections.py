@@ -136,6 +136,8 @@ class OptimConfig:
     """Parameters that stay as they start: a regular expression for the beginning of their names, e.g. "stem|stage1", or
     "(?!head)" for all but the classifier; stages are those that `cnn_jax.features` names, in every network. A frozen
     BatchNorm keeps its running averages; None trains everything."""
+    unfreeze: tuple[str, ...] = ()
+    """What of them moves from some part of the run on: PATTERN=FRACTION, e.g. "stage3=0.2" "stage2=0.4"."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def load_dataset(
     if name != "folder" and folder is not None:
         raise ChoiceError(f"a folder has no effect with the data set {name}; name `folder`, or leave {folder} out.")
     spec = dataset_spec(name) if folder is None else folder_spec(folder)
+    is_fold = isinstance(name, str) and "/fold" in name
     name = name if isinstance(name, str) else name.name
     stored = _stored_split(spec, split, validation_fraction)
     prepared = _find(spec, root, on_error)
@@ -86,7 +87,7 @@ def load_dataset(
         )
     rows = None
     if stored == "train":
-        rows = _fold(prepared, name) if "/fold" in name else None
+        rows = _fold(prepared, name) if is_fold else None
         if not spec.has_validation:
             fraction = VALIDATION_FRACTION if validation_fraction is None else validation_fraction
             rows = _share(split, labels, rows, fraction, seed)

@@ -3,14 +3,16 @@
 All of it works on NumPy arrays, in float64, whatever the logits were computed in.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import brentq
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, logsumexp, softmax
 
 BINS = 15  # Guo et al. 2017, section 5
+_ROWS = 4096  # at a time
 
 
 @dataclass(frozen=True)
@@ -100,21 +102,22 @@ def fit_temperature(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n
     """
     if not has_temperature(logits, labels):
         return 1.0
-    scores = np.asarray(logits, np.float64)
-    scores = scores - scores[np.arange(len(labels)), labels][:, None]
 
     def slope(inverse: float) -> float:
-        """The derivative of the mean NLL by 1 / T."""
-        return float((softmax(inverse * scores, axis=1) * scores).sum(1).mean())
+        """The derivative of the summed NLL by 1 / T."""
+        return sum(float((softmax(inverse * part, axis=1) * part).sum()) for part in _margins(logits, labels))
+
+    def total(inverse: float) -> float:
+        """The summed NLL."""
+        return sum(float(logsumexp(inverse * part, axis=1).sum()) for part in _margins(logits, labels))
 
     low = high = 1.0
     while slope(low) > 0:
         low /= 2
     while slope(high) < 0:
         high *= 2
-    temperature = 1 / brentq(slope, low, high, xtol=1e-300, rtol=1e-12)
-    rises = nll(logits, labels, temperature).mean() > nll(logits, labels).mean()  # by rounding, where T is next to 1
-    return 1.0 if rises else float(temperature)
+    inverse = brentq(slope, low, high, xtol=1e-300, rtol=1e-12)
+    return 1 / inverse if total(inverse) < total(1.0) else 1.0  # next to 1 rounding may raise it
 
 
 def has_temperature(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) -> bool:
@@ -126,12 +129,19 @@ def has_temperature(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n
     Raises:
       ValueError: as `fit_temperature`.
     """
-    scores, labels = np.asarray(logits, np.float64), np.asarray(labels)
-    if scores.ndim != 2 or labels.shape != scores.shape[:1] or not len(labels):
-        raise ValueError(f"logits must be [n, k] and labels [n] with n > 0, got {scores.shape} and {labels.shape}.")
-    if not np.isfinite(scores).all():
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
+        raise ValueError(f"logits must be [n, k] and labels [n] with n > 0, got {logits.shape} and {labels.shape}.")
+    if not np.isfinite(logits).all():
         raise ValueError("a temperature is fitted to finite logits, and some of these are not.")
-    if labels.min() < 0 or labels.max() >= scores.shape[1]:
-        raise ValueError(f"labels are from {labels.min()} to {labels.max()}, with {scores.shape[1]} classes.")
-    true = scores[np.arange(len(labels)), labels]
-    return bool((true - scores.mean(1)).mean() > 0 and (scores.max(1) > true).any())
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(f"labels are from {labels.min()} to {labels.max()}, with {logits.shape[1]} classes.")
+    falls = sum(float(part.mean(1).sum()) for part in _margins(logits, labels)) < 0
+    return falls and any((part > 0).any() for part in _margins(logits, labels))
+
+
+def _margins(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) -> Iterator[Float[np.ndarray, "m k"]]:
+    """What each class scores above the true one, in float64; some rows at a time, as ImageNet's take a gigabyte."""
+    for first in range(0, len(labels), _ROWS):
+        part, true = np.asarray(logits[first : first + _ROWS], np.float64), labels[first : first + _ROWS]
+        yield part - part[np.arange(len(true)), true][:, None]

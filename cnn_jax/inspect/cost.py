@@ -47,21 +47,37 @@ class Layer:
 
 
 @dataclasses.dataclass(frozen=True)
-class _View:
-    """What one element of a map sees: `size` pixels of the image; its neighbour sees the same, `step` pixels on."""
+class View:
+    """What one element of a map sees of the image, as height and width in pixels.
+
+    Attributes:
+      size: of what it sees; may exceed the image.
+      step: from what it sees to what its neighbour sees.
+      start: where that of the first element begins; below zero where it begins in the padding.
+      whole: whether each element sees every place of some map before it, so that all see the same.
+    """
 
     size: tuple[int, int] = (1, 1)
     step: tuple[int, int] = (1, 1)
+    start: tuple[int, int] = (0, 0)
+    whole: bool = False
 
-    def through(self, window: tuple[int, int], strides: tuple[int, int] = (1, 1)) -> "_View":
+    def through(
+        self, window: tuple[int, int], strides: tuple[int, int] = (1, 1), before: tuple[int, int] = (0, 0)
+    ) -> "View":
+        """The same after a window that slides over the map, which `before` elements precede: of padding, or cut off."""
         size = [s + (w - 1) * d for s, w, d in zip(self.size, window, self.step, strict=True)]
         step = [d * s for d, s in zip(self.step, strides, strict=True)]
-        return _View((size[0], size[1]), (step[0], step[1]))
+        start = [s - int(b) * d for s, b, d in zip(self.start, before, self.step, strict=True)]
+        return View((size[0], size[1]), (step[0], step[1]), (start[0], start[1]), self.whole)
 
-    def beside(self, other: "_View") -> "_View":
-        size = [max(pair) for pair in zip(self.size, other.size, strict=True)]
+    def beside(self, other: "View") -> "View":
+        """What an element sees that is made of one of each map."""
+        start = [min(pair) for pair in zip(self.start, other.start, strict=True)]
+        ends = [[s + n for s, n in zip(view.start, view.size, strict=True)] for view in (self, other)]
+        size = [max(pair) - s for pair, s in zip(zip(*ends, strict=True), start, strict=True)]
         step = [max(pair) for pair in zip(self.step, other.step, strict=True)]
-        return _View((size[0], size[1]), (step[0], step[1]))
+        return View((size[0], size[1]), (step[0], step[1]), (start[0], start[1]), self.whole or other.whole)
 
 
 def layers(model: nn.Module, variables: dict[str, Any], image_shape: tuple[int, int, int]) -> list[Layer]:
@@ -82,8 +98,15 @@ def layers(model: nn.Module, variables: dict[str, Any], image_shape: tuple[int, 
         names.append(module)
         counts[module] = counts.get(module, 0) + (math.prod(leaf.shape) if path[0].key == "params" else 0)
     walk = _Walk(counts)
-    walk.follow(program.jaxpr, [*names, _View()])
+    walk.follow(program.jaxpr, [*names, View()])
     return walk.rows
+
+
+def view(program: Jaxpr) -> View:
+    """What an element of a program's one result sees of its last argument, images; the others are parameters."""
+    walk = _Walk({})
+    (found,) = walk.follow(program, ["parameters"] * (len(program.invars) - 1) + [View()])
+    return found
 
 
 class _Walk:
@@ -108,7 +131,7 @@ class _Walk:
 
     def apply(self, equation: Any, values: list[Any]) -> Any:
         """What the result of one operation is made of; adds a row if it is a layer."""
-        views = [v for v in values if isinstance(v, _View)]
+        views = [v for v in values if isinstance(v, View)]
         modules = [v for v in values if isinstance(v, str)]
         if not views:
             return modules[0] if modules else None
@@ -120,21 +143,27 @@ class _Walk:
         if kind == "conv_general_dilated":
             *taps, inputs, _ = kernel = self._kernel_shape(equation)
             dilated = [(t - 1) * d + 1 for t, d in zip(taps, params["rhs_dilation"], strict=True)]
-            view = view.through((dilated[0], dilated[1]), params["window_strides"])
+            (top, _), (left, _) = params["padding"]
+            view = view.through((dilated[0], dilated[1]), params["window_strides"], (top, left))
             return self.row("conv", equation, view, kernel, modules, math.prod(after) * math.prod(taps) * inputs)
         if kind == "dot_general" and modules:
             kernel = equation.invars[1].aval.shape
             return self.row("dense", equation, view, kernel, modules, math.prod(kernel))
         if kind in ("reduce_window_max", "reduce_window_sum") and math.prod(params["window_dimensions"][1:3]) > 1:
             window = params["window_dimensions"][1:3]
-            view = view.through(window, params["window_strides"][1:3])
+            (top, _), (left, _) = params["padding"][1:3]
+            view = view.through(window, params["window_strides"][1:3], (top, left))
             return self.row("max_pool" if kind.endswith("max") else "avg_pool", equation, view, window)
-        if kind == "slice" and params["strides"]:
-            return view.through((1, 1), params["strides"][1:3])
+        if kind == "slice" and len(before) == 4:
+            top, left = params["start_indices"][1:3]
+            return view.through((1, 1), params["strides"][1:3] if params["strides"] else (1, 1), (-top, -left))
+        if kind == "pad" and len(before) == 4:
+            (top, *_), (left, *_) = params["padding_config"][1:3]
+            return view.through((1, 1), (1, 1), (top, left))
         if len(before) == 4 and (
             len(after) != 4 or kind == "dot_general"
         ):  # flattened, or averaged: all places at once
-            view = view.through(before[1:3])
+            view = dataclasses.replace(view.through(before[1:3]), whole=True)
             if kind == "reduce_sum" and params["axes"] == (1, 2):
                 return self.row("global_avg_pool", equation, view, before[1:3])
             return view
@@ -143,8 +172,8 @@ class _Walk:
         return view
 
     def row(
-        self, kind: str, equation: Any, view: _View, kernel: tuple[int, ...], modules: Any = (), macs: int = 0
-    ) -> _View:
+        self, kind: str, equation: Any, view: View, kernel: tuple[int, ...], modules: Any = (), macs: int = 0
+    ) -> View:
         value = equation.outvars[0].aval
         name = modules[0] if modules else f"{kind}{1 + sum(row.kind == kind for row in self.rows)}"
         count = 0 if name in self.seen else self.counts.get(name, 0)

@@ -82,7 +82,7 @@ class GoogLeNet(Network):
                 name=f"inception{name}",
             )(x, train)
             if name in ("3b", "4e", "5b"):
-                self.expose(f"stage{int(name[0]) - 2}", x)
+                x = self.expose(f"stage{int(name[0]) - 2}", x)
             if name in ("4a", "4d") and self.aux_weight and (train or self.is_initializing()):
                 self.auxiliary("aux1" if name == "4a" else "aux2", x, train)
             if name == "3b":

@@ -152,7 +152,7 @@ class InceptionV3(Network):
             block = layers.block(Mixed)
             x = block(layers, scaled, self.variant != "keras", name=f"mixed{name}")(x, train)
             if name in ("5d", "6e", "7c"):
-                self.expose(f"stage{int(name[0]) - 4}", x)
+                x = self.expose(f"stage{int(name[0]) - 4}", x)
             if name == "6e" and self.aux_weight and (train or self.is_initializing()):
                 self.auxiliary(x, train)
         x = self.expose("pool", global_avg_pool(x))

@@ -52,7 +52,7 @@ class ResNet(Network):
         for stage, depth in enumerate(self.depths, start=1):
             for block in range(1, depth + 1):
                 x = self.block(stage, block, x, train)
-            self.expose(f"stage{stage}", x)
+            x = self.expose(f"stage{stage}", x)
         x = self.expose("pool", global_avg_pool(x))
         return self.classify(self.drop("dropout", x, train))
 

@@ -41,7 +41,7 @@ class VGG(Network):
                 x = layers.conv(f"conv{stage}_{i}", self.scaled(features), 3, padding=1, use_bias=True)(x)
                 x = layers.activate(layers.normalize(f"norm{stage}_{i}", x, train=train))
                 if stage == i == 1:
-                    self.expose("stem", x)
+                    x = self.expose("stem", x)
             x = self.expose(f"stage{stage}", pool(x, 2))
         x = self.expose("pool", adaptive_avg_pool(x, 7))
         x = x.reshape(x.shape[0], -1)

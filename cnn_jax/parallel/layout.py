@@ -54,6 +54,14 @@ class Layout(abc.ABC):
         """Where each array of a state lies; by default on every device."""
         return jax.tree.map(lambda _: self.replicated, tree)
 
+    def placed(self, tree: Any) -> Any:
+        """The shapes, dtypes and shardings of the arrays of a state, given its shapes and dtypes."""
+
+        def place(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+        return jax.tree.map(place, tree, self.shardings(tree))
+
     def creation(self, make_state: Callable[..., Any], *arguments: ArrayLike) -> Callable[..., Any]:
         """`make_state`, compiled for arguments such as these: its result is placed by `shardings`."""
         given = [jax.device_put(argument, self.replicated) for argument in arguments]

@@ -1,6 +1,5 @@
 from .evaluation import Answers as Answers
 from .evaluation import answers as answers
-from .evaluation import evaluate as evaluate
 from .events import Event as Event
 from .events import Finished as Finished
 from .events import Logged as Logged
@@ -14,6 +13,7 @@ from .trainer import train as train
 from .trainer import training_events as training_events
 from .use.about import ExportError as ExportError
 from .use.classification import UnreadableImages as UnreadableImages
+from .use.evaluation import evaluate as evaluate
 from .use.export import export as export
 from .use.import_export import export_weights as export_weights
 from .use.import_export import import_weights as import_weights

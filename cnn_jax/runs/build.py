@@ -37,6 +37,8 @@ def training_step(
     layout: Layout,
     augment_seed: Seed,
     dropout_seed: Seed,
+    *,
+    freeze: str | None,
 ) -> TrainStep:
     """The function `(state, batch) -> (state, metrics)`, to be compiled by the layout."""
     optim = config.optim
@@ -58,7 +60,7 @@ def training_step(
         seed=dropout_seed,
         batch_size=config.data.batch_size,
         micro_batches=config.parallel.accumulate,
-        freeze=optim.freeze,
+        freeze=freeze,
     )
     gradient_of_batch = over_batch(
         gradient,

@@ -110,6 +110,11 @@ def check(config: Config, num_devices: int) -> None:
             used_if(optim.weight_decay > 0, "optim.decay", "kernels"),
             "it has no effect where `optim.weight_decay` is 0; leave it out",
         ),
+        (
+            "optim.unfreeze",
+            used_if(optim.freeze is not None, "optim.unfreeze", []),
+            "it has no effect without `optim.freeze`, which says what is frozen at first; leave it out, or give that",
+        ),
         ("optim.warmup_fraction", 0 <= optim.warmup_fraction < 1, "it is a part of the run, from 0 to below 1"),
         ("optim.label_smoothing", 0 <= optim.label_smoothing < 1, "it must lie from 0 to below 1"),
         ("optim.clip_norm", unset_or_positive("optim.clip_norm"), "it must be positive, or None not to clip"),

@@ -5,8 +5,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -15,15 +14,14 @@ from jaxtyping import Float, Int
 
 from cnn_jax.config import ConfigError
 from cnn_jax.data import Dataset, eval_batches, prefetch
-from cnn_jax.runs.compare import check_data
+from cnn_jax.runs.console.progress import ImageProgress
 from cnn_jax.runs.folder.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.noted import missing_best, missing_newest
-from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.predictions import Predictions
-from cnn_jax.runs.folder.run import Run, RunError, read_run
+from cnn_jax.runs.folder.run import Run, RunError
 from cnn_jax.runs.log_window import STEPS_AHEAD
-from cnn_jax.runs.session import Session, open_session, precision
+from cnn_jax.runs.session import Session
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import Predicted
@@ -54,24 +52,34 @@ def evaluate_split(
     return _figures(metrics, dataset), Predictions(**rows)
 
 
-def answers(session: Session, variables: Mapping[str, Any], dataset: Dataset) -> Answers:
+def answers(session: Session, variables: Mapping[str, Any], dataset: Dataset, *, quiet: bool = True) -> Answers:
     """What a network says of every example of a data set, in one pass of the evaluation step.
 
     Under every strategy, and in every process: all devices' rows are gathered.
     """
-    return answers_and_figures(session, variables, dataset)[0]
+    return answers_and_figures(session, variables, dataset, quiet=quiet)[0]
 
 
 def answers_and_figures(
-    session: Session, variables: Mapping[str, Any], dataset: Dataset
+    session: Session, variables: Mapping[str, Any], dataset: Dataset, *, quiet: bool = True
 ) -> tuple[Answers, dict[str, Any]]:
-    """As `answers`, with the figures of `evaluate_split` of the same pass."""
-    metrics, rows = _one_pass(session, variables, dataset, [field.name for field in dataclasses.fields(Answers)])
+    """As `answers`, with the figures of `evaluate_split` of the same pass.
+
+    Args:
+      quiet: show no progress on standard error.
+    """
+    wanted = [field.name for field in dataclasses.fields(Answers)]
+    with ImageProgress(f"evaluating {dataset.info.split}", len(dataset), quiet=quiet) as progress:
+        metrics, rows = _one_pass(session, variables, dataset, wanted, progress.add)
     return Answers(**rows), _figures(metrics, dataset)
 
 
 def _one_pass(
-    session: Session, variables: Mapping[str, Any], dataset: Dataset, wanted: Collection[str]
+    session: Session,
+    variables: Mapping[str, Any],
+    dataset: Dataset,
+    wanted: Collection[str],
+    done: Callable[[int], None] = lambda _: None,
 ) -> tuple[EvalMetrics, dict[str, np.ndarray]]:
     """The metrics of a data set, and of what evaluation steps say of each example, what is wanted."""
     layout, batch_size = session.layout, session.eval_batch_size
@@ -83,6 +91,7 @@ def _one_pass(
             parts.append((metrics, {name: predicted[name] for name in {"mask", *wanted}}))
             if len(parts) > STEPS_AHEAD:  # those before are on the host, so that no device keeps a whole split's logits
                 parts[-1 - STEPS_AHEAD] = jax.device_get(parts[-1 - STEPS_AHEAD])
+            done(batch_size)
     found = jax.device_get(parts)
     total = functools.reduce(lambda a, b: a.merge(b), (metrics for metrics, _ in found))
     rows = [predicted for _, predicted in found]
@@ -101,33 +110,6 @@ def _figures(metrics: EvalMetrics, dataset: Dataset) -> dict[str, Any]:
         **values,
         "per_class": {name: None if math.isnan(v) else v for name, v in per_class.items()},
     }
-
-
-def evaluate(
-    run: Path | str, *, split: str = "test", step: int | str = "latest", trust_code: bool = False
-) -> dict[str, Any]:
-    """Evaluates a checkpoint of a run.
-
-    Args:
-      run: a run folder.
-      split: "train", "validation" or "test".
-      step: "latest", "best" (on the validation split) or the number of a saved step.
-      trust_code: run the code of one's own that lies in the folder, although this user has not trained with it.
-
-    Returns:
-      split, step, num_examples, loss, nll, ece, top1, top5, per_class.
-
-    Raises:
-      RunError: when `run` is not a run folder, its `config.json`, its code or its data set was changed, or its code is
-        not trusted.
-      CheckpointError: when the step was not saved, is damaged, or is the best one and was removed.
-    """
-    with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
-        check_data(opened)
-        session = open_session(opened.config, opened.derived, opened.info)
-        step, variables = load_variables(opened, session, step)
-        values, _ = evaluate_split(session, variables, session.dataset(split))
-    return {"split": split, "step": step, **values}
 
 
 def load_variables(run: Run, session: Session, step: int | str) -> tuple[int, dict[str, Any]]:

@@ -14,10 +14,11 @@ from cnn_jax.models import abstract_variables
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
-from cnn_jax.runs.parts import check_network, rate_factors
-from cnn_jax.runs.phases import by_layers
+from cnn_jax.runs.checks import MOST_STEPS
+from cnn_jax.runs.parts import check_network
+from cnn_jax.runs.phases import by_layers, phases, rate_factors, unfreezing
 from cnn_jax.training.flax_layers import refuse_partial_batches
-from cnn_jax.training.freeze import check_freeze, check_pattern, frozen_batch_norm
+from cnn_jax.training.freeze import check_freeze, check_pattern, check_unfreeze, frozen_batch_norm
 from cnn_jax.training.losses import Loss
 
 
@@ -52,6 +53,9 @@ def check_fit(
     config = by_layers(config, model, image_shape)
     check_patterns(config, seen["params"], begins)
     if begins:
+        if config.data.on_error == "skip" and eval_augment.host is None:
+            name = config.data.name
+            raise ConfigError(f"`data.on_error` has no effect on {name}, which holds no files; leave it out.")
         with named("data.mix"):
             mix.check(shape, num_classes)
         check_statistics(config, model, layout, variables, shape)
@@ -105,6 +109,7 @@ def check_patterns(config: Config, params: Any, begins: bool) -> None:
     if optim.freeze is not None:
         with named("optim.freeze"):
             check_freeze(optim.freeze, params)
+            check_unfreeze(optim.freeze, unfreezing(config), params)
     if begins and optim.decay not in ("kernels", "all"):
         with named("optim.decay"):
             check_pattern(optim.decay, params)
@@ -127,7 +132,7 @@ def check_statistics(
     with (
         named("model"),
         ops.context(context),
-        frozen_batch_norm(config.optim.freeze),
+        frozen_batch_norm(phases(config, MOST_STEPS)[-1].freeze),  # when most layers move
         refuse_partial_batches(layout.batch, parts),
     ):
         try:

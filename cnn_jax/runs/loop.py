@@ -148,7 +148,8 @@ def _steps(
     config, derived, layout = session.config, session.derived, session.layout
     batches = session.training_batches(step)
     with record.spend("compile"):
-        train_step = session.compile_train_step()
+        train_step = session.compile_train_step(step)
+    changes = {phase.first_step for phase in session.phases[1:]}  # of what is frozen
     _end_if_asked(stop, agree, step)
     validation = session.dataset("validation") if session.has_validation else None
     first, last, state, line_due = step, derived.steps, tree["state"], False
@@ -175,6 +176,9 @@ def _steps(
         window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
         while step < last:
             events: list[Event] = []
+            if step in changes:
+                with window.paused(), record.spend("compile"):
+                    train_step = session.compile_train_step(step)
             profiler.before_step(step - first)
             with window.waiting(), record.spend("waiting"):
                 batch = next(ready)

@@ -2,8 +2,7 @@
 
 import dataclasses
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,10 @@ from cnn_jax.config.parts import own_name
 from cnn_jax.models import MODELS, architecture, create_model
 from cnn_jax.models.own import check_own, create_own, network_arguments
 from cnn_jax.names import find, join, split
+from cnn_jax.runs.derive import Derived
+from cnn_jax.runs.phases import rate_factors
 from cnn_jax.signatures import bind
+from cnn_jax.training.freeze import Phase
 from cnn_jax.training.losses import LOSSES, Loss
 from cnn_jax.training.optimizer import OPTIMIZERS, decayed, make_optimizer, optimizer_arguments
 from cnn_jax.training.rules import RULES, Rule
@@ -116,34 +118,18 @@ def check_network(config: Config, model: nn.Module, image_shape: tuple[int, int,
             check_own(model, name, image_shape, num_classes)
 
 
-def learning_rate(config: Config, *, peak: float, steps: int, warmup_steps: int) -> LearningRate:
+def learning_rate(config: Config, derived: Derived) -> LearningRate:
     """The learning rate of every step."""
+    steps, warmup_steps = derived.steps, derived.warmup_steps
     with named("optim.schedule"):
-        return make_schedule(*_found(config, "optim.schedule"), peak=peak, steps=steps, warmup_steps=warmup_steps)
+        what = _found(config, "optim.schedule")
+        return make_schedule(*what, peak=derived.learning_rate, steps=steps, warmup_steps=warmup_steps)
 
 
-def rate_factors(config: Config) -> list[tuple[str, float]]:
-    """The patterns of `optim.rate_factors` with their factors.
-
-    Raises:
-      ConfigError: for what is no pattern with a positive factor.
-    """
-    found = []
-    for text in config.optim.rate_factors:
-        pattern, _, number = text.rpartition("=")
-        with named("optim.rate_factors"):
-            try:
-                factor = float(number)
-            except ValueError:
-                factor = 0.0
-            if not pattern or not 0 < factor < math.inf:
-                raise ValueError(f"{text!r} must be PATTERN=FACTOR with a positive factor, such as head=10.")
-        found.append((pattern, factor))
-    return found
-
-
-def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformationExtraArgs:
-    """The optimiser, with clipping and weight decay, for what is not frozen."""
+def optimizer(
+    config: Config, rate: LearningRate, parts: Sequence[Phase], now: int
+) -> optax.GradientTransformationExtraArgs:
+    """The optimiser, with clipping and weight decay, for what is not frozen in the part of the run numbered `now`."""
     optim = config.optim
     with named("optim.name"):
         part, _, name = _found(config, "optim.name")
@@ -156,7 +142,8 @@ def optimizer(config: Config, rate: LearningRate) -> optax.GradientTransformatio
             decays=decayed(optim.decay),
             clip_norm=optim.clip_norm,
             factors=rate_factors(config),
-            freeze=optim.freeze,
+            parts=parts,
+            now=now,
             seed=config.seed,
         )
 

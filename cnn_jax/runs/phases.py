@@ -1,12 +1,16 @@
-"""Which parameters are meant by the patterns of `optim`: by the names of layers, or of the stages of the network."""
+"""Which parameters the patterns of `optim` mean, by the names of layers or of stages, and when they begin to move."""
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from flax import linen as nn
 
 from cnn_jax.config import Config, named
 from cnn_jax.models.stages import in_layers
+from cnn_jax.training import freeze
+from cnn_jax.training.freeze import Phase
 
 
 def by_layers(config: Config, model: nn.Module, image_shape: tuple[int, int, int]) -> Config:
@@ -20,12 +24,53 @@ def by_layers(config: Config, model: nn.Module, image_shape: tuple[int, int, int
     """
     optim = config.optim
     changes: dict[str, Any] = {}
-    with named("optim.freeze"):
-        if optim.freeze is not None:
-            changes["freeze"] = in_layers(optim.freeze, model, image_shape)
-    with named("optim.decay"):
-        if optim.decay not in ("kernels", "all"):
-            changes["decay"] = in_layers(optim.decay, model, image_shape)
-    with named("optim.rate_factors"):
-        changes["rate_factors"] = tuple(in_layers(text, model, image_shape) for text in optim.rate_factors)
+    for key in ("freeze", "unfreeze", "decay", "rate_factors"):
+        value = getattr(optim, key)
+        with named(f"optim.{key}"):
+            if isinstance(value, tuple):
+                changes[key] = tuple(in_layers(text, model, image_shape) for text in value)
+            elif value not in (None, "kernels", "all"):
+                changes[key] = in_layers(value, model, image_shape)
     return dataclasses.replace(config, optim=dataclasses.replace(optim, **changes))
+
+
+def phases(config: Config, steps: int) -> list[Phase]:
+    """The parts of a run of so many steps, by what stands still, the patterns as `by_layers` leaves them."""
+    starts = [(pattern, round(fraction * steps)) for pattern, fraction in unfreezing(config)]
+    return freeze.phases(config.optim.freeze, starts)
+
+
+def unfreezing(config: Config) -> list[tuple[str, float]]:
+    """The patterns of `optim.unfreeze` with their fractions of the run, in their order.
+
+    Raises:
+      ConfigError: for what is no pattern with a fraction.
+    """
+    rule = "PATTERN=FRACTION with a fraction of the run between 0 and 1, such as stage3=0.2"
+    found = _numbers(config.optim.unfreeze, "optim.unfreeze", 1.0, rule)
+    return sorted(found, key=lambda each: each[1])
+
+
+def rate_factors(config: Config) -> list[tuple[str, float]]:
+    """The patterns of `optim.rate_factors` with their factors.
+
+    Raises:
+      ConfigError: for what is no pattern with a positive factor.
+    """
+    rule = "PATTERN=FACTOR with a positive factor, such as head=10"
+    return _numbers(config.optim.rate_factors, "optim.rate_factors", math.inf, rule)
+
+
+def _numbers(texts: Sequence[str], key: str, below: float, rule: str) -> list[tuple[str, float]]:
+    found = []
+    for text in texts:
+        pattern, _, number = text.rpartition("=")
+        with named(key):
+            try:
+                value = float(number)
+            except ValueError:
+                value = 0.0
+            if not pattern or not 0 < value < below:
+                raise ValueError(f"{text!r} must be {rule}.")
+        found.append((pattern, value))
+    return found

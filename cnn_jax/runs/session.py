@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array, UInt32
+from jaxtyping import UInt32
 
-from cnn_jax.config import Config, ConfigError
+from cnn_jax.config import Config
 from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, preprocess_image, train_batches
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout, peak_bytes
@@ -25,7 +25,7 @@ from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
 from cnn_jax.runs.machine.sharing import Shared, find_shared, share
 from cnn_jax.runs.parts import learning_rate, loss, network, optimizer, own_metrics
-from cnn_jax.runs.phases import by_layers
+from cnn_jax.runs.phases import by_layers, phases
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -37,6 +37,7 @@ from cnn_jax.runs.splits import (
     seen_at_evaluation,
     with_convention,
 )
+from cnn_jax.training.freeze import Phase
 from cnn_jax.training.losses import Loss
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.schedules import LearningRate
@@ -75,17 +76,24 @@ class Session(Shared):
     @functools.cached_property
     def rate(self) -> LearningRate:
         """The learning rate of every step."""
-        n = self.derived
-        return learning_rate(self.config, peak=n.learning_rate, steps=n.steps, warmup_steps=n.warmup_steps)
+        return learning_rate(self.config, self.derived)
 
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformationExtraArgs:
         """With clipping, weight decay and what is frozen."""
-        return optimizer(self._by_layers, self.rate)
+        return self._optimizer(0)
+
+    def _optimizer(self, phase: int) -> optax.GradientTransformationExtraArgs:
+        return optimizer(self._by_layers, self.rate, self.phases, phase)
 
     @functools.cached_property
     def _by_layers(self) -> Config:
         return by_layers(self.config, self.model, self.image_shape)
+
+    @functools.cached_property
+    def phases(self) -> list[Phase]:
+        """The parts of the run, by what stands still in them."""
+        return phases(self._by_layers, self.derived.steps)
 
     @functools.cached_property
     def loss(self) -> Loss:
@@ -94,13 +102,13 @@ class Session(Shared):
 
     @functools.cached_property
     def train_step(self) -> TrainStep:
-        """With the run's own seeds."""
-        return self._train_step(*self._seeds.tolist())
+        """With the run's own seeds, as it begins."""
+        return self._train_step(0, *self._seeds.tolist())
 
-    def _train_step(self, *seeds: Seed) -> TrainStep:
-        parts = self._by_layers, self.model, self.optimizer, self.rate, self.loss
+    def _train_step(self, phase: int, *seeds: Seed) -> TrainStep:
+        parts = self._by_layers, self.model, self._optimizer(phase), self.rate, self.loss
         images = self.augment, self.mix, self.info, self.derived.num_classes
-        return training_step(*parts, *images, self.layout, *seeds)
+        return training_step(*parts, *images, self.layout, *seeds, freeze=self.phases[phase].freeze)
 
     @property
     def _seeds(self) -> UInt32[np.ndarray, "2"]:
@@ -154,7 +162,7 @@ class Session(Shared):
     def abstract_variables(self) -> Any:
         """The shapes, dtypes and shardings of what evaluation uses."""
         variables = {"batch_stats": {}, **abstract_variables(self.model, self.image_shape)}
-        return self._placed({name: variables[name] for name in ("params", "batch_stats")})
+        return self.layout.placed({name: variables[name] for name in ("params", "batch_stats")})
 
     def make_state(self, seed: Seed | None = None) -> TrainState:
         """The state before the first step, drawn from the run's own seed where none is given; to be jitted."""
@@ -171,14 +179,16 @@ class Session(Shared):
         batch: dict[str, np.ndarray] = {"image": np.zeros((size, *image_shape), np.uint8)}
         kinds: dict[str, type] = {"label": np.int32, "index": np.int32, "epoch": np.int32, **more}
         batch |= {key: np.zeros(size, kind) for key, kind in kinds.items()}
-        return jax.tree.map(lambda a: _place(a, a.sharding), self.layout.put(batch))
+        placed = self.layout.put(batch)
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), placed)
 
-    def compile_train_step(self) -> TrainStep:
-        """The training step, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
+    def compile_train_step(self, step: int = 0) -> TrainStep:
+        """That of the phase that a step is in, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
         seeds = jax.device_put(self._seeds, self.layout.replicated)
-        with_seeds = lambda state, batch, seeds: self._train_step(*seeds)(state, batch)  # noqa: E731
+        phase = max(i for i, part in enumerate(self.phases) if part.first_step <= step)
+        with_seeds = lambda state, batch, seeds: self._train_step(phase, *seeds)(state, batch)  # noqa: E731
         arrays = lambda: (self.abstract_checkpoint()["state"], self.abstract_batch(), seeds)  # noqa: E731
-        compiled = self.once("train", lambda: self.layout.compile(with_seeds, *arrays(), donate=True))
+        compiled = self.once(f"train {phase}", lambda: self.layout.compile(with_seeds, *arrays(), donate=True))
         logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(compiled) / 1e6)
         return lambda state, batch: compiled(state, batch, seeds)
 
@@ -194,10 +204,7 @@ class Session(Shared):
     def abstract_checkpoint(self) -> Any:
         """The shapes, dtypes and shardings of what a checkpoint holds."""
         make = lambda: {"state": self.make_state(), "window": self.empty_window()}  # noqa: E731
-        return self.once("checkpoint", lambda: self._placed(jax.eval_shape(make)))
-
-    def _placed(self, tree: Any) -> Any:
-        return jax.tree.map(_place, tree, self.layout.shardings(tree))
+        return self.once("checkpoint", lambda: self.layout.placed(jax.eval_shape(make)))
 
 
 def open_session(config: Config, derived: Derived | None = None, info: DatasetInfo | None = None) -> Session:
@@ -218,8 +225,6 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     else:
         check_ranges(config.data)
     augment, eval_augment = parse_chains(config, info)
-    if derived_here and config.data.on_error == "skip" and eval_augment.host is None:
-        raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     if derived is None:
         info = load_training(config, eval_augment).info
         sizes = {"num_examples": info.num_examples, "num_classes": info.num_classes}
@@ -242,7 +247,3 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
         session.train_step  # noqa: B018, what is wrong with the parts of training is said now
         share(session)
     return session
-
-
-def _place(shape: Array | jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding)

@@ -1,21 +1,53 @@
-"""Layers that stand still, as in transfer learning: `optim.freeze` says which.
+"""Layers that stand still, as in transfer learning: `optim.freeze` says which, `optim.unfreeze` until when.
 
 A frozen parameter is a constant of the loss, so the backward pass stops at the lowest layer that moves; the optimiser
-keeps no state for it, and no weight decay reaches it. A frozen BatchNorm uses its running averages and does not move
-them. Dropout stays on everywhere.
+keeps no state for what never moves, and no weight decay reaches what does not move yet. A frozen BatchNorm uses its
+running averages and does not move them. Dropout stays on everywhere.
 """
 
 import contextlib
+import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
 from cnn_jax.modules import BatchNorm
 from cnn_jax.ops import current
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A part of a run in which the same parameters stand still."""
+
+    first_step: int
+    freeze: str | None
+    """As `is_frozen` takes it; None: all move."""
+
+
+def phases(freeze: str | None, unfreeze: Sequence[tuple[str, int]]) -> list[Phase]:
+    """The parts of a run, the first from step 0 on.
+
+    Args:
+      freeze: what stands still at first.
+      unfreeze: (pattern, step): what moves from that step on.
+
+    Example:
+      >>> for phase in phases("stem|stage", [("stage3", 20), ("stage2", 40)]):
+      ...     print(phase.first_step, phase.freeze)
+      0 stem|stage
+      20 (?!stage3)(?:stem|stage)
+      40 (?!stage3|stage2)(?:stem|stage)
+    """
+    found = []
+    for start in sorted({0, *(step for _, step in unfreeze)}):
+        moving = [pattern for pattern, step in unfreeze if step <= start]
+        found.append(Phase(start, f"(?!{'|'.join(moving)})(?:{freeze})" if moving else freeze))
+    return found
 
 
 def is_frozen(freeze: str, name: str) -> bool:
@@ -44,6 +76,23 @@ def check_freeze(freeze: str, params: Any) -> None:
     if all(jax.tree.leaves(matching(freeze, params))):
         layers = ", ".join(params)
         raise ValueError(f"{freeze!r} matches every parameter, so nothing would be trained. The layers: {layers}.")
+
+
+def check_unfreeze(freeze: str, unfreeze: Sequence[tuple[str, float]], params: Any) -> None:
+    """Refuses what would free nothing.
+
+    Args:
+      unfreeze: patterns, in the order in which what they match begins to move.
+
+    Raises:
+      ValueError: saying of which pattern that is so.
+    """
+    still = matching(freeze, params)
+    for pattern, _ in unfreeze:
+        check_pattern(pattern, params)
+        before, still = still, jax.tree.map(lambda held, freed: held and not freed, still, matching(pattern, params))
+        if before == still:
+            raise ValueError(f"{pattern!r} matches no parameter that is frozen until then, so it has no effect.")
 
 
 def check_pattern(pattern: str, params: Any) -> None:
@@ -92,6 +141,35 @@ def freeze_updates(optimizer: optax.GradientTransformation, freeze: str | None) 
         return optimizer
     # Not optax.masked, which passes the gradients of the others through as updates.
     return optax.partition({False: optimizer, True: optax.set_to_zero()}, lambda params: matching(freeze, params))
+
+
+def begin_by_phase(
+    make: Callable[[int], optax.GradientTransformation], parts: Sequence[Phase], now: int
+) -> optax.GradientTransformation:
+    """An optimiser for what begins to move in each phase, which begins then; in every phase with a state of one shape.
+
+    Args:
+      make: of the step at which it begins.
+      parts: of the run, as `phases` gives them.
+      now: the number of the phase that this one is for.
+    """
+    names = [f"from step {part.first_step}" for part in parts]
+    makers = {name: make(part.first_step) for name, part in zip(names, parts, strict=True)}
+    asleep = {name: _asleep(makers[name]) for name in names[now + 1 :]}
+
+    def begins(params: Any) -> Any:
+        still = [matching(part.freeze or "(?!)", params) for part in parts]
+        # What is free once stays so: a parameter stands still in as many phases as come before its own.
+        return jax.tree.map(lambda *held: [*names, "never"][sum(held)], *still)
+
+    return optax.partition({**makers, **asleep, "never": optax.set_to_zero()}, begins)
+
+
+def _asleep(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """With the state of an optimiser that has not begun, which stays, and no updates."""
+    return optax.GradientTransformation(
+        optimizer.init, lambda updates, state, params=None: (jax.tree.map(jnp.zeros_like, updates), state)
+    )
 
 
 def matching(pattern: str, params: Any) -> Any:

@@ -1,5 +1,6 @@
 """The optimiser, composed from Optax: clipping, weight decay, the one that was named, and what is frozen."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ import optax
 import optax.contrib
 
 from cnn_jax.signatures import call, own_arguments, parameters
-from cnn_jax.training.freeze import freeze_updates, matching
+from cnn_jax.training.freeze import Phase, begin_by_phase, freeze_updates, matching
 from cnn_jax.training.schedules import LearningRate
 
 
@@ -54,10 +55,13 @@ def make_optimizer(
     decays: Callable[[optax.Params], optax.Params] = is_kernel,
     clip_norm: float | None = None,
     factors: Sequence[tuple[str, float]] = (),
-    freeze: str | None = None,
+    parts: Sequence[Phase] = (Phase(0, None),),
+    now: int = 0,
     seed: int = 0,
 ) -> optax.GradientTransformationExtraArgs:
     """Gradient clipping, then weight decay, then the optimiser at this rate, for what is not frozen.
+
+    What begins to move later has an optimiser of its own that begins then, at the run's rate.
 
     Where the optimiser takes a weight decay and a mask for it, it decays by its own rule; else the decay is added to
     the gradient before it.
@@ -69,7 +73,8 @@ def make_optimizer(
       decays: gives the mask of what decays.
       clip_norm: the largest global norm of the gradient.
       factors: (pattern, factor) for the steps of the parameters whose names begin so; the first that fits counts.
-      freeze: a regular expression for parameters that stay; see `cnn_jax.training.freeze`.
+      parts: of the run, by what stands still; see `cnn_jax.training.freeze`.
+      now: the number of the part that it is for; the shape of the state is that of all.
       seed: of the noise of optimisers that add some.
 
     Raises:
@@ -78,24 +83,31 @@ def make_optimizer(
     if part is optax.contrib.dpsgd:
         raise ValueError(f"{what} needs gradients, one for each example, and is given their mean; it cannot be used.")
     takes = parameters(part)
-    parts = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
+    clip = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
     inside = "weight_decay" in takes and any(mask in takes for mask in _MASKS)
-    if not inside:
-        parts.append(optax.add_decayed_weights(weight_decay, decays))
-    optimizer = call(
-        part,
-        arguments,
-        what,
-        **_learning_rate(part, what, rate),
-        weight_decay=weight_decay if inside else 0.0,
-        **dict.fromkeys(_MASKS, decays),
-        warmup_steps=rate.warmup_steps or None,
-        muon_weight_dimension_numbers=kernel_as_matrix,
-        key=seed,
-    )
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-        raise ValueError(f"{what} must return an optax.GradientTransformation, got {optimizer!r}.")
-    whole = freeze_updates(optax.chain(*parts, optimizer), freeze)
+    before = [] if inside else [optax.add_decayed_weights(weight_decay, decays)]
+
+    def from_step(first: int) -> list[optax.GradientTransformation]:
+        begins = dataclasses.replace(rate, at=lambda step: rate.at(step + first)) if first else rate
+        optimizer = call(
+            part,
+            arguments,
+            what,
+            **_learning_rate(part, what, begins),
+            weight_decay=weight_decay if inside else 0.0,
+            **dict.fromkeys(_MASKS, decays),
+            warmup_steps=rate.warmup_steps or None,
+            muon_weight_dimension_numbers=kernel_as_matrix,
+            key=seed,
+        )
+        if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+            raise ValueError(f"{what} must return an optax.GradientTransformation, got {optimizer!r}.")
+        return [*before, optimizer]
+
+    if len(parts) == 1:
+        whole = freeze_updates(optax.chain(*clip, *from_step(0)), parts[0].freeze)
+    else:  # the norm is that of all that move
+        whole = optax.chain(*clip, begin_by_phase(lambda first: optax.chain(*from_step(first)), parts, now))
     return optax.with_extra_args_support(optax.chain(whole, _scaled(factors)) if factors else whole)
 
 

@@ -1,5 +1,6 @@
 """Optimisers without a schedule train at one place and are evaluated at another (Defazio et al. 2024)."""
 
+import functools
 from typing import Any
 
 import jax
@@ -20,9 +21,11 @@ def evaluated_params(opt_state: optax.OptState, params: Any) -> Any:
     states = [leaf for leaf in leaves if isinstance(leaf, ScheduleFreeState)]
     if not states:
         return params
-    (state,) = states
 
-    def average(z: Any, y: Any) -> Any:
-        return y if isinstance(z, optax.MaskedNode) else (y - (1.0 - state.b1) * z) / state.b1
+    def average(b1: Any, z: Any, y: Any) -> Any:
+        return y if isinstance(z, optax.MaskedNode) else (y - (1.0 - b1) * z) / b1
 
-    return jax.tree.map(average, state.z, params, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
+    for state in states:  # each of other parameters
+        mean = functools.partial(average, state.b1)
+        params = jax.tree.map(mean, state.z, params, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
+    return params

@@ -16,7 +16,7 @@ def trained(monkeypatch, tmp_path):
     """The configurations that `train` was called with."""
     calls = []
 
-    def record(config, workdir, *, profile):
+    def record(config, workdir, **_):
         calls.append(config)
         zeros = {k: 0.0 for k in ("loss", "nll", "ece", "top1", "top5")}
         return Result(tmp_path, 1, {"num_examples": 1, **zeros, "per_class": {}})

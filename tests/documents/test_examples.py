@@ -1,27 +1,12 @@
-"""What people copy runs: the documents' sessions give what stands below them, and their Python is that of the files."""
+"""What people copy runs: the documents' Python is that of the files."""
 
 import ast
-import doctest
 import re
 
 import pytest
-from documents import DOCUMENTS, ROOT, blocks, name
+from documents import ROOT, blocks
 
 from cnn_jax.config import Config
-
-
-@pytest.mark.parametrize("path", [p for p in DOCUMENTS if blocks(p, "pycon")], ids=name)
-def test_sessions_give_what_stands_below_them(path):
-    test = doctest.DocTestParser().get_doctest("\n".join(blocks(path, "pycon")), {}, name(path), name(path), 0)
-    failures: list[str] = []
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    runner.run(test, out=failures.append)
-    assert not failures, "".join(failures)
-    assert runner.tries == len(test.examples)
-
-
-def test_the_lecture_has_its_examples():
-    assert sum(block.count(">>>") for block in blocks(ROOT / "experiments" / "lecture" / "README.md", "pycon")) >= 60
 
 
 @pytest.mark.parametrize(

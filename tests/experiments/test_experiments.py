@@ -19,7 +19,7 @@ from cnn_jax.runs import content, splits
 from cnn_jax.weights import save_weights
 
 FOLDER = Path(__file__).parents[2] / "experiments"
-RECIPES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "own_loop")  # which is a program
+RECIPES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in ("own_loop", "calibration"))  # programs
 recipes = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
 # Sides of images in the ImageNet recipes, and those that stand in for them here; AlexNet needs 67 pixels.

@@ -107,8 +107,8 @@ def test_a_state_that_is_not_finite_is_never_saved(experiment, tmp_path, capsys,
 
     real = sessions.Session.compile_train_step
 
-    def compile_train_step(self):
-        step = real(self)
+    def compile_train_step(self, first=0):
+        step = real(self, first)
 
         def spoiled(state, batch):
             state, metrics = step(state, batch)
@@ -335,8 +335,8 @@ def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_poli
 
     real = sessions.Session.compile_train_step
 
-    def compile_train_step(self):
-        step = real(self)
+    def compile_train_step(self, first=0):
+        step = real(self, first)
 
         def interrupted(state, batch):
             state, metrics = step(state, batch)

@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from cnn_jax.config import reference
+from cnn_jax.training.freeze import Phase
 from cnn_jax.training.optimizer import OPTIMIZERS, kernel_as_matrix, make_optimizer, optimizer_arguments
 from cnn_jax.training.schedule_free import evaluated_params
 from cnn_jax.training.schedules import SCHEDULES, make_schedule
@@ -181,7 +182,7 @@ def test_muon_takes_a_convolution_as_a_matrix_of_outputs_by_their_inputs():
 
 @pytest.mark.parametrize("freeze", [None, "norm"])
 def test_a_schedule_free_optimiser_is_evaluated_at_its_average(freeze):
-    optimizer = optimizer_of(optax.contrib.schedule_free_sgd, {"b1": 0.8}, freeze=freeze)
+    optimizer = optimizer_of(optax.contrib.schedule_free_sgd, {"b1": 0.8}, parts=[Phase(0, freeze)])
     params = {m: {k: jnp.asarray(v, jnp.float32) for k, v in d.items()} for m, d in PARAMS.items()}
     state = optimizer.init(params)
     for _ in range(3):

@@ -54,6 +54,7 @@ AUGMENTATIONS: dict[str, Callable[..., Image]] = {
         rotate90,
         rotate,
         colour.to_rgb,
+        colour.to_gray,
         colour.grayscale,
         colour.random_grayscale,
         colour.brightness,

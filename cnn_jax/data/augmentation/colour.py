@@ -126,6 +126,11 @@ def random_grayscale(image: Image, key: RandomKey, probability: float = 0.1) -> 
     return jnp.where(chance(key, probability), luma(image), image.astype(jnp.float32))
 
 
+def to_gray(image: Image) -> Image:
+    """The luma of a colour image, one channel, for networks made for gray images; gray images stay."""
+    return luma(image) if image.shape[2] == 3 else image
+
+
 def to_rgb(image: Image) -> Image:
     """Repeat the one channel of a gray image three times, for networks made for colour; colour images stay."""
     return jnp.repeat(image, 3, axis=2) if image.shape[2] == 1 else image

@@ -59,6 +59,12 @@ class EncodedDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def file_names(self) -> list[str]:
+        """What each example's file is called in the set, read from its record; empty where that does not say."""
+        rows = range(len(self)) if self._rows is None else self._rows
+        with readable_records(self._folder):
+            return [_file_name(self._source[int(stored)]) for stored in rows]
+
     def images(
         self, indices: Int[np.ndarray, " b"], *, epoch: Int[np.ndarray, " b"] | None = None, seed: int = 0
     ) -> UInt8[np.ndarray, "b h w 3"]:
@@ -85,9 +91,13 @@ class EncodedDataset:
         stored = index if self._rows is None else int(self._rows[index])
         with readable_records(self._folder):
             record = self._source[stored]
-        name = record.get("file_name", b"")
-        where = f"{name.decode() if isinstance(name, bytes) else name} (example {stored} of {self._folder})"
+        where = f"{_file_name(record)} (example {stored} of {self._folder})"
         decode_crop(record["image"], where, self._crop, uniforms, out)
+
+
+def _file_name(record: dict[str, Any]) -> str:
+    name = record.get("file_name", b"")
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 @untouched_logging()

@@ -71,8 +71,10 @@ def verify(
             TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
             contextlib.closing(prefetch(batches, layout.put)) as ready,
         ):
-            step = session.compile_train_step()
+            step = session.compile_train_step(first)
             for number in range(first + 1, last + 1):
+                if any(phase.first_step == number - 1 for phase in session.phases):
+                    step = session.compile_train_step(number - 1)
                 state, _ = step(state, next(ready))
                 progress.update(number)
         tree = {"state": state}

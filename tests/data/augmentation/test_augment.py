@@ -181,7 +181,7 @@ def test_standardize_refuses_a_wrong_number_of_channels(images):
         standardize(images, (0.5, 0.5), (0.2,))
 
 
-@pytest.mark.parametrize("spec", [*gallery_specs((6, 8, 3)), "to_rgb()", "rotate90()"])
+@pytest.mark.parametrize("spec", [*gallery_specs((6, 8, 3)), "to_rgb()", "to_gray()", "rotate90()"])
 def test_operation_draws_the_same_with_64_bit_types_allowed(spec):
     """Read off the program: no draw takes 64 bits, which would give other numbers."""
     augment, index = parse_augment([spec]), np.arange(2, dtype=np.int32)
