@@ -22,9 +22,9 @@ from PIL import Image
 from cnn_jax import export, load_experiment, open_run, train
 from cnn_jax.cli import main
 from cnn_jax.runs import ExportError, trainer
+from cnn_jax.runs.events import Finished, Result
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
-from cnn_jax.runs.loop import Finished, Result
 from cnn_jax.runs.use.exported import read_export
 
 ROOT = Path(__file__).parents[3]
