@@ -27,6 +27,7 @@ from .runs import evaluate as evaluate
 from .runs import export as export
 from .runs import export_weights as export_weights
 from .runs import import_weights as import_weights
+from .runs import inspect_run as inspect_run
 from .runs import list_runs as list_runs
 from .runs import open_run as open_run
 from .runs import predict as predict

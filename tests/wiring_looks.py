@@ -169,6 +169,15 @@ def program(config: Config) -> Arrays:
     return {"program": np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)}
 
 
+@look
+def logits_program(config: Config) -> Arrays:
+    """What evaluation computes, lowered."""
+    session = opened(config)
+    images = jax.ShapeDtypeStruct((2, *session.info.image_shape), np.uint8)
+    text = jax.jit(session.logits).lower(session.abstract_variables(), images).as_text()
+    return {"program": np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)}
+
+
 def result(folder: Path) -> Arrays:
     """The state in a run's last checkpoint, and the lines of its metrics but for `time/…`."""
     steps = [int(path.name) for path in (folder / "checkpoints").iterdir() if path.name.isdigit()]

@@ -20,6 +20,7 @@ from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
 from cnn_jax.cli.export import export
+from cnn_jax.cli.inspect import inspect
 from cnn_jax.cli.jobs import launch, separate_training, submit
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "submit": submit,
     "eval": evaluate,
     "predict": predict,
+    "inspect": inspect,
     "verify": verify,
     "ablate": ablate,
     "tune": tune,

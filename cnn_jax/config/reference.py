@@ -36,6 +36,7 @@ REFERENCE: dict[str, Any] = {
     "model.num_classes": None,
     "model.dtype": "float32",
     "model.conv": "auto",
+    "model.precision": "default",
     "model.new_head": False,
     "model.ghost_batch": None,
     "model.frozen_norm": False,

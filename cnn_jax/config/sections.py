@@ -34,6 +34,9 @@ class ModelConfig:
     """Of the computation; parameters and logits stay float32 (float64 with float64)."""
     conv: Literal["auto", "xla"] = "auto"
     """auto takes the fastest formulation on a CPU; xla is the stock convolution everywhere."""
+    precision: Literal["default", "high", "highest"] = "default"
+    """Of float32 products: default is TF32 on GPUs from Ampere on and bfloat16 on TPUs, highest is float32; on CPUs all
+    are float32."""
     ghost_batch: int | None = None
     """BatchNorm takes statistics of so many consecutive examples at a time; None: of the whole batch."""
     frozen_norm: bool = False

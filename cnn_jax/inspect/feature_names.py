@@ -30,6 +30,13 @@ def named_features(model: nn.Module, variables: Mapping[str, Any], image_shape: 
       variables: "params", and "batch_stats" where it has them; or their shapes.
       image_shape: height, width, channels.
     """
+    exposed, others = _exposed_and_others(model, variables, image_shape)
+    return exposed | others
+
+
+def _exposed_and_others(
+    model: nn.Module, variables: Mapping[str, Any], image_shape: ImageShape
+) -> tuple[dict[str, Shape], dict[str, Shape]]:
     exposed: dict[str, Shape] = {}
     others: dict[str, Shape] = {}
 
@@ -40,7 +47,7 @@ def named_features(model: nn.Module, variables: Mapping[str, Any], image_shape: 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with nn.intercept_methods(_watch(note)):
         jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
-    return exposed | others
+    return exposed, others
 
 
 def is_spatial(shape: Shape) -> bool:
@@ -54,13 +61,13 @@ def spatial_features(model: nn.Module, variables: Mapping[str, Any], image_shape
     Raises:
       ValueError: where there is none.
     """
-    found = {n: s for n, s in named_features(model, variables, image_shape).items() if is_spatial(s)}
-    if not found:
-        raise ValueError(
-            f"{type(model).__name__} has no feature map of more than one place: neither does it `expose` one, nor does "
-            "a submodule put one out."
-        )
-    return found
+    for features in _exposed_and_others(model, variables, image_shape):
+        if found := {name: shape for name, shape in features.items() if is_spatial(shape)}:
+            return found
+    raise ValueError(
+        f"{type(model).__name__} has no feature map of more than one place: neither does it `expose` one, nor does a "
+        "submodule put one out."
+    )
 
 
 def check_feature(

@@ -99,7 +99,7 @@ def _learn(
             f"{'one value' if count else 'no value'} say nothing. Use a larger batch, micro-batch or ghost batch, "
             "larger images, or frozen statistics."
         )
-    if not isinstance(batch, str) and current().conv == "auto":
+    if not isinstance(batch, str) and current().own_forms:
         one, zero = jnp.ones(x.shape[-1:], sum_dtype(x)), jnp.zeros(x.shape[-1:], sum_dtype(x))
         y, mean, var = batch_norm_with_own_gradient(
             x, one if scale is None else scale, zero if bias is None else bias, epsilon, even_split(batch, x.shape[0])

@@ -10,8 +10,9 @@ from cnn_jax.ops.context import current
 from cnn_jax.ops.conv_cpu import conv_custom_vjp
 from cnn_jax.ops.conv_products import im2col_conv, matmul_conv
 from cnn_jax.ops.geometry import ConvGeometry, Padding, explicit_padding, pair, positions
-from cnn_jax.ops.xla_conv import settled, xla_conv_with_its_gradients
+from cnn_jax.ops.xla_conv import plain_conv, settled, xla_conv_with_its_gradients
 
+# Of programs for a CPU; on others `auto` and `xla` are `plain_conv`.
 _FORMS: dict[str, Callable[[Array, Array, ConvGeometry], Array]] = {
     "auto": conv_custom_vjp,
     "xla": xla_conv_with_its_gradients,
@@ -48,7 +49,7 @@ def conv2d(
 
     Raises:
       ValueError: for sizes that do not belong together.
-      TypeError: when the dtypes differ; in forward mode (`jax.jvp`), which needs `context(conv="xla")`.
+      TypeError: when the dtypes differ; on a CPU in forward mode (`jax.jvp`), which needs `context(conv="xla")`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -64,7 +65,9 @@ def conv2d(
     if plain is None:
         return jnp.zeros((x.shape[0], *out, kernel.shape[3]), x.dtype)
     x, geometry = plain
-    return _FORMS[current().conv](x, kernel, geometry)
+    here = current()
+    form = _FORMS[here.conv] if here.on_cpu or here.conv not in ("auto", "xla") else plain_conv
+    return form(x, kernel, geometry)
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:

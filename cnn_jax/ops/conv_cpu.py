@@ -1,4 +1,4 @@
-"""The convolution with gradients of its own where it is lowered for a CPU; other platforms get XLA's.
+"""The convolution with gradients of its own, for CPUs; other platforms get XLA's.
 
 Which form computes which pass is decided here, by shape alone:
 
@@ -16,7 +16,7 @@ googlenet's, added to alexnet's, and spreads a NaN to its neighbours; so it is n
 from functools import partial
 
 import jax
-from jax import Array, lax
+from jax import Array
 
 from cnn_jax.ops.forward_mode import reverse_mode_only
 from cnn_jax.ops.geometry import ConvGeometry
@@ -29,7 +29,7 @@ from cnn_jax.ops.xla_conv import transposed_conv, xla_conv
 
 @reverse_mode_only
 def conv_custom_vjp(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
-    """XLA's convolution, with the gradients that suit the platform it is lowered for.
+    """XLA's convolution, with gradients that suit a CPU.
 
     Reverse mode over reverse mode works; forward mode (`jax.jvp`) needs `context(conv="xla")`.
     """
@@ -48,33 +48,22 @@ def _forward(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, tu
 
 def _backward(geometry: ConvGeometry, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel, g = vary_alike(*saved, materialize_on_cpu(g))
-    dx = lax.platform_dependent(x, kernel, g, cpu=partial(_cpu_input, geometry), default=partial(_xla_input, geometry))
-    dkernel = lax.platform_dependent(
-        x, kernel, g, cpu=partial(_cpu_kernel, geometry), default=partial(_xla_kernel, geometry)
-    )
+    dx, dkernel = _to_input(geometry, x, kernel, g), _to_kernel(geometry, x, kernel, g)
     return sum_to_vary_as(dx, saved[0]), sum_to_vary_as(dkernel, saved[1])
 
 
 _conv.defvjp(_forward, _backward)
 
 
-def _xla_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
-    return transposed_conv(g, kernel, (x.shape[1], x.shape[2]), geometry)
-
-
-def _xla_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
-    return jax.linear_transpose(lambda kernel: xla_conv(x, kernel, geometry), kernel)(g)[0]
-
-
-def _cpu_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
+def _to_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
     if geometry.groups > 1 or geometry.strides == (1, 1):
-        return _xla_input(geometry, x, kernel, g)
+        return transposed_conv(g, kernel, (x.shape[1], x.shape[2]), geometry)
     return strided_input_gradient(g, kernel, (x.shape[1], x.shape[2]), geometry)
 
 
-def _cpu_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
+def _to_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
     if geometry.groups > 1 or _has_few_channels(kernel, geometry):
-        return _xla_kernel(geometry, x, kernel, g)
+        return jax.linear_transpose(lambda kernel: xla_conv(x, kernel, geometry), kernel)(g)[0]
     return weight_gradient(x, g, (kernel.shape[0], kernel.shape[1]), geometry)
 
 

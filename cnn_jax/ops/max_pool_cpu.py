@@ -1,4 +1,4 @@
-"""Max pooling as a maximum of shifted images, with a gradient of its own where it is lowered for a CPU.
+"""Max pooling for CPUs as a maximum of shifted images, with a gradient of its own.
 
 XLA's gradient on a CPU reduces five arrays at once, the values and their coordinates, and scatters: for 16 images of
 112 x 112 x 64 that is 220 ms on each of two cores, here 26.
@@ -33,15 +33,17 @@ def xla_max_pool(x: Array, geometry: PoolGeometry) -> Array:
 
 @reverse_mode_only
 def max_pool_custom_vjp(x: Array, geometry: PoolGeometry) -> Array:
-    """Max pooling in the form that suits the platform it is lowered for; forward mode needs `context(conv="xla")`."""
+    """Max pooling in the form that suits a CPU; forward mode needs `context(conv="xla")`."""
     return _max_pool(x, geometry)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_pool(x: Array, geometry: PoolGeometry) -> Array:
-    return lax.platform_dependent(
-        x, cpu=partial(_cpu_max_pool, geometry=geometry), default=partial(xla_max_pool, geometry=geometry)
-    )
+    # In half precision XLA would round after each maximum (16 x 28 x 28 x 256, bfloat16: 16.7 ms against 2.6).
+    first, *others = (seen.astype(sum_dtype(x)) for seen in _taps(x, geometry))
+    for other in others:
+        first = jnp.maximum(first, other)
+    return first.astype(x.dtype)
 
 
 def _forward(x: Array, geometry: PoolGeometry) -> tuple[Array, Array]:
@@ -49,15 +51,10 @@ def _forward(x: Array, geometry: PoolGeometry) -> tuple[Array, Array]:
 
 
 def _backward(geometry: PoolGeometry, x: Array, g: Array) -> tuple[Array]:
-    cpu, xla = partial(_cpu_gradient, geometry), partial(_xla_gradient, geometry)
-    return (lax.platform_dependent(x, g, cpu=cpu, default=xla),)
+    return (_gradient(geometry, x, g),)
 
 
 _max_pool.defvjp(_forward, _backward)
-
-
-def _xla_gradient(geometry: PoolGeometry, x: Array, g: Array) -> Array:
-    return jax.vjp(partial(xla_max_pool, geometry=geometry), x)[1](g)[0]
 
 
 def _taps(x: Array, geometry: PoolGeometry) -> list[Array]:
@@ -66,14 +63,6 @@ def _taps(x: Array, geometry: PoolGeometry) -> list[Array]:
     padded = lax.pad(x, lowest, ((0, 0, 0), *((low, high, 0) for low, high in geometry.pads), (0, 0, 0)))
     places = itertools.product(range(geometry.window[0]), range(geometry.window[1]))
     return [tap(padded, at, geometry.positions(x), geometry.strides, (1, 1)) for at in places]
-
-
-def _cpu_max_pool(x: Array, geometry: PoolGeometry) -> Array:
-    # In half precision XLA would round after each maximum (16 x 28 x 28 x 256, bfloat16: 16.7 ms against 2.6).
-    first, *others = (seen.astype(sum_dtype(x)) for seen in _taps(x, geometry))
-    for other in others:
-        first = jnp.maximum(first, other)
-    return first.astype(x.dtype)
 
 
 def _winners(x: Array, geometry: PoolGeometry) -> Array:
@@ -87,7 +76,7 @@ def _winners(x: Array, geometry: PoolGeometry) -> Array:
     return winner
 
 
-def _cpu_gradient(geometry: PoolGeometry, x: Array, g: Array) -> Array:
+def _gradient(geometry: PoolGeometry, x: Array, g: Array) -> Array:
     """dx[r] = sum over the windows that see pixel r of g where r won; pixels of one remainder meet the same taps."""
     size, (rows, columns) = (x.shape[1], x.shape[2]), geometry.positions(x)
     # Behind barriers, winners and phases are written once; one fused loop would find the winners again for each pixel.

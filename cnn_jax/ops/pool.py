@@ -1,16 +1,18 @@
 """Pooling: each group of neighbouring pixels is replaced by one representative value, its maximum or its average."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
+from cnn_jax.ops.columns import tap
 from cnn_jax.ops.context import current
 from cnn_jax.ops.geometry import Padding, Pair, PoolGeometry, explicit_padding, pair, positions
 from cnn_jax.ops.max_pool_cpu import MOST_TAPS, max_pool_custom_vjp, xla_max_pool
-from cnn_jax.ops.precision import widened
+from cnn_jax.ops.precision import sum_dtype, widened
 
 
 def max_pool(
@@ -44,8 +46,11 @@ def max_pool(
              [13., 15.]], dtype=float32)
     """
     window, strides, pads, overhang = _frame(x, window, strides, padding, ceil_mode, "max_pool")
-    few = window[0] * window[1] <= MOST_TAPS
-    pool = max_pool_custom_vjp if few and current().conv == "auto" else xla_max_pool
+    if not current().on_cpu:
+        pool = _plain_max_pool
+    else:
+        few = window[0] * window[1] <= MOST_TAPS
+        pool = max_pool_custom_vjp if few and current().own_forms else xla_max_pool
     return pool(x, PoolGeometry(window, strides, _extend(pads, overhang)))
 
 
@@ -131,6 +136,27 @@ def global_avg_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
     if x.ndim != 4:
         raise ValueError(f"`global_avg_pool` needs images [n, h, w, c], got {x.shape}; one image is x[None].")
     return widened(x).mean((1, 2)).astype(x.dtype)
+
+
+def _plain_max_pool(x: Array, geometry: PoolGeometry) -> Array:
+    """Comparisons of shifted images, along the width and then along the height, for GPUs and TPUs; a NaN wins.
+
+    XLA's own gradient of max pooling scatters, which on a GPU has no deterministic form; here neither form nor gradient
+    does, and every mode of differentiation is JAX's own. Widened, so that the gradients of overlapping windows add up
+    wide.
+    """
+    wide = x.astype(sum_dtype(x))
+    lowest = np.array(-np.inf, wide.dtype)
+    padded = lax.pad(wide, lowest, ((0, 0, 0), *((low, high, 0) for low, high in geometry.pads), (0, 0, 0)))
+    (rows, columns), (kh, kw), (sh, sw) = geometry.positions(x), geometry.window, geometry.strides
+    height = padded.shape[1]
+    across = reduce(_first_largest, (tap(padded, (0, b), (height, columns), (1, sw), (1, 1)) for b in range(kw)))
+    down = reduce(_first_largest, (tap(across, (a, 0), (rows, columns), (sh, 1), (1, 1)) for a in range(kh)))
+    return down.astype(x.dtype)
+
+
+def _first_largest(a: Array, b: Array) -> Array:
+    return jnp.where((a >= b) | jnp.isnan(a), a, b)
 
 
 def _frame(

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
+from cnn_jax.ops.context import current
+
 
 def sum_dtype(x: Array) -> jnp.dtype:
     """float32, or float64 for float64 values: half precision is too coarse to add many numbers in."""
@@ -24,9 +26,9 @@ def widened(x: Array) -> Array:
 
 
 def materialize_on_cpu(x: Array) -> Array:
-    """The same values; lowered for a CPU, written to memory once: a fence that fusion does not cross.
+    """The same values; in a program for a CPU, written to memory once: a fence that fusion does not cross.
 
     XLA fuses a residual network's chain of additions into each of its uses, so that the last block reads the results
     of all blocks before it.
     """
-    return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda x: x)
+    return lax.optimization_barrier(x) if current().on_cpu else x

@@ -92,12 +92,17 @@ def xla_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
         x, pads = _written_out(x, ((pads[0][0], ends[0]), (pads[1][0], ends[1]))), ((0, 0), (0, 0))
     elif any(window[i] == strides[i] == 2 and pads[i][0] == 1 for i in range(2)):
         x, pads = _written_out(x, ((pads[0][0], 0), (pads[1][0], 0))), ((0, pads[0][1]), (0, pads[1][1]))
+    return plain_conv(x, kernel, ConvGeometry(strides, pads, dilation, geometry.groups))
+
+
+def plain_conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
+    """XLA's convolution as it is, for platforms other than CPUs."""
     return lax.conv_general_dilated(
         x,
         kernel,
-        strides,
-        pads,
-        rhs_dilation=dilation,
+        geometry.strides,
+        geometry.pads,
+        rhs_dilation=geometry.dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=geometry.groups,
     )

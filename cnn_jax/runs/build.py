@@ -21,7 +21,9 @@ from cnn_jax.training.update import make_update
 
 def step_context(model: ModelConfig, batch: NamedSharding | str | None) -> ops.Context:
     """In which the forward and backward pass of a step are computed."""
-    return ops.Context(model.conv, batch, model.ghost_batch, model.frozen_norm, model.unbiased_variance)
+    return ops.Context(
+        model.conv, batch, model.ghost_batch, model.frozen_norm, model.unbiased_variance, precision=model.precision
+    )
 
 
 def training_step(

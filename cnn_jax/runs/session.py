@@ -18,7 +18,7 @@ from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, preprocess_image, tra
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout, peak_bytes
 from cnn_jax.randomness import Seed
-from cnn_jax.runs.build import training_step
+from cnn_jax.runs.build import step_context, training_step
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
 from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
@@ -239,7 +239,8 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
     if derived_here or config.optim.freeze is not None:  # before a folder is made
         chains = info, augment, eval_augment, mix
         check_fit(config, model, layout, *chains, derived.num_classes, image_shape, begins=derived_here)
-    logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, conv=config.model.conv)
+    context = step_context(config.model, batch=None)
+    logits = make_logits(model, eval_augment, views, info.mean, info.std, dtype=dtype, context=context)
     session = Session(config, derived, model, layout, info, augment, mix, eval_augment, image_shape, logits)
     if derived_here:
         check_loss(config, session.loss, derived.num_classes)

@@ -6,6 +6,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, Int
 
+from cnn_jax import ops
+
 Targets = Int[Array, "b"] | Float[Array, "b k"]
 Loss = Callable[[Float[Array, "b k"], Targets], Float[Array, "b"]]
 
@@ -20,7 +22,7 @@ def softmax_cross_entropy(
       label_smoothing: the part of the target spread evenly over all classes (Szegedy et al. 2016, section 7).
     """
     if targets.ndim == 1:
-        if not label_smoothing:
+        if not label_smoothing and ops.current().on_cpu:  # its gradient scatters, which a GPU does in any order
             return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
         targets = jax.nn.one_hot(targets, logits.shape[1], dtype=logits.dtype)
     return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets.astype(logits.dtype), label_smoothing))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 from cnn_jax import ops
 from cnn_jax.data import Chain, apply_augment, average_views, standardize
@@ -92,23 +92,29 @@ def make_logits(
     std: Sequence[float],
     *,
     dtype: DTypeLike,
-    conv: str = "auto",
+    context: ops.Context,
 ) -> LogitsOf:
     """The function `(variables, images uint8 [b, H, W, C]) -> logits [b, k]` of evaluation and prediction."""
 
     def logits_of(variables: Mapping[str, Any], images: Array) -> Array:
-        # Nothing is drawn at evaluation, so the address of the draws does not matter.
-        zeros = jnp.zeros(images.shape[0], jnp.int32)
-        images = apply_augment(augment, images, seed=0, epoch=zeros, index=zeros)
-        images = standardize(images, mean, std, dtype)
+        images = evaluation_inputs(images, augment, mean, std, dtype=dtype)
 
         def predict(batch: Array) -> Array:
             return model.apply(variables, batch, train=False)  # type: ignore[return-value]
 
-        with ops.context(conv=conv):
+        with ops.context(context):
             return predict(images) if views is None else average_views(predict, views, images)
 
     return logits_of
+
+
+def evaluation_inputs(
+    images: UInt8[Array, "b h w c"], augment: Chain, mean: Sequence[float], std: Sequence[float], *, dtype: DTypeLike
+) -> Float[Array, "b h2 w2 c2"]:
+    """What the network is given of images at evaluation, before they are taken apart into views."""
+    # Nothing is drawn at evaluation, so the address of the draws does not matter.
+    zeros = jnp.zeros(images.shape[0], jnp.int32)
+    return standardize(apply_augment(augment, images, seed=0, epoch=zeros, index=zeros), mean, std, dtype)
 
 
 def make_eval_step(logits_of: LogitsOf, loss: Loss, layout: Layout, own: Mapping[str, Loss] = {}) -> EvalStep:

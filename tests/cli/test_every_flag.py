@@ -21,6 +21,7 @@ import cnn_jax.parallel
 import cnn_jax.runs.bench
 import cnn_jax.runs.loop
 import cnn_jax.runs.trainer
+import cnn_jax.runs.use.inspection
 import cnn_jax.study.tune
 import cnn_jax.weights.fetch
 from cnn_jax.cli import COMMANDS, main
@@ -45,6 +46,7 @@ BASE = {
     "eval": "eval {run}",
     "predict": "predict {run} {image}",
     "verify": "verify {run}",
+    "inspect": "inspect {run} {image} --out {new}",
     "models": "models",
     "parts": "parts",
     "ablate": "ablate {study} --dry-run",
@@ -137,6 +139,7 @@ def checks_only(monkeypatch, tmp_path):
     monkeypatch.setattr(jax.distributed, "initialize", alone)  # JAX asks the machine, and runs already
     monkeypatch.setattr(cnn_jax.parallel, "launch", lambda *_, **__: 0)
     monkeypatch.setattr(cnn_jax.parallel, "submit", lambda *_: Job)
+    monkeypatch.setattr(cnn_jax.runs.use.inspection, "_SECTIONS", {})
     monkeypatch.setattr(cnn_jax.study.tune, "_measure", lambda *_: 1.0)
     monkeypatch.setattr(cnn_jax.study.tune, "draw_round", lambda *_: None)
     monkeypatch.setattr(cnn_jax.weights.fetch, "download", lambda *_: None)

@@ -30,15 +30,16 @@ def test_the_average_of_many_equal_values_is_that_value(average, dtype):
 
 
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize("window", [5, 6], ids=["ours", "XLA's"])
-def test_the_gradients_of_overlapping_windows_add_up_in_float32(window, dtype):
+@pytest.mark.parametrize(("window", "platform"), [(5, None), (6, None), (5, "cuda")], ids=["ours", "XLA's", "a GPU's"])
+def test_the_gradients_of_overlapping_windows_add_up_in_float32(window, platform, dtype):
     # The largest pixel wins in window² windows; each gives it 1 + 1/128, which a sum in half precision loses.
     size = 2 * window - 1
     x = jnp.zeros((1, size, size, 1), dtype).at[0, window - 1, window - 1, 0].set(1)
     one = 1 + 2**-7
     given = jnp.full((1, window, window, 1), one, dtype)
     pull = jax.jit(lambda x: jax.vjp(lambda x: max_pool(x, window, 1), x)[1](given))
-    gradient = float(pull(x)[0].max())
+    with context(platform=platform):
+        gradient = float(pull(x)[0].max())
     assert gradient == float(jnp.asarray(window**2 * one, dtype))
 
 

@@ -41,12 +41,14 @@ def value_and_pulled(f):
     return both
 
 
+# As a CPU gets it, ours and XLA's own, and as a GPU does.
+FORMS = {"auto": {}, "xla": {"conv": "xla"}, "cuda": {"platform": "cuda"}}
 # XLA's own way has fewer forms than ours.
 FEW = ("2x2", "3x3 stride 2 pad 1 ceil", "uneven")
 ROWS = [
     pytest.param(case, choice, id=f"{name}-{choice}", marks=[pytest.mark.slow] * (choice == "xla" and name not in FEW))
     for name, case in CASES.items()
-    for choice in ("auto", "xla")
+    for choice in FORMS
 ]
 
 
@@ -61,12 +63,14 @@ def test_pooling_agrees_with_loops_in_value_and_gradient(case, choice):
         (lambda x: avg_pool(x, **arguments), "average"),
         (lambda x: avg_pool(x, **arguments, count_include_pad=False), "average_of_pixels"),
     ):
-        with context(conv=choice):
+        with context(**FORMS[choice]):
             check(f, references.pool(x, *rest, kind), lambda g, kind=kind: references.pool(x, *rest, kind, g), x)
 
 
-def test_max_pool_gives_the_gradient_of_a_tie_to_the_first_pixel():
-    gradient = jax.jit(jax.grad(lambda x: max_pool(x, 3, 2, 1).sum()))(jnp.zeros((1, 4, 4, 1)))
+@pytest.mark.parametrize("form", FORMS)
+def test_max_pool_gives_the_gradient_of_a_tie_to_the_first_pixel(form):
+    with context(**FORMS[form]):
+        gradient = jax.jit(jax.grad(lambda x: max_pool(x, 3, 2, 1).sum()))(jnp.zeros((1, 4, 4, 1)))
     # Windows start at rows and columns -1 and 1, so their first pixels inside the image are 0 and 1.
     assert gradient[0, :, :, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
 
@@ -116,13 +120,18 @@ def test_adaptive_average_pooling_agrees_with_loops(bins):
         adaptive_avg_pool(x, 0)
 
 
+def value_in(form, x):
+    with context(**FORMS[form]):
+        return max_pool(x, 3, 2, 1)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
     x = np.random.default_rng(0).normal(size=(1, 7, 7, 2)).astype(np.float32)
     x[0, 3, 3, 0] = value
-    with context(conv="xla"):
-        expected = max_pool(x, 3, 2, 1)
-    np.testing.assert_array_equal(max_pool(x, 3, 2, 1), expected)
+    ours, xlas, plain = (value_in(form, x) for form in FORMS)
+    np.testing.assert_array_equal(ours, xlas)
+    np.testing.assert_array_equal(plain, xlas)
 
 
 def test_max_pool_has_second_derivatives_and_maps_over_batches():

@@ -19,7 +19,7 @@ def affine(image: Image, matrix: Matrix, *, bilinear: bool, fill: int = 0) -> Im
     height, width, _ = image.shape
     y, x = jnp.mgrid[0:height, 0:width].astype(jnp.float32) + 0.5
     centred = jnp.stack([x - width / 2, y - height / 2, jnp.ones_like(x)])
-    source = jnp.einsum("ij,jhw->ihw", matrix, centred)
+    source = jnp.einsum("ij,jhw->ihw", matrix, centred, precision="highest")
     x, y = source[0] + width / 2, source[1] + height / 2
     outside = ((x < 0) | (x >= width) | (y < 0) | (y >= height))[..., jnp.newaxis]
     if not bilinear:

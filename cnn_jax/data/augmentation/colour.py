@@ -30,7 +30,7 @@ def luma(image: Image) -> Float[Array, "h w 1"]:
     if image.shape[2] == 1:
         return image
     _need_rgb("luma", image)
-    return (image @ jnp.asarray(LUMA, jnp.float32))[..., jnp.newaxis]
+    return jnp.matmul(image, jnp.asarray(LUMA, jnp.float32), precision="highest")[..., jnp.newaxis]
 
 
 def blend(other: Image, image: Image, factor: Float[Array, ""]) -> Image:
@@ -83,7 +83,8 @@ def shift_hue(image: Image, turns: Float[Array, ""]) -> Image:
 def add_lighting(image: Image, alphas: Float[Array, " 3"]) -> Image:
     """Add the principal components of ImageNet's colours, each times its eigenvalue and its alpha."""
     _need_rgb("pca_lighting", image)
-    shift = jnp.asarray(IMAGENET_EIGENVECTORS, jnp.float32) @ (alphas * jnp.asarray(IMAGENET_EIGENVALUES, jnp.float32))
+    scaled = alphas * jnp.asarray(IMAGENET_EIGENVALUES, jnp.float32)
+    shift = jnp.matmul(jnp.asarray(IMAGENET_EIGENVECTORS, jnp.float32), scaled, precision="highest")
     return jnp.clip(image.astype(jnp.float32) + 255 * shift, 0, 255)
 
 

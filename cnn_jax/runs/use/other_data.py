@@ -32,6 +32,7 @@ from cnn_jax.data.sets.image_folder import note_passed_over
 from cnn_jax.data.sets.walk import Row, find_images
 from cnn_jax.models import abstract_variables
 from cnn_jax.paths import local_path
+from cnn_jax.runs.build import step_context
 from cnn_jax.runs.parts import operations
 from cnn_jax.runs.session import Session
 from cnn_jax.runs.splits import data_source
@@ -209,10 +210,8 @@ def _seeing(session: Session, config: Config, info: DatasetInfo, chain: Chain) -
     with named("data.eval_views"):
         shape = seen_shape(shape, views)
     _check_taken(session, shape)
-    model = config.model
-    logits = make_logits(
-        session.model, chain, views, info.mean, info.std, dtype=jnp.dtype(model.dtype), conv=model.conv
-    )
+    dtype, context = jnp.dtype(config.model.dtype), step_context(config.model, batch=None)
+    logits = make_logits(session.model, chain, views, info.mean, info.std, dtype=dtype, context=context)
     changes: dict[str, Any] = {"config": config, "info": info, "eval_augment": chain, "image_shape": shape}
     return dataclasses.replace(session, **changes, logits=logits, programs={})
 

@@ -1,0 +1,9 @@
+from .class_table import draw_confusion as draw_confusion
+from .explanation import draw_explanation as draw_explanation
+from .fields import draw_receptive_fields as draw_receptive_fields
+from .points import draw_plane as draw_plane
+from .reliability_diagram import draw_reliability as draw_reliability
+from .tiles import WIDTH as WIDTH
+from .tiles import draw_tiles as draw_tiles
+from .tiles import to_grey as to_grey
+from .tiles import to_image as to_image

@@ -1,0 +1,97 @@
+"""The page of a small network on the digits, and what is refused."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnn_jax
+from cnn_jax.cli import main
+from cnn_jax.runs.use import inspection
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def run(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("looked_at") / "run"
+    assert main(["train", str(experiment), "--workdir", str(folder), "--train.steps", "8"]) == 0
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path):
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(tmp_path / f"{HOSTILE}.png")
+    return tmp_path / f"{HOSTILE}.png"
+
+
+def only(monkeypatch, *names):
+    monkeypatch.setattr(inspection, "_SECTIONS", {name: inspection._SECTIONS[name] for name in names})
+
+
+@pytest.mark.slow
+def test_the_page_holds_every_picture_and_each_is_a_file(run, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["inspect", str(run), "--out", str(tmp_path / "page"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    files = json.loads(out.splitlines()[-1])["files"]
+    assert sorted(files) == sorted(map(str, (tmp_path / "page").iterdir()))
+    names = {re.sub(r".*/|\.png$", "", file) for file in files[1:]}
+    assert names == {
+        *("filters", *(f"image_{i}" for i in range(1, 7)), "maps_stem", "maps_stem_norm", "receptive_fields", "drawn"),
+        *("plane", "neighbours", "confusion", "mistakes", "reliability"),
+    }
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert page.count('src="data:image/png') == len(names) and "http" not in page.replace("http-equiv", "")
+    assert [line.split("s  ")[1] for line in err.splitlines() if "s  " in line] == list(inspection._SECTIONS)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_files_of_ones_own_are_explained_for_a_class_and_their_names_are_text(run, image, tmp_path, monkeypatch):
+    only(monkeypatch, "first filters", "Grad-CAM, integrated gradients, occlusion", "calibration")
+    made = cnn_jax.inspect_run(run, [image], tmp_path / "page", feature="stem", class_named="3", split="validation")
+    assert [path.name for path in made.pictures] == ["filters.png", "image_1.png", "reliability.png"]
+    page = made.page.read_text()
+    assert "<img src=x" not in page and "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "explained: 3" in page and "the feature stem, weighted" in page
+
+
+def test_without_the_data_set_files_are_looked_at_all_the_same(run, image, tmp_path, monkeypatch):
+    only(monkeypatch, "receptive fields", "confusion and mistakes")
+    other = shutil.copytree(run, tmp_path / "other")
+    gone = lambda *_: (_ for _ in ()).throw(cnn_jax.runs.folder.stored.RunError("its data set is another now."))  # noqa: E731
+    monkeypatch.setattr(inspection, "check_data", gone)
+    made = cnn_jax.inspect_run(other, [image], tmp_path / "page")
+    assert [path.name for path in made.pictures] == ["receptive_fields.png"]
+    assert "its data set is another now." in made.page.read_text()
+    with pytest.raises(cnn_jax.runs.folder.stored.RunError, match="is another now"):
+        cnn_jax.inspect_run(other, [], tmp_path / "page")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"),
+    [
+        (["{folder}/text.png"], 1, "text.png"),
+        (["{folder}/empty"], 1, "holds no image"),
+        (["--feature", "stme"], 2, r"`--feature`: Small has no feature 'stme'. The nearest are stem"),
+        (
+            ["--feature", "head"],
+            2,
+            r"`--feature`: the feature 'head' is no map but 10 numbers; maps are stem",
+        ),
+        (["--class", "33"], 2, r"`--class` is '33', which is no class of the run's data set. Did you mean `3`"),
+        (["--split", "tset"], 2, "tset"),
+        (["--out", "{folder}/text.png"], 2, r"`--out` .*text.png is no folder that can be made"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused_in_a_sentence(run, tmp_path, capsys, words, status, sentence):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("no image")
+    words = [word.format(folder=tmp_path) for word in words]
+    out = [] if "--out" in words else ["--out", str(tmp_path / "page")]
+    assert main(["inspect", str(run), *words, *out]) == status
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and re.search(sentence, said[0]), said
