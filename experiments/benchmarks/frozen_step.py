@@ -49,7 +49,9 @@ def compiled(session: Session) -> tuple[Callable[[], None], float]:
         state, metrics = program(state, batch)
         jax.block_until_ready((state, metrics))
 
-    return step, program.memory_analysis().temp_size_in_bytes / 1e6
+    plan = program.memory_analysis()
+    assert plan is not None, "this compiler says nothing of memory"
+    return step, plan.temp_size_in_bytes / 1e6
 
 
 def main() -> None:
