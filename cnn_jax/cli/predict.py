@@ -10,12 +10,12 @@ from typing import IO, Annotated, Any
 
 from tyro.conf import arg
 
-from cnn_jax.cli.flags import Json, RunFolder, Step, TrustCode, check_range, print_figures
+from cnn_jax.cli.flags import Json, Step, TrustCode, check_range, print_figures
 from cnn_jax.config import ConfigError
 
 
 def predict(
-    run: RunFolder,
+    run: Annotated[Path, arg(metavar="RUN", help="A run folder, or a .zip that `export` wrote.")],
     images: Annotated[
         tuple[Path, ...],
         arg(

@@ -12,12 +12,12 @@ from .open import open_run as open_run
 from .trainer import train as train
 from .trainer import training_events as training_events
 from .use.about import ExportError as ExportError
+from .use.classification import UnreadableImages as UnreadableImages
 from .use.evaluation import evaluate as evaluate
 from .use.export import export as export
 from .use.import_export import export_weights as export_weights
 from .use.import_export import import_weights as import_weights
 from .use.inspection import Inspection as Inspection
 from .use.inspection import inspect_run as inspect_run
-from .use.prediction import UnreadableImages as UnreadableImages
 from .use.prediction import predict as predict
 from .use.verification import verify as verify

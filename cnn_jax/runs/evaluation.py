@@ -69,7 +69,7 @@ def answers_and_figures(
       quiet: show no progress on standard error.
     """
     wanted = [field.name for field in dataclasses.fields(Answers)]
-    with ImageProgress(f"evaluating {dataset.info.split}", len(dataset), quiet=quiet) as progress:
+    with ImageProgress(f"evaluating {dataset.info.name}, {dataset.info.split}", len(dataset), quiet=quiet) as progress:
         metrics, rows = _one_pass(session, variables, dataset, wanted, progress.add)
     return Answers(**rows), _figures(metrics, dataset)
 

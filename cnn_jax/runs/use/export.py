@@ -3,13 +3,11 @@
 import contextlib
 import dataclasses
 import io
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import jax.export
@@ -22,6 +20,7 @@ from cnn_jax.config import ConfigError, named_parts
 from cnn_jax.paths import local_path
 from cnn_jax.runs.console.pictures import class_name
 from cnn_jax.runs.evaluation import load_variables
+from cnn_jax.runs.folder.files import result_file
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import Run, read_run
 from cnn_jax.runs.session import Session, open_session, precision
@@ -69,9 +68,13 @@ def export(
       RunError, CheckpointError: as `evaluate`.
     """
     file = local_path(file, "FILE", utf8=False)
-    if file.suffix != ".zip" or not file.parent.is_dir():
-        raise ConfigError(f"an export is a .zip in a folder that exists, got `{file}`.")
-    with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
+    if file.suffix != ".zip":
+        raise ConfigError(f"an export is written as .zip, got `{file}`.")
+    with (
+        result_file(file, "FILE") as out,
+        with_code(read_run(run), trust_code=trust_code) as opened,
+        precision(opened.config.model.dtype),
+    ):
         session = open_session(opened.config, opened.derived, opened.info)
         step, variables = load_variables(opened, session, step)
         flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(variables).items()}
@@ -83,8 +86,8 @@ def export(
         report("comparing it with the run")
         weights = {_name(path): array.astype(_stored(array.dtype)) for path, array in flat.items()}
         difference = _difference(content, about, weights, session, variables)
-    arrays = {name: _npy(array) for name, array in weights.items()}
-    _write(file, {ABOUT: about.to_json().encode(), PROGRAM: content, **arrays})
+        arrays = {name: _npy(array) for name, array in weights.items()}
+        _write(out, {ABOUT: about.to_json().encode(), PROGRAM: content, **arrays})
     return {"file": str(file), "step": step, "bytes": file.stat().st_size, "difference": difference}
 
 
@@ -97,17 +100,23 @@ def _plain(run: Run, session: Session) -> LogitsOf:
 def _program(
     logits: LogitsOf, flat: Mapping[ParameterPath, np.ndarray], shape: tuple[int, int, int]
 ) -> jax.export.Exported:
-    def answers(weights: dict[str, Array], images: UInt8[Array, "b h w c"]) -> Array:
+    def whole(weights: dict[str, Array], images: UInt8[Array, "b h w c"]) -> Array:
         variables = unflatten_dict({path: weights[_name(path)].astype(leaf.dtype) for path, leaf in flat.items()})
-        # Image by image, because a network of one's own may ask for the number of images, which is a symbol here.
-        return jax.vmap(lambda image: logits(variables, image[None])[0])(images)
+        return logits(variables, images)
+
+    def one_by_one(weights: dict[str, Array], images: UInt8[Array, "b h w c"]) -> Array:
+        return jax.vmap(lambda image: whole(weights, image[None])[0])(images)
 
     (batch,) = jax.export.symbolic_shape("b")
     kept = {_name(path): jax.ShapeDtypeStruct(leaf.shape, _stored(leaf.dtype)) for path, leaf in flat.items()}
     images = jax.ShapeDtypeStruct((batch, *shape), jnp.uint8)
+    export = lambda answers: jax.export.export(jax.jit(answers), platforms=PLATFORMS)(kept, images)  # noqa: E731
     try:
         with _without_places():
-            return jax.export.export(jax.jit(answers), platforms=PLATFORMS)(kept, images)
+            try:
+                return export(whole)
+            except Exception:  # a network of one's own may ask for the number of images, which is a symbol here
+                return export(one_by_one)
     except Exception as error:  # of JAX and of the network's own code, every kind
         raise ExportError(f"this network cannot be exported: {str(error).splitlines()[0]}") from error
 
@@ -180,16 +189,10 @@ def _npy(array: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _write(path: Path, members: Mapping[str, bytes]) -> None:
-    """In one piece, and always with the same bytes: the parts are as old as zips can be."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as opened, zipfile.ZipFile(opened, "w") as file:
-            for name, content in sorted(members.items()):
-                part = zipfile.ZipInfo(name)
-                part.create_system, part.external_attr = 3, 0o644 << 16
-                file.writestr(part, content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+def _write(file: IO[bytes], members: Mapping[str, bytes]) -> None:
+    """Always with the same bytes: the parts are as old as zips can be."""
+    with zipfile.ZipFile(file, "w") as packed:
+        for name, content in sorted(members.items()):
+            part = zipfile.ZipInfo(name)
+            part.create_system, part.external_attr = 3, 0o644 << 16
+            packed.writestr(part, content)

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from numpy.lib import format as npy
 
-from cnn_jax.data import preprocess_image
+from cnn_jax.data import find_image_files, preprocess_image, read_batches
 from cnn_jax.paths import local_path
+from cnn_jax.runs.machine.settings import precision
 from cnn_jax.runs.use.about import About, ExportError, read_about
+from cnn_jax.runs.use.classification import classify, fitting_batch
 
 ABOUT, PROGRAM, WEIGHTS = "about.json", "program.bin", "weights/"
 _ABOUT_BYTES = 1 << 24
@@ -51,6 +53,19 @@ class Exported:
         """An image of any size, as the program takes it."""
         about = self.about
         return preprocess_image(image, about.image_shape, crop=about.crop, interpolation=about.interpolation)
+
+
+def classify_exported(
+    path: Path | str, images: Sequence[Path | str], *, top: int = 5, quiet: bool = True
+) -> list[dict[str, Any]]:
+    """`predict`, of an export."""
+    exported = read_export(path)
+    files, faults = find_image_files(images)
+    shape, names = exported.about.image_shape, exported.about.class_names
+    with precision(exported.about.dtype):
+        batches = read_batches(files, fitting_batch(len(files)), exported.preprocess, shape)
+        say = lambda images: jax.nn.softmax(exported.logits(images))  # noqa: E731
+        return classify(batches, say, names, num_images=len(files), faults=faults, top=top, quiet=quiet)
 
 
 def read_export(path: Path | str) -> Exported:

@@ -121,7 +121,7 @@ def open_other(
         else:
             calls = [c if isinstance(c, str) else bind(*c, "image", **offered) for c in parts.operations]
         chain = parse_augment(calls, files=files, allow_random=False, interpolation=data.interpolation)
-    seen = Relabelled(load(chain.host) if dataset is None else dataset, session.info, split)
+    seen = Relabelled(load(chain.host) if dataset is None else dataset, session.info, str(config.data.name), split)
     described = {
         "name": str(config.data.name),
         "folder": config.data.folder,

@@ -1,34 +1,22 @@
 """Prediction: image files through a trained run."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Array, Float, UInt8
 
-from cnn_jax.data import DataError, FileBatch, find_image_files, prefetch, read_batches
+from cnn_jax.config import ConfigError
+from cnn_jax.data import find_image_files, read_batches
 from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.console.pictures import class_name
-from cnn_jax.runs.console.progress import ImageProgress
 from cnn_jax.runs.content import knows_data_now
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.run import read_run
 from cnn_jax.runs.session import open_session, precision
-
-# Images. A program is compiled for this many, or for the next power of two where there are fewer. Untuned.
-BATCH = 32
-
-
-class UnreadableImages(DataError):
-    """Some of the images could not be read: the message names each; `predictions` holds those of the others."""
-
-    def __init__(self, faults: Sequence[DataError], predictions: list[dict[str, Any]]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.predictions = predictions
+from cnn_jax.runs.use.classification import classify, fitting_batch
+from cnn_jax.runs.use.exported import classify_exported
 
 
 def predict(
@@ -47,11 +35,11 @@ def predict(
     probabilities by rounding alone: sums are taken in another order (LeNet-5 in float32: by less than 3e-7).
 
     Args:
-      run: a run folder.
+      run: a run folder, or a `.zip` that `export` wrote, which needs no code of the network's.
       images: paths of image files, of folders of them, and patterns such as "photos/*.jpg".
       top: how many classes to give; fewer where there are fewer.
       step: "latest", "best" or the number of a saved step.
-      trust_code: as `evaluate`.
+      trust_code: as `evaluate`. A zip has neither.
       quiet: show no progress on standard error.
 
     Returns:
@@ -59,8 +47,14 @@ def predict(
 
     Raises:
       RunError, CheckpointError: as `evaluate`.
+      ExportError: for a zip that cannot be used.
       UnreadableImages: after all images, for those that could not be read, and folders and patterns without images.
     """
+    if Path(run).suffix == ".zip" and not Path(run).is_dir():
+        for flag, given in (("step", step != "latest"), ("trust-code", trust_code)):
+            if given:
+                raise ConfigError(f"`--{flag}` has no effect on `{run}`, an export of one step; leave it out.")
+        return classify_exported(run, images, top=top, quiet=quiet)
     with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
         if opened.content.data is None or knows_data_now(opened.config):  # no data are read to classify other images
             check_data(opened)
@@ -81,50 +75,3 @@ def predict(
             top=top,
             quiet=quiet,
         )
-
-
-def fitting_batch(num_images: int) -> int:
-    """How many images a program is compiled for, to classify so many."""
-    return min(BATCH, 1 << max(0, num_images - 1).bit_length())
-
-
-def classify(
-    batches: Iterator[FileBatch],
-    probabilities: Callable[[UInt8[np.ndarray, "b h w c"]], Float[Array, "b k"]],
-    class_names: Sequence[str],
-    *,
-    num_images: int,
-    faults: Sequence[DataError] = (),
-    top: int = 5,
-    quiet: bool = True,
-) -> list[dict[str, Any]]:
-    """What a function says of batches of image files, while the next ones are read.
-
-    Args:
-      num_images: of all batches.
-      faults: what was wrong before any file was read.
-
-    Returns:
-      As `predict`.
-
-    Raises:
-      UnreadableImages: as `predict`.
-    """
-    faults, predictions = list(faults), list[dict[str, Any]]()
-    with (
-        contextlib.closing(prefetch(batches)) as ready,
-        ImageProgress("classifying", num_images, quiet=quiet or not num_images) as progress,
-    ):
-        for batch in ready:
-            rows = np.asarray(probabilities(batch.images))
-            for path, row in zip(batch.paths, rows, strict=False):  # the rows that fill the batch have no path
-                if path in batch.faults:
-                    faults.append(batch.faults[path])
-                    continue
-                order = np.argsort(-row, kind="stable")[:top]
-                said = {"classes": [class_names[k] for k in order], "probabilities": [float(row[k]) for k in order]}
-                predictions.append({"image": path, **said})
-            progress.add(len(batch.paths))
-    if faults:
-        raise UnreadableImages(faults, predictions)
-    return predictions

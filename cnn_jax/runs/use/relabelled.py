@@ -17,23 +17,29 @@ _SHOWN = 10  # names of classes in a message
 class Relabelled:
     """The examples of a data set, with the labels of a run that knows its classes in another order, or more of them."""
 
-    def __init__(self, base: Dataset, own: DatasetInfo, split: str) -> None:
+    def __init__(self, base: Dataset, own: DatasetInfo, name: str, split: str) -> None:
         """Looks for the classes by their names.
 
         Args:
-          split: what to call it.
+          name, split: what to call it.
 
         Raises:
           ConfigError: where there is one that the run does not know, or examples have no labels.
         """
         theirs = base.info.class_names
-        refuse_unknown(theirs, own.class_names, f"`data.name` {base.info.name}")
+        refuse_unknown(theirs, own.class_names, f"`data.name` {name}")
         check_labels(base)
         self._base = base
         label_of = np.array([own.class_names.index(name) for name in theirs], np.int32)
         self.labels = label_of[base.labels]
         self.info = dataclasses.replace(
-            base.info, split=split, class_names=own.class_names, num_classes=own.num_classes, mean=own.mean, std=own.std
+            base.info,
+            name=name,
+            split=split,
+            class_names=own.class_names,
+            num_classes=own.num_classes,
+            mean=own.mean,
+            std=own.std,
         )
         present = set(self.labels.tolist())
         self.missing = [name for label, name in enumerate(own.class_names) if label not in present]

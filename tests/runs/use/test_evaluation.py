@@ -56,6 +56,12 @@ def said(trained):
     return {split: run.answers(run.variables(), split) for split in ("test", "validation")}
 
 
+@pytest.fixture(scope="module")
+def whole(trained):
+    """The figures of the test split."""
+    return evaluate(trained)
+
+
 @pytest.fixture
 def own(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
@@ -95,8 +101,8 @@ def test_scores_are_scikit_learns_and_the_run_is_left_alone(trained, said):
         assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_temperature_is_that_of_the_validation_split_whatever_is_evaluated(trained, said):
-    found = evaluate(trained)["calibrated"]
+def test_the_temperature_is_that_of_the_validation_split_whatever_is_evaluated(trained, said, whole):
+    found = whole["calibrated"]
     temperature = found["temperature"]
     scaled = softmax(said["test"].logits.astype(np.float64) / temperature, axis=1)
     assert found["nll"] == pytest.approx(log_loss(said["test"].label, scaled), rel=1e-9)
@@ -147,21 +153,20 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_computed(
         evaluate(trained, predictions=tmp_path / file)
 
 
-def test_classes_in_another_order_are_found_by_their_names(trained, own):
-    whole = evaluate(trained)
+def test_classes_in_another_order_are_found_by_their_names(trained, own, whole):
     found = evaluate(trained, data=OtherData(f"{own}:reordered"))
     assert found["data"] == {"name": f"{own}:reordered", "folder": None, "eval_augment": [], "missing_classes": []}
     assert found["own"] == {key: value for key, value in whole.items() if key not in ("split", "step")}
     assert {key: value for key, value in found.items() if key not in ("data", "own")} == whole  # the same images
 
 
-def test_classes_that_are_missing_are_named_and_have_no_figures(trained, own, capsys):
+def test_classes_that_are_missing_are_named_and_have_no_figures(trained, own, whole, capsys):
     assert main(["eval", str(trained), "--data.name", f"{own}:reordered(first=8)"]) == 0
     out = capsys.readouterr().out
     assert "no examples of: 0, 1, 2, 3, 4, 5, 6, 7" in out and "the run's own" in out and "own NLL" in out
     assert main(["eval", str(trained), "--data.name", f"{own}:reordered(first=8)", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert found["per_class"]["8"] == evaluate(trained)["per_class"]["8"] and found["per_class"]["0"] is None
+    assert found["per_class"]["8"] == whole["per_class"]["8"] and found["per_class"]["0"] is None
     assert found["nll_per_class"]["0"] is None
 
 
@@ -180,17 +185,11 @@ def test_a_folder_of_pictures_is_evaluated_whole_and_as_predict_sees_it(trained,
 
 
 def test_images_are_seen_in_another_way(trained, said, own):
-    found = evaluate(trained, data=OtherData(eval_augment=(f"{own}:invert", f"{own}:invert")))
-    assert found["data"] == {
-        "name": "digits",
-        "folder": None,
-        "eval_augment": ["invert", "invert"],
-        "missing_classes": [],
-    }
-    assert found["nll"] == found["own"]["nll"]
+    found = evaluate(trained, data=OtherData(eval_augment=(f"{own}:invert",)))
+    described = {"name": "digits", "folder": None, "eval_augment": ["invert"], "missing_classes": []}
+    assert found["data"] == described
     run, images = open_run(trained), load_dataset("digits", "test").images(np.arange(359))
     inverted = run.logits(run.variables(), 255 - images)
-    found = evaluate(trained, data=OtherData(eval_augment=(f"{own}:invert",)))
     assert found["top1"] == np.mean(np.argmax(inverted, 1) == said["test"].label) < found["own"]["top1"]
 
 
@@ -221,5 +220,11 @@ def test_a_folder_without_images_and_one_with_a_bad_one_are_named(trained, pictu
     (tmp_path / "some" / "3" / "bad.png").write_text("no image")
     with pytest.raises(DataError, match=r"bad\.png"):
         evaluate(trained, data=OtherData(folder=str(tmp_path / "some")))
+
+
+@pytest.mark.slow
+def test_a_bad_picture_in_a_folder_is_left_out_and_counted(trained, pictures_of_digits, tmp_path):
+    shutil.copytree(pictures_of_digits, tmp_path / "some")
+    (tmp_path / "some" / "3" / "bad.png").write_text("no image")
     found = evaluate(trained, data=OtherData(folder=str(tmp_path / "some"), on_error="skip"))
     assert (found["num_examples"], found["skipped_files"]) == (40, 1)

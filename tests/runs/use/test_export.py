@@ -17,13 +17,14 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnn_jax import export, load_experiment, open_run, train
 from cnn_jax.cli import main
 from cnn_jax.runs import ExportError, trainer
+from cnn_jax.runs.events import Finished, Result
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
-from cnn_jax.runs.loop import Finished, Result
 from cnn_jax.runs.use.exported import read_export
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +48,7 @@ class Pooled(nn.Module):
         full = {"param_dtype": jnp.promote_types(self.dtype, jnp.float32)}
         x = nn.relu(BatchNorm(**full)(Conv(6, 3, dtype=self.dtype, **full)(x), train=train))
         x = avg_pool(max_pool(x, 3, 2, 1), 2)
-        x = nn.Dense(self.num_classes, dtype=self.dtype, **full)(x.reshape(len(x), -1))
+        x = nn.Dense(self.num_classes, dtype=self.dtype, **full)(x.reshape(x.shape[0], -1))
         return x.astype(full["param_dtype"])
 
 
@@ -99,8 +100,11 @@ def exports(make_run, tmp_path_factory):
 
     @functools.cache
     def made(dtype):
-        # Images are scaled in float32 whatever the network computes in.
-        text = EXPERIMENT.replace('eval_augment=("resize(14)",), ', "") if dtype == "float64" else EXPERIMENT
+        text = EXPERIMENT
+        if dtype == "float64":  # images are scaled in float32 whatever the network computes in
+            text = text.replace('eval_augment=("resize(14)",), ', "")
+        if dtype == "float32":  # one network that asks for the number of images
+            text = text.replace("x.shape[0], -1", "len(x), -1")
         run, file = make_run(dtype, text, dtype=dtype), folder / f"{dtype}.zip"
         return run, file, export(run, file)
 
@@ -175,10 +179,47 @@ def test_the_command_writes_the_same_bytes_again_which_name_no_file_of_this_mach
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
-@pytest.mark.parametrize("name", ["a.pb", "folder/a.zip"])
-def test_another_file_is_refused_before_any_work(exports, tmp_path, capsys, name):
+@pytest.mark.parametrize(("name", "reason"), [("a.pb", "is written as .zip, got"), ("b/a.zip", "cannot be written")])
+def test_another_file_is_refused_before_any_work(exports, tmp_path, capsys, name, reason):
     assert main(["export", str(exports("float32")[0]), str(tmp_path / name)]) == 2
-    assert "is a .zip in a folder that exists" in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Images of several sizes, in colour and gray, and one file that is none."""
+    folder, rng = tmp_path / "photos", np.random.default_rng(0)
+    folder.mkdir()
+    for number, shape in enumerate([(8, 8), (30, 20, 3), (9, 40)]):
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{number}.png")
+    (folder / "text.png").write_text("no image")
+    return folder
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def test_predict_says_of_an_export_what_it_says_of_the_run(exports, photos, capsys, dtype):
+    run, file, _ = exports(dtype)
+    said = []
+    for source in (run, file):
+        assert main(["predict", str(source), str(photos), "--top", "10", "--json"]) == 1
+        out, err = capsys.readouterr()
+        assert "text.png is not an image" in err
+        said.append(json.loads(out.splitlines()[-1])["predictions"])
+    assert [row["image"] for row in said[0]] == [row["image"] for row in said[1]] and len(said[0]) == 3
+    assert [row["classes"] for row in said[0]] == [row["classes"] for row in said[1]]
+    for ours, theirs in zip(*said, strict=True):
+        np.testing.assert_allclose(theirs["probabilities"], ours["probabilities"], atol=1e-5)
+
+
+def test_prediction_of_an_export_needs_no_code_and_takes_no_step(exports, photos, tmp_path, monkeypatch, capsys):
+    file, image = exports("float32")[1], str(photos / "0.png")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))  # of a user who trusts nothing
+    assert main(["predict", str(file), image]) == 0
+    for words in (["--step", "best"], ["--trust-code"]):
+        assert main(["predict", str(file), image, *words]) == 2
+        assert f"`{words[0]}` has no effect" in capsys.readouterr().err
+    assert main(["predict", str(tmp_path / "none.zip"), image]) == 1
+    assert "none.zip`: No such file" in capsys.readouterr().err
 
 
 def npy(array, **how):
