@@ -259,6 +259,7 @@ BIAS, KERNEL = "weights/params/Dense_0/bias.npy", "weights/params/Dense_0/kernel
         ({BIAS: npy(np.zeros(10, np.float32))[:-4]}, "is float32 \\(10,\\), and the program takes float32\\[10\\]"),
         ({BIAS: npy(np.array([None] * 10), allow_pickle=True)}, "is object \\(10,\\), and"),
         ({BIAS: pickle.dumps(np.zeros(10))}, "no complete zip that"),
+        ({BIAS: npy(np.zeros(10, np.float32)).replace(b"'descr'", b"(((((((")}, "no complete zip that"),
         ({"about.json": b"{"}, "about.json cannot be read"),
         ({"about.json": b"[" * 100_000}, "about.json cannot be read"),
     ],
