@@ -11,6 +11,9 @@ import pytest
 with contextlib.suppress(ImportError):
     import submitit  # noqa: F401
 
+# On a machine with a GPU the suite stays on the CPU, unless JAX_PLATFORMS says otherwise, and so do its processes.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
 # One cache of compiled programs for all processes of a test run; it is thrown away with the checkout's other caches.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))

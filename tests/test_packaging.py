@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = SETTINGS["project"]
@@ -49,7 +51,7 @@ def distributions(name):
 
 def declared(lines):
     """The packages of requirements, each with its lower bound."""
-    return dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", line).groups() for line in lines)
+    return dict(re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line).groups() for line in lines)
 
 
 def test_every_package_imported_at_run_time_is_declared():
@@ -65,6 +67,29 @@ def test_what_is_declared_is_used_and_has_a_lower_bound_below_the_tested_version
     tested = dict(line.split("==") for line in SETTINGS["tool"]["uv"]["constraint-dependencies"])
     parts = {n: [[int(p) for p in re.findall(r"\d+", v)] for v in (low, tested[n])] for n, low in requirements.items()}
     assert not {name: bounds for name, bounds in parts.items() if bounds[0] > bounds[1]}
+
+
+def test_every_wheel_of_an_accelerator_is_pinned():
+    """As the lock file that `uv run` made here resolves them; it names download hosts, so it is in no commit."""
+    lock = ROOT / "uv.lock"
+    if not lock.exists():
+        pytest.skip("no uv.lock here: run `uv lock`")
+    packages = {package["name"]: package for package in tomllib.loads(lock.read_text())["package"]}
+    pinned = {line.partition("==")[0] for line in SETTINGS["tool"]["uv"]["constraint-dependencies"]}
+    waiting, seen = [{"name": "jax", "extra": ["cuda13"]}, {"name": "jax", "extra": ["tpu"]}], set()
+    while waiting:
+        package = waiting.pop()
+        key = package["name"], *package.get("extra", ())
+        if key in seen:
+            continue
+        seen.add(key)
+        found = packages[package["name"]]
+        waiting += found.get("dependencies", [])
+        for extra in package.get("extra", ()):
+            waiting += found["optional-dependencies"][extra]
+    names = {name for name, *_ in seen}
+    assert {"jax-cuda13-plugin", "nvidia-cudnn-cu13", "libtpu"} <= names
+    assert names <= pinned
 
 
 def test_the_walk_finds_packages():

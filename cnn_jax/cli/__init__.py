@@ -19,6 +19,7 @@ import tyro
 from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
+from cnn_jax.cli.doctor import doctor
 from cnn_jax.cli.export import export
 from cnn_jax.cli.inspect import inspect
 from cnn_jax.cli.jobs import launch, separate_training, submit
@@ -60,6 +61,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "export": export,
     "runs": show_runs,
     "diff": diff,
+    "doctor": doctor,
 }
 
 

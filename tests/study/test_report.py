@@ -21,7 +21,6 @@ from cnn_jax.runs.folder.stored import RunError
 from cnn_jax.study.ablation import load_study
 from cnn_jax.study.predicted import read_predicted, right
 from cnn_jax.study.report import figures
-from cnn_jax.study.report.examples import commonest
 from cnn_jax.study.report.formats import latex_text
 from cnn_jax.study.report.subject import find_subject
 from cnn_jax.study.table import cells, compare, markdown
@@ -228,11 +227,7 @@ def test_examples_are_counted_over_the_seeds():
     assert figures.confusion(base, 3).tolist() == [[2, 0, 0], [0, 3, 1], [0, 0, 0]]
     assert figures.told_apart(base, arm, 5) == ([0], [2])
     assert figures.surest_mistakes(base, 5) == [2]
-
-
-def test_the_commonest_confusions_are_parts_of_their_class():
-    counts = np.array([[8, 2, 0], [0, 5, 5], [1, 0, 9]])
-    assert commonest(counts, "abc") == [("b", "c", "50.0%"), ("a", "b", "20.0%"), ("c", "a", "10.0%")]
+    assert figures.calibration(base).ece == pytest.approx(abs(5 / 6 - 0.6))  # all are as sure, and five of six right
 
 
 def test_a_curve_is_the_mean_and_the_range_over_seeds(study):

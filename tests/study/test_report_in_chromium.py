@@ -71,7 +71,7 @@ def test_everything_fits_its_window(shown):
     assert shown.run("document.documentElement.scrollWidth") == shown.width
     shown.run("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert shown.run("document.documentElement.scrollWidth") == shown.width
-    assert shown.run("document.querySelectorAll('main > section').length") == 9
+    assert shown.run("document.querySelectorAll('main > section').length") == 10
     assert shown.run("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
 
 
@@ -87,21 +87,12 @@ def test_a_curve_is_read_out_where_one_points(shown):
     assert re.fullmatch(rf"epoch\s*[\d.]+\s*step\s*\d+\s*arm\s*{value}\s*base\s*{value}\s*", said)
 
 
-def test_the_confusion_of_another_arm_is_chosen(shown):
-    before = shown.run("document.querySelector('#confusion svg').outerHTML")
-    shown.run(
-        """(() => {
-            const list = document.querySelector("#confusion select");
-            list.selectedIndex = 3;
-            list.dispatchEvent(new Event("change"));
-            list.dispatchEvent(new Event("input"));
-        })()"""
-    )
-    until = time.monotonic() + 10
-    while shown.run("document.querySelector('#confusion svg').outerHTML") == before:
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    assert shown.run("document.querySelector('#confusion select').options.length") == 6
+def test_the_confusion_of_another_arm_unfolds(shown):
+    assert shown.run("document.querySelectorAll('#confusion details').length") == 6
+    x, y = place_of(shown, "#confusion details:nth-of-type(4) summary")
+    shown.mouse("mousePressed", x, y), shown.mouse("mouseReleased", x, y)
+    width = "document.querySelector('#confusion details:nth-of-type(4) img').getBoundingClientRect().width"
+    assert 300 < shown.run(width) <= 480
 
 
 def test_what_is_folded_opens(shown):

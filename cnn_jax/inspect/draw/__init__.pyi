@@ -7,3 +7,4 @@ from .tiles import WIDTH as WIDTH
 from .tiles import draw_tiles as draw_tiles
 from .tiles import to_grey as to_grey
 from .tiles import to_image as to_image
+from .wrong import draw_mistakes as draw_mistakes

@@ -26,6 +26,11 @@ class Picture:
     content: bytes
     caption: str
 
+    @property
+    def address(self) -> str:
+        """An address that holds it, for a page that loads nothing."""
+        return f"data:image/png;base64,{base64.b64encode(self.content).decode()}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Section:
@@ -95,6 +100,5 @@ def _section(section: Section) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(picture.content).decode()}"
     caption = escape(picture.caption)
-    return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>\n'
+    return f'<figure><img src="{picture.address}" alt="{caption}"><figcaption>{caption}</figcaption></figure>\n'

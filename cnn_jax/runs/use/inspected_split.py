@@ -1,11 +1,10 @@
 """Pictures of what a run's network makes of a whole split: neighbours, confusion, mistakes, calibration."""
 
 import jax.numpy as jnp
-import numpy as np
 
 from cnn_jax.inspect.calibration import confidence, fit_temperature, is_correct, reliability
 from cnn_jax.inspect.confusions import commonest_confusions, confusion
-from cnn_jax.inspect.draw import draw_confusion, draw_plane, draw_reliability, draw_tiles, to_image
+from cnn_jax.inspect.draw import draw_confusion, draw_mistakes, draw_plane, draw_reliability, draw_tiles, to_image
 from cnn_jax.inspect.draw.page import Section, picture
 from cnn_jax.inspect.feature_space import nearest_neighbours, principal_plane
 from cnn_jax.inspect.mistakes import surest_mistakes
@@ -58,9 +57,8 @@ def confused(of: Inspected) -> Section | None:
     ]
     worst = surest_mistakes(sure[None], right[None], _MISTAKES)
     if len(worst):
-        images = to_image(of.dataset.images(of.answers.index[worst]) / np.float32(255))
-        titles = [f"is {of.names[labels[i]]}, taken for {of.names[predicted[i]]}, {sure[i]:.0%}" for i in worst]
-        figure = draw_tiles(images, titles, marks=[False] * len(worst))
+        images = of.dataset.images(of.answers.index[worst])
+        figure = draw_mistakes(images, labels[worst], predicted[worst], sure[worst], of.names)
         pictures.append(picture("mistakes", figure, f"The surest of {int((~right).sum())} mistakes"))
     total = f"{int(right.sum()):,} of {len(right):,} {of.split} images are classified rightly."
     return Section("mistakes", "What is taken for what", " ".join([total, "; ".join(pairs)]), pictures)

@@ -1,4 +1,4 @@
-"""The charts of a report as Vega-Lite: forest plot, learning curves, confusion.
+"""The charts of a report as Vega-Lite: forest plot and learning curves.
 
 Colours are Okabe and Ito's (2008), which the colour-blind tell apart; no chart says anything by its colour alone. Text
 of runs stands in the data and never in a name of a field or an expression.
@@ -11,7 +11,6 @@ from typing import Any
 
 import altair as alt
 import numpy as np
-from jaxtyping import Int
 
 from cnn_jax.study.report.figures import Point
 from cnn_jax.study.table import Row, is_percent, verdict
@@ -148,44 +147,6 @@ def _read_out(sides: Mapping[str, Sequence[Point]], scale: float) -> alt.Chart:
         )
         .add_params(pointed)
     )
-
-
-def confusion(counts: Mapping[str, Int[np.ndarray, "k k"]], classes: Sequence[str]) -> alt.TopLevelMixin:
-    """For each true class, what part of it is taken for which; the arm is chosen from a list below."""
-    data = []
-    for arm, table in counts.items():
-        of = table.sum(1)
-        data += [
-            {"arm": arm, "true": classes[i], "taken": classes[j], "share": float(table[i, j] / of[i])}
-            for i in range(len(table))
-            for j in range(len(table))
-            if table[i, j]
-        ]
-    arms = list(counts)
-    chosen = alt.param(name="arm", value=arms[0], bind=alt.binding_select(options=arms, name="arm "))
-    grid = alt.Scale(domain=list(classes))
-    chart = alt.Chart(alt.Data(values=data)).transform_filter("datum.arm === arm")
-    x = alt.X("taken:N", title="taken for", scale=grid, axis=alt.Axis(labelAngle=-90, labelLimit=90))
-    y = alt.Y("true:N", title="is", scale=grid, axis=alt.Axis(labelLimit=90))
-    blues = alt.Scale(range=["white", BLUE], domain=[0, 1], type="pow", exponent=0.6, interpolate="rgb")
-    shade = alt.Color("share:Q", scale=blues, legend=None)
-    tooltip = [
-        alt.Tooltip("true:N", title="is"),
-        alt.Tooltip("taken:N", title="taken for"),
-        alt.Tooltip("share:Q", title="part of its class, all seeds", format=".2%"),
-    ]
-    cells = chart.mark_rect(stroke="white").encode(x=x, y=y, color=shade, tooltip=tooltip)
-    text = (
-        chart.mark_text(fontSize=10)
-        .encode(
-            x=x,
-            y=y,
-            text=alt.Text("label:N"),
-            color=alt.condition("datum.share > 0.4", alt.value("white"), alt.value(INK)),
-        )
-        .transform_calculate(label="datum.share < 0.01 ? '' : format(100 * datum.share, '.0f')")
-    )
-    return _finished(alt.layer(cells, text).add_params(chosen), height=max(240, 30 * len(classes)))
 
 
 def _finished(chart: Any, *, height: int) -> alt.TopLevelMixin:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
+from cnn_jax.inspect.draw import draw_mistakes
+from cnn_jax.inspect.draw.page import Picture, picture
 from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.folder.own_code import with_code
 from cnn_jax.runs.folder.predictions import Predictions
@@ -20,7 +22,7 @@ from cnn_jax.study.report.figures import surest_mistakes, told_apart
 from cnn_jax.study.report.subject import Subject
 
 _EXAMPLES = 6  # of an arm, in each direction
-_PAIRS = 10  # of classes that are confused
+_MISTAKES = 8  # of one arm alone
 _SIDE = 128  # pixels: about as large as a page shows an image
 
 
@@ -31,14 +33,6 @@ def class_names(subject: Subject) -> list[str]:
     return [*known, *(str(number) for number in range(len(known), run.derived.num_classes))]
 
 
-def commonest(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> list[tuple[str, str, str]]:
-    """The confusions of most examples: the true class, what it is taken for, and the part of the class."""
-    off = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
-    order = np.argsort(-off, axis=None, kind="stable")[:_PAIRS]
-    pairs = [divmod(int(i), len(counts)) for i in order]
-    return [(names[i], names[j], f"{off[i, j] / counts[i].sum():.1%}") for i, j in pairs if off[i, j]]
-
-
 def telling_images(subject: Subject, predicted: Predicted, *, trust_code: bool) -> dict[str, Any]:
     """Test images that the base gets right and an arm wrong, and the reverse; of one arm, its surest mistakes.
 
@@ -47,12 +41,11 @@ def telling_images(subject: Subject, predicted: Predicted, *, trust_code: bool) 
       trust_code: run code of one's own in the folders, although this user has not trained with it.
 
     Returns:
-      `groups`, each of an arm with lists of examples; or `why` there is no image to show.
+      `groups`, each of an arm with lists of examples; `mistakes`, a picture; or `why` there is no image to show.
     """
     names, base = class_names(subject), predicted.get(subject.base, {})
-    groups = []
-    if len(predicted) == 1:
-        groups = [(subject.base, [("most confidently wrong", {"": base}, surest_mistakes(base, _EXAMPLES))])]
+    run, groups = subject.readable(subject.base)[0], []
+    wrong = surest_mistakes(base, _MISTAKES) if len(predicted) == 1 else []
     for arm, found in predicted.items():
         if base and arm != subject.base:
             worse, better = told_apart(base, found, _EXAMPLES)
@@ -61,10 +54,10 @@ def telling_images(subject: Subject, predicted: Predicted, *, trust_code: bool) 
             groups.append((arm, [(titles[0], sides, worse), (titles[1], sides, better)]))
     chosen = sorted({example for _, lists in groups for *_, examples in lists for example in examples})
     try:
-        images = _images(subject.readable(subject.base)[0], chosen, trust_code=trust_code) if chosen else []
+        images = _images(run, [*chosen, *wrong], trust_code=trust_code) if chosen or wrong else np.zeros(0)
     except (ValueError, OSError, RuntimeError) as error:
-        return {"why": str(error), "groups": []}
-    pictures = dict(zip(chosen, images, strict=True))
+        return {"why": str(error), "groups": [], "mistakes": None}
+    pictures = dict(zip(chosen, map(_address, images), strict=False))
 
     def described(example: int, sides: Mapping[str, Mapping[int, Predictions]]) -> dict[str, Any]:
         one = next(iter(base.values()))
@@ -74,6 +67,7 @@ def telling_images(subject: Subject, predicted: Predicted, *, trust_code: bool) 
 
     return {
         "why": "",
+        "mistakes": _mistakes(base, wrong, images[len(chosen) :], names) if wrong else None,
         "groups": [
             {
                 "arm": arm,
@@ -91,8 +85,20 @@ def _said(found: Mapping[int, Predictions], example: int, names: Sequence[str]) 
     return f"right in {right} of {len(found)}{usual}"
 
 
-def _images(run: Run, examples: Sequence[int], *, trust_code: bool) -> list[str]:
-    """Images of the test split of a run's data set, as addresses that hold them (`data:`).
+def _mistakes(
+    found: Mapping[int, Predictions], wrong: Sequence[int], images: UInt8[np.ndarray, "m h w c"], names: Sequence[str]
+) -> Picture:
+    """Each with the class that most seeds take it for, and the mean probability of what those that are wrong say."""
+    labels = next(iter(found.values())).label[wrong]
+    missed = [[p for p in found.values() if not p.correct[i]] for i in wrong]
+    taken = [int(np.bincount([p.classes[i, 0] for p in of]).argmax()) for i, of in zip(wrong, missed, strict=True)]
+    sure = [float(np.mean([p.probabilities[i, 0] for p in of])) for i, of in zip(wrong, missed, strict=True)]
+    figure = draw_mistakes(images, labels, np.array(taken), np.array(sure), names)
+    return picture("mistakes", figure, "the test images most confidently taken for another class")
+
+
+def _images(run: Run, examples: Sequence[int], *, trust_code: bool) -> UInt8[np.ndarray, "m h w c"]:
+    """Images of the test split of a run's data set.
 
     Raises:
       RunError: where the data set is another now, or is one's own and this user did not train on it here.
@@ -101,10 +107,11 @@ def _images(run: Run, examples: Sequence[int], *, trust_code: bool) -> list[str]
     with with_code(run, trust_code=trust_code) as opened, precision(opened.config.model.dtype):
         check_data(opened)
         dataset = open_session(opened.config, opened.derived, opened.info).dataset("test")
-        return [_address(image) for image in dataset.images(np.array(examples, np.int32))]
+        return dataset.images(np.array(examples, np.int32))
 
 
 def _address(image: UInt8[np.ndarray, "h w c"]) -> str:
+    """One that holds the image itself (`data:`)."""
     picture = Image.fromarray(image if image.shape[2] == 3 else image[:, :, 0])
     kind = "png" if max(picture.size) <= _SIDE else "jpeg"
     picture.thumbnail((_SIDE, _SIDE))

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from cnn_jax.inspect.calibration import Reliability, reliability
+from cnn_jax.inspect.confusions import confusion as of_pairs
+from cnn_jax.inspect.mistakes import surest_mistakes as of_rows
 from cnn_jax.runs.folder.predictions import Predictions
 from cnn_jax.runs.folder.stored import RunError
 from cnn_jax.study.ablation import BASE
@@ -96,10 +99,8 @@ def predictions(subject: Subject) -> Predicted:
 
 def confusion(found: Mapping[int, Predictions], classes: int) -> Int[np.ndarray, "k k"]:
     """How often an example of a class (row) is taken for a class (column), over all seeds."""
-    counts = np.zeros((classes, classes), np.int64)
-    for p in found.values():
-        np.add.at(counts, (p.label, p.classes[:, 0]), 1)
-    return counts
+    labels, taken = (np.concatenate([take(p) for p in found.values()]) for take in (_label, _taken))
+    return of_pairs(labels, taken, classes)
 
 
 def share_right(found: Mapping[int, Predictions]) -> Float[np.ndarray, "n"]:
@@ -120,5 +121,27 @@ def told_apart(
 
 def surest_mistakes(found: Mapping[int, Predictions], most: int) -> list[int]:
     """The examples whose wrong class has the highest probability, in the mean over seeds."""
-    sure = np.mean([np.where(p.correct, 0, p.probabilities[:, 0]) for p in found.values()], axis=0)
-    return [int(i) for i in np.argsort(-sure, kind="stable")[:most] if sure[i] > 0]
+    sure, right = (np.stack([take(p) for p in found.values()]) for take in (_confidence, _correct))
+    return [int(i) for i in of_rows(sure, right, most)]
+
+
+def calibration(found: Mapping[int, Predictions]) -> Reliability:
+    """Accuracy by confidence, over all seeds."""
+    sure, right = (np.concatenate([take(p) for p in found.values()]) for take in (_confidence, _correct))
+    return reliability(sure, right)
+
+
+def _label(said: Predictions) -> Int[np.ndarray, "n"]:
+    return said.label
+
+
+def _taken(said: Predictions) -> Int[np.ndarray, "n"]:
+    return said.classes[:, 0]
+
+
+def _confidence(said: Predictions) -> Float[np.ndarray, "n"]:
+    return said.probabilities[:, 0]
+
+
+def _correct(said: Predictions) -> Bool[np.ndarray, "n"]:
+    return said.correct

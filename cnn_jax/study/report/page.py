@@ -13,11 +13,13 @@ import altair as alt
 import jinja2
 import vl_convert
 
-from cnn_jax.inspect.draw.page import style
+from cnn_jax.inspect.confusions import commonest_confusions
+from cnn_jax.inspect.draw import draw_confusion, draw_reliability
+from cnn_jax.inspect.draw.page import Picture, picture, style
 from cnn_jax.study.predicted import Predicted
 from cnn_jax.study.report import charts, figures, sections
 from cnn_jax.study.report.cost import costs
-from cnn_jax.study.report.examples import class_names, commonest, telling_images
+from cnn_jax.study.report.examples import class_names, telling_images
 from cnn_jax.study.report.subject import Subject
 from cnn_jax.study.table import HEAD, Row, cells, is_percent, note, verdict
 
@@ -56,7 +58,8 @@ def html(subject: Subject, rows: Sequence[Row], predicted: Predicted, *, trust_c
         "beyond": any(row.difference_of_all for row in rows),
         "curves": _curves(subject, draw),
         "differences": sections.differences(subject),
-        "confusion": _confusion(subject, predicted, draw),
+        "confusion": _confusion(subject, predicted),
+        "calibration": _calibration(subject, predicted),
         "images": telling_images(subject, predicted, trust_code=trust_code) if predicted else None,
         "costs": costs(subject, trust_code=trust_code),
         "environment": sections.environment(subject),
@@ -103,11 +106,33 @@ def _curves(subject: Subject, draw: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _confusion(subject: Subject, predicted: Predicted, draw: Any) -> dict[str, Any] | None:
+def _confusion(subject: Subject, predicted: Predicted) -> dict[str, Any] | None:
+    """Of each arm a drawing, or, of many classes, what is confused most."""
     if not predicted:
         return None
     names = class_names(subject)
     counts = {arm: figures.confusion(found, len(names)) for arm, found in predicted.items()}
     if len(names) <= _CLASSES:
-        return {"chart": draw(charts.confusion(counts, names)), "lists": []}
-    return {"chart": None, "lists": [{"arm": arm, "pairs": commonest(c, names)} for arm, c in counts.items()]}
+        drawn = {
+            arm: picture(f"confusion_{i}", draw_confusion(c, names), arm) for i, (arm, c) in enumerate(counts.items())
+        }
+        return {"pictures": drawn, "lists": []}
+    pairs = {arm: commonest_confusions(c, names) for arm, c in counts.items()}
+    return {
+        "pictures": {},
+        "lists": [{"arm": a, "pairs": [(i, j, f"{share:.1%}") for i, j, share in found]} for a, found in pairs.items()],
+    }
+
+
+def _calibration(subject: Subject, predicted: Predicted) -> dict[str, Picture]:
+    """Of each arm, beside the base, whether its networks are as sure as they are right."""
+    curves = {arm: figures.calibration(found) for arm, found in predicted.items()}
+    base = {subject.base: curves[subject.base]} if subject.base in curves else {}
+    others = [arm for arm in curves if arm != subject.base] or list(curves)
+    sides = {arm: {**base, arm: curves[arm]} for arm in others}
+    return {
+        arm: picture(
+            f"reliability_{i}", draw_reliability(both), f"Accuracy by confidence: {', beside '.join(reversed(both))}"
+        )
+        for i, (arm, both) in enumerate(sides.items())
+    }

@@ -1,0 +1,47 @@
+"""Grad-CAM and integrated gradients against Captum's: the same weights, images and classes.
+
+As `test_torchvision.py` says, with `pip install captum==0.9.0` beside torchvision.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from comparison import other_side
+
+from cnn_jax.inspect import grad_cam, integrated_gradients
+from cnn_jax.models import create_model
+from cnn_jax.weights import load_weights
+
+pytestmark = pytest.mark.parity
+
+# Of the largest value: what is left is the order in which float32 sums are taken.
+TOLERANCE = 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "layer", "feature"),
+    [("resnet18", 64, "layer3", "stage3"), ("vgg11_bn", 64, "features.14", "stage3")],
+)
+def test_attributions_are_captums(name, size, layer, feature, tmp_path):
+    other_side("captum_side.py", name, tmp_path, size, layer, 32)
+    model = create_model(name, 10)
+    variables = load_weights(tmp_path / "weights.safetensors", model)
+    classes = jnp.array([1, 9])
+    with np.load(tmp_path / "captum.npz") as captum:
+        found = {
+            "cam": grad_cam(model, variables, captum["images"], feature, classes)[..., None],
+            "shares": integrated_gradients(model, variables, captum["images"], -1.5, classes, steps=32).values,
+        }
+        for what, ours in found.items():
+            difference = np.abs(np.asarray(ours) - captum[what]).max() / np.abs(captum[what]).max()
+            print(f"{name} {what}: {difference:.1e}")
+            assert difference < TOLERANCE, what
+    complete = integrated_gradients(model, variables, captum_images(tmp_path), -1.5, classes)
+    gap = np.abs(np.asarray(complete.gap) / np.asarray(complete.difference)).max()
+    print(f"{name}: {complete.steps} steps, gap {gap:.1e} of the difference of the logits")
+    assert complete.is_complete and gap < 1.1e-3
+
+
+def captum_images(folder):
+    with np.load(folder / "captum.npz") as captum:
+        return captum["images"]
