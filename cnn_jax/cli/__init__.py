@@ -30,6 +30,7 @@ from cnn_jax.cli.options import DEBUG, OPTIONS, VERSION, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise, own_line
 from cnn_jax.cli.parts import parts
 from cnn_jax.cli.predict import predict
+from cnn_jax.cli.probe import probe
 from cnn_jax.cli.runs import diff, evaluate, train, verify
 from cnn_jax.cli.study.commands import ablate, report, tune
 from cnn_jax.cli.weights import weights
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "predict": predict,
     "inspect": inspect,
     "verify": verify,
+    "probe": probe,
     "ablate": ablate,
     "tune": tune,
     "report": report,

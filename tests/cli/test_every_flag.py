@@ -46,6 +46,7 @@ BASE = {
     "eval": "eval {run}",
     "predict": "predict {run} {image}",
     "verify": "verify {run}",
+    "probe": "probe {weights} {experiment}",
     "inspect": "inspect {run} {image} --out {new}",
     "models": "models",
     "parts": "parts",
