@@ -80,9 +80,7 @@ def read_about(content: bytes) -> About:
         image = stated.mapping(found["image"], "image")
         height, width, channels = (stated.pixels(side, "image.shape") for side in image["shape"])
         if height * width > _MOST_PIXELS or channels > 4:
-            raise ValueError(
-                f"`image.shape` {image['shape']} asks for more than {_MOST_PIXELS:,} pixels, or 4 channels"
-            )
+            raise ValueError(f"`image.shape` {image['shape']} is more than {_MOST_PIXELS:,} pixels, or 4 channels")
         scaled, interpolation = image["scaled"], stated.text(image["interpolation"], "image.interpolation")
         if scaled not in ("part", "whole", "shorter side"):
             raise ValueError(f"`image.scaled` is {scaled!r}")
