@@ -31,6 +31,7 @@ from .runs import inspect_run as inspect_run
 from .runs import list_runs as list_runs
 from .runs import open_run as open_run
 from .runs import predict as predict
+from .runs import probe as probe
 from .runs import train as train
 from .runs import training_events as training_events
 from .runs import verify as verify

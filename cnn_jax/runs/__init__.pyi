@@ -20,4 +20,5 @@ from .use.import_export import import_weights as import_weights
 from .use.inspection import Inspection as Inspection
 from .use.inspection import inspect_run as inspect_run
 from .use.prediction import predict as predict
+from .use.probe import probe as probe
 from .use.verification import verify as verify

@@ -46,9 +46,9 @@ def ablate(
 ) -> StudyResult:
     """Trains what is missing of an ablation, and compares its arms.
 
-    Every run is an ordinary run folder, `WORKDIR/ARM/seed-N`, so that a study that is stopped goes on where it stood,
-    and several of these commands may work on one study. The table lies in `WORKDIR/table.md`, and the page of `report`
-    in `WORKDIR/report.html`.
+    Every run is an ordinary run folder, `WORKDIR/ARM/seed-N`, or `WORKDIR/pretraining/seed-N`, so that a study that is
+    stopped goes on where it stood, and several of these commands may work on one study. The table lies in
+    `WORKDIR/table.md`, and the page of `report` in `WORKDIR/report.html`.
 
     Args:
       file: an experiment file with `ablation()`.
@@ -83,7 +83,7 @@ def ablate(
     rows: tuple[Row, ...] = ()
     page = None
     if all(entry.state in ("finished", "failed") for entry in found):
-        done = {(e.arm, e.seed): e.folder for e in found if e.state == "finished"}
+        done = {(e.arm, e.seed): e.folder for e in found if e.state == "finished" and e.arm in study.arms}
         rows = tuple(compare(_values(study, found), right(read_predicted(done), study.ablation.metric)))
     if rows and not dry_run:
         write_shared(place / "table.md", document(study.ablation.question, rows, study.ablation.metric))
@@ -107,7 +107,7 @@ def _values(study: Study, found: tuple[Entry, ...]) -> dict[str, dict[int, float
     """The primary metric of every finished run."""
     values: dict[str, dict[int, float]] = {arm: {} for arm in study.arms}
     for entry in found:
-        line = read_test_line(entry.folder) if entry.state == "finished" else None
+        line = read_test_line(entry.folder) if entry.state == "finished" and entry.arm in values else None
         if line is not None:
             values[entry.arm][entry.seed] = line[study.ablation.metric]
     return values

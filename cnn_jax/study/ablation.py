@@ -20,6 +20,7 @@ from cnn_jax.config import (
 from cnn_jax.study.statistics import seeds_needed
 
 BASE = "base"
+PRETRAINING = "pretraining"
 
 Arm = Mapping[str, Any] | Callable[..., Config]
 """Values by key, `{"optim.learning_rate": 0.1}`; or a function of the base, and of the seed where it takes one."""
@@ -48,6 +49,9 @@ class Ablation:
     """Each is the `seed` of one run of every arm, so that an arm and the base are paired."""
     metric: str = "top1"
     """The one that decides, of the test split, named before the runs."""
+    pretraining: Config | None = None
+    """What is trained first, once a seed: an arm whose `model.weights` is "pretraining" starts from the run of its
+    seed. It is no arm, and may be of another data set."""
 
 
 def grid(values: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
@@ -76,6 +80,8 @@ class Study:
     ablation: Ablation
     configs: Mapping[tuple[str, int], Config]
     """By arm and seed, the base first; seed by seed, so that a study that ends early has whole seeds."""
+    pretraining: Mapping[int, Config]
+    """By seed; empty where there is none."""
 
     @property
     def arms(self) -> list[str]:
@@ -100,10 +106,14 @@ def load_study(path: Path | str) -> Study:
             for seed in ablation.seeds
             for name, arm in arms.items()
         }
+        first = ablation.pretraining
+        trained = {} if first is None else {s: file.complete(replace(first, seed=s)) for s in ablation.seeds}
     for (arm, _), config in configs.items():
         _check_comparable(arm, config, base, ablation.metric)
     _check_different(configs, ablation.seeds[0])
-    return Study(file.path.stem, ablation, configs)
+    if trained and not any(config.model.weights == PRETRAINING for config in configs.values()):
+        raise ConfigError(f"the ablation {ablation.question!r}: no arm starts from its `pretraining`; leave it out.")
+    return Study(file.path.stem, ablation, configs, trained)
 
 
 def _config(file: ExperimentFile, base: Config, name: str, arm: Arm, seed: int) -> Config:
@@ -125,6 +135,7 @@ def _check(ablation: Ablation) -> None:
     for wrong, sentence in (
         (not ablation.arms, "there is no arm beside the base, so nothing to compare; add one"),
         (BASE in ablation.arms, f"an arm is called {BASE!r}, which is the base itself; name it otherwise"),
+        (PRETRAINING in ablation.arms, f"an arm is called {PRETRAINING!r}, as what arms start from; name it otherwise"),
         (any("/" in name or not name or name.startswith(".") for name in ablation.arms), "an arm's name is a folder's"),
         (
             len(seeds) < 2,

@@ -14,13 +14,14 @@ from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 from cnn_jax.config import ConfigError
 from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.study.ablation import Study
-from cnn_jax.study.run import OPEN, POLL, Entry, StudyStopped, Watch, entries
+from cnn_jax.study.run import OPEN, POLL, Entry, StudyStopped, Watch, entries, is_ready
 
 _ASK = "import jax; print(jax.default_backend(), jax.local_device_count())"
 
@@ -159,8 +160,8 @@ def run_in_pool(study: Study, place: Path, file: Path, jobs: int, watch: Watch) 
 
 
 def _startable(waiting: deque[Entry], most: int) -> list[Entry]:
-    """Takes out the first runs on which no other command is at work."""
-    found = [entry for entry in waiting if not is_locked(entry.folder)][:most]
+    """Takes out the first runs on which no other command is at work, and that need not wait for another run."""
+    found = list(islice((entry for entry in waiting if not is_locked(entry.folder) and is_ready(entry)), most))
     for entry in found:
         waiting.remove(entry)
     return found

@@ -23,7 +23,7 @@ from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.stored import Run, RunError, is_begun, read_run
 from cnn_jax.runs.parts import resolve_parts
 from cnn_jax.runs.trainer import training_events
-from cnn_jax.study.ablation import Study
+from cnn_jax.study.ablation import PRETRAINING, Study
 
 POLL = 1.0  # seconds between looks at runs that others are at work on
 OPEN = ("waiting", "stopped", "running")  # what is not done
@@ -43,17 +43,31 @@ class Entry:
     """Of one that is stale or failed: a sentence."""
     progress: float = 0.0
     """Of one that is running here: the part of its steps that is done."""
+    after: "Entry | None" = None
+    """The run that it starts from."""
 
 
 def entries(study: Study, place: Path) -> list[Entry]:
-    """Every run of a study, as its folder tells."""
-    return [entry_of(study, place, arm, seed) for arm, seed in study.configs]
+    """Every run of a study, as its folder tells; what others start from before them."""
+    before = [arm for arm in (PRETRAINING,) if study.pretraining]
+    seeds = dict.fromkeys(seed for _, seed in study.configs)
+    return [entry_of(study, place, arm, seed) for seed in seeds for arm in (*before, *study.arms)]
 
 
 def entry_of(study: Study, place: Path, arm: str, seed: int) -> Entry:
     """One run of a study, as its folder tells."""
-    config, folder = study.configs[arm, seed], place / arm / f"seed-{seed}"
-    return Entry(arm, seed, config, folder, *_state(folder, config))
+    folder = place / arm / f"seed-{seed}"
+    config = study.pretraining[seed] if arm == PRETRAINING else study.configs[arm, seed]
+    after = None
+    if study.pretraining and config.model.weights == PRETRAINING:
+        after = entry_of(study, place, PRETRAINING, seed)
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights=str(after.folder)))
+    return Entry(arm, seed, config, folder, *_state(folder, config), after=after)
+
+
+def is_ready(entry: Entry) -> bool:
+    """Whether the run that it starts from is there, or will never be, which its training then says."""
+    return entry.after is None or _state(entry.after.folder, entry.after.config)[0] not in OPEN
 
 
 def _state(folder: Path, config: Config) -> tuple[str, str]:
@@ -131,8 +145,11 @@ def run_study(study: Study, place: Path, train: Train) -> Generator[Entry, None,
     left = [entry for entry in entries(study, place) if entry.state in OPEN]
     with StopSignals() as stop:
         while left:
-            taken = []  # by other processes
+            taken = []  # by other processes, or waiting for one that is
             for entry in left:
+                if not is_ready(entry):
+                    taken.append(entry)
+                    continue
                 ended = attempt(entry, train)
                 if ended.state == "running":
                     taken.append(entry)

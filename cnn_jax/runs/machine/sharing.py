@@ -65,4 +65,7 @@ def share(session: "Session") -> None:
 def _without_seeds(config: Config) -> Config:
     # The noise of an optimiser is drawn by one that is a constant of its program.
     seed = config.seed if is_noisy(config) else 0
-    return dataclasses.replace(config, seed=seed, seeds=SeedsConfig())
+    # What is in the weights is no part of a program.
+    weights = config.model.weights and "some"
+    model = dataclasses.replace(config.model, weights=weights, weights_sha256=None)
+    return dataclasses.replace(config, seed=seed, seeds=SeedsConfig(), model=model)
