@@ -22,7 +22,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # What gives a first answer: of each room, files of tests that take a second or two each. Marked `quick`.
 QUICK = {
-    "": "architecture config experiment_files identity names paths randomness",
+    "": "architecture config download experiment_files identity names paths randomness",
     "cli": "binding jobs",
     "code": "code_changes code_text",
     "data": "batches order prefetch subset",

@@ -20,8 +20,6 @@ from cnn_jax.cli.allocation import keep_memory
 from cnn_jax.cli.binding import bind
 from cnn_jax.cli.data import data
 from cnn_jax.cli.doctor import doctor
-from cnn_jax.cli.export import export
-from cnn_jax.cli.inspect import inspect
 from cnn_jax.cli.jobs import launch, separate_training, submit
 from cnn_jax.cli.listing import show_runs
 from cnn_jax.cli.networks import bench, models, summary
@@ -29,10 +27,12 @@ from cnn_jax.cli.new import new
 from cnn_jax.cli.options import DEBUG, OPTIONS, VERSION, split_options
 from cnn_jax.cli.output import READER_GONE, drop_output, explain, never_raise, own_line
 from cnn_jax.cli.parts import parts
-from cnn_jax.cli.predict import predict
-from cnn_jax.cli.probe import probe
 from cnn_jax.cli.runs import diff, evaluate, train, verify
 from cnn_jax.cli.study.commands import ablate, report, tune
+from cnn_jax.cli.use.export import export
+from cnn_jax.cli.use.inspect import inspect
+from cnn_jax.cli.use.predict import predict
+from cnn_jax.cli.use.probe import probe
 from cnn_jax.cli.weights import weights
 from cnn_jax.config import ConfigError
 from cnn_jax.names import nearest

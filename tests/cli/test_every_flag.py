@@ -48,6 +48,7 @@ BASE = {
     "verify": "verify {run}",
     "probe": "probe {weights} {experiment}",
     "inspect": "inspect {run} {image} --out {new}",
+    "doctor": "doctor",
     "models": "models",
     "parts": "parts",
     "ablate": "ablate {study} --dry-run",

@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 @pytest.mark.parametrize(
     ("name", "size", "layer", "feature"),
-    [("resnet18", 64, "layer3", "stage3"), ("vgg11_bn", 64, "features.14", "stage3")],
+    [("resnet18", 64, "layer3", "stage3"), ("vgg11_bn", 32, "features.14", "stage3")],
 )
 def test_attributions_are_captums(name, size, layer, feature, tmp_path):
     other_side("captum_side.py", name, tmp_path, size, layer, 32)
@@ -36,12 +36,3 @@ def test_attributions_are_captums(name, size, layer, feature, tmp_path):
             difference = np.abs(np.asarray(ours) - captum[what]).max() / np.abs(captum[what]).max()
             print(f"{name} {what}: {difference:.1e}")
             assert difference < TOLERANCE, what
-    complete = integrated_gradients(model, variables, captum_images(tmp_path), -1.5, classes)
-    gap = np.abs(np.asarray(complete.gap) / np.asarray(complete.difference)).max()
-    print(f"{name}: {complete.steps} steps, gap {gap:.1e} of the difference of the logits")
-    assert complete.is_complete and gap < 1.1e-3
-
-
-def captum_images(folder):
-    with np.load(folder / "captum.npz") as captum:
-        return captum["images"]

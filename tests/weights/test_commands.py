@@ -114,8 +114,13 @@ def test_timms_interpolation_travels_to_evaluation_prediction_and_training(tmp_p
     assert status == 0 and json.loads(out.splitlines()[-1])["nll"] == pytest.approx(expected, rel=1e-4)
     status, out, _ = run(capsys, "predict", folder, *paths[4:], "--json")
     assert status == 0
-    for row, expected in zip(json.loads(out.splitlines()[-1])["predictions"], bicubic, strict=True):
+    said = json.loads(out.splitlines()[-1])["predictions"]
+    for row, expected in zip(said, bicubic, strict=True):
         assert row["probabilities"] == pytest.approx(sorted(expected, reverse=True), rel=1e-4)
+    assert run(capsys, "export", folder, tmp_path / "a.zip")[0] == 0
+    out = run(capsys, "predict", tmp_path / "a.zip", *paths[4:], "--json")[1]
+    for ours, theirs in zip(said, json.loads(out.splitlines()[-1])["predictions"], strict=True):
+        assert ours["classes"] == theirs["classes"] and theirs["probabilities"] == pytest.approx(ours["probabilities"])
     training = session.training_data()
     seen = {image.tobytes() for image in training.images(np.arange(len(training)), epoch=np.zeros(4, int))}
     assert seen <= {centre(path, Image.Resampling.BICUBIC).tobytes() for path in paths[:4]} and seen

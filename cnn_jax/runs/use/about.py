@@ -5,11 +5,13 @@ import json
 from typing import Any, get_args
 
 from cnn_jax.data.decoding.host_crop import HostCrop
-from cnn_jax.data.decoding.images import MAX_PIXELS, Interpolation
+from cnn_jax.data.decoding.images import Interpolation
 from cnn_jax.weights import stated
 
 FORMAT = 1
 """Of the zip; counted up with a change that an older cnn_jax would misread."""
+
+_MOST_PIXELS = 1 << 24  # of an image that a network sees; a batch of 32 then takes 1.6 GB
 
 
 class ExportError(ValueError):
@@ -43,12 +45,13 @@ class About:
         shorter = self.crop.shorter if self.crop else None
         scaled = "shorter side" if shorter else "part" if self.crop is None else "whole"
         image = {"shape": self.image_shape, "scaled": scaled, "shorter_side": shorter}
-        image |= {"interpolation": self.interpolation, "in_words": _in_words(scaled, shorter, *self.image_shape)}
+        image["interpolation"] = self.interpolation
+        image["in_words"] = _in_words(scaled, shorter, self.interpolation, *self.image_shape)
         head = {"format": FORMAT, "network": self.network, "dtype": self.dtype, "classes": self.class_names}
         return json.dumps({**head, "image": image, **self.more}, indent=2) + "\n"
 
 
-def _in_words(scaled: str, shorter: int | None, height: int, width: int, channels: int) -> str:
+def _in_words(scaled: str, shorter: int | None, interpolation: str, height: int, width: int, channels: int) -> str:
     colours = {1: "gray (0.299 R + 0.587 G + 0.114 B)", 3: "RGB"}.get(channels, f"{channels} channels")
     size = f"{height} x {width}"
     ways = {
@@ -56,7 +59,7 @@ def _in_words(scaled: str, shorter: int | None, height: int, width: int, channel
         "whole": f"The whole image is scaled to {size}, whatever its aspect",
         "shorter side": f"The shorter side is scaled to {shorter}, and the middle {size} are cut out",
     }
-    return f"{ways[scaled]}, as Pillow scales; uint8, {colours}."
+    return f"{ways[scaled]}, by Pillow's {interpolation} filter; uint8, {colours}."
 
 
 def read_about(content: bytes) -> About:
@@ -76,8 +79,8 @@ def read_about(content: bytes) -> About:
             )
         image = stated.mapping(found["image"], "image")
         height, width, channels = (stated.pixels(side, "image.shape") for side in image["shape"])
-        if height * width * channels > 4 * MAX_PIXELS:
-            raise ValueError(f"`image.shape` {image['shape']} asks for more than {MAX_PIXELS:,} pixels")
+        if height * width > _MOST_PIXELS or channels > 4:
+            raise ValueError(f"`image.shape` {image['shape']} is more than {_MOST_PIXELS:,} pixels, or 4 channels")
         scaled, interpolation = image["scaled"], stated.text(image["interpolation"], "image.interpolation")
         if scaled not in ("part", "whole", "shorter side"):
             raise ValueError(f"`image.scaled` is {scaled!r}")

@@ -84,7 +84,9 @@ def read_export(path: Path | str) -> Exported:
             weights = {name: _read_array(file, name, sizes[name], aval) for name, aval in shapes.items()}
     except ExportError as error:
         raise ExportError(f"`{path}`: {error}") from error
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # damage shows as every kind of exception
         raise ExportError(f"`{path}` is no complete zip that `cnn-jax export` wrote: {error}") from error
     return Exported(about, program, weights)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax import ops
 from cnn_jax.config import ConfigError, named_parts
-from cnn_jax.data import ChoiceError, DataError, Dataset, find_image_files, read_batches
+from cnn_jax.data import DataError, Dataset, find_image_files, read_batches
 from cnn_jax.inspect.draw import page
 from cnn_jax.inspect.feature_names import check_feature, spatial_features
 from cnn_jax.names import nearest
@@ -58,7 +58,7 @@ def inspect_run(
     *,
     feature: str | None = None,
     class_named: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     step: int | str = "latest",
     trust_code: bool = False,
     report: Callable[[str], None] = lambda text: None,
@@ -75,7 +75,8 @@ def inspect_run(
       feature: the named feature to look at, whose channels images are drawn for; None: what the network exposes, and
         images for its classes.
       class_named: the class to explain and to draw; None: the one predicted for each image, and all, or those.
-      split: "test", "validation" or "train".
+      split: "test", "validation" or "train"; None: test, or nothing of a split where image files are given and there is
+        no test split.
       step: "latest", "best" or the number of a saved step.
       trust_code: as `evaluate`.
       report: is told what is being done.
@@ -102,7 +103,7 @@ def inspect_run(
                     sections.append(found)
     network = named_parts(opened.config)["model.name"].removeprefix(":")
     facts = [f"network: {network}", f"data: {opened.config.data.name}", f"step {number:,}"]
-    facts += [f"nothing is said of the {split} split: {looked.why}"] if looked.why else []
+    facts += [f"nothing is said of the {looked.split} split: {looked.why}"] if looked.why else []
     content = page.html(f"Inside {network}", f"run · {opened.directory.name}", [*facts, *looked.facts], sections)
     pictures = [picture for section in sections for picture in section.pictures]
     try:
@@ -120,19 +121,19 @@ def _look(
     images: Sequence[Path | str],
     feature: str | None,
     class_named: str | None,
-    split: str,
+    split: str | None,
     step: int | str,
 ) -> tuple[int, Inspected]:
     """The step, and all that the pictures are made of."""
     names = [class_name(session.info, k) for k in range(session.derived.num_classes)]
     chosen = None if class_named is None else _class_number(class_named, names)
     given = _read(images, session) if images else None
-    dataset, why = _dataset(run, session, split, needed=given is None)
+    dataset, why = _dataset(run, session, split or "test", needed=given is None or split is not None)
     if given is None:
         assert dataset is not None
         index = np.linspace(0, len(dataset) - 1, min(len(dataset), _SHOWN)).astype(np.int32)
         pixels, labels = dataset.images(index), dataset.labels[index]
-        titles = [f"{split} image {i}" for i in index]
+        titles = [f"{split or 'test'} image {i}" for i in index]
     else:
         (titles, pixels), labels = given, None
     number, variables = load_variables(run, session, step)
@@ -145,7 +146,18 @@ def _look(
         raise ConfigError(f"{'`--feature`: ' if feature else ''}{error}") from error
     inputs = evaluation_inputs_of(session)(jnp.asarray(pixels))
     looked = Inspected(
-        session, variables, inputs, labels, tuple(titles), tuple(names), maps, feature, chosen, split, dataset, why
+        session,
+        variables,
+        inputs,
+        labels,
+        tuple(titles),
+        tuple(names),
+        maps,
+        feature,
+        chosen,
+        split or "test",
+        dataset,
+        why,
     )
     return number, looked
 
@@ -173,8 +185,6 @@ def _dataset(run: Run, session: Session, split: str, *, needed: bool) -> tuple[D
     try:
         check_data(run)
         return session.dataset(split), ""
-    except ChoiceError:
-        raise
     except (DataError, ConfigError, RunError) as error:
         if needed:
             raise

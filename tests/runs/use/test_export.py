@@ -21,11 +21,15 @@ from PIL import Image
 
 from cnn_jax import export, load_experiment, open_run, train
 from cnn_jax.cli import main
+from cnn_jax.models import MODELS, abstract_variables, create_model
+from cnn_jax.ops import context
 from cnn_jax.runs import ExportError, trainer
 from cnn_jax.runs.events import Finished, Result
 from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
-from cnn_jax.runs.use.exported import read_export
+from cnn_jax.runs.use.about import About
+from cnn_jax.runs.use.export import PLATFORMS
+from cnn_jax.runs.use.exported import read_export, read_program
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = """
@@ -222,6 +226,26 @@ def test_prediction_of_an_export_needs_no_code_and_takes_no_step(exports, photos
     assert "none.zip`: No such file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["alexnet_paper", "googlenet_paper", "inception_v3", "plain20_cifar", "resnet50_v2", "vgg11_bn", "wrn16_8"]
+)
+def test_a_network_of_every_family_is_traced_as_a_whole(name):
+    entry, model = MODELS[name], create_model(name)
+    (batch,) = jax.export.symbolic_shape("b")
+
+    def logits(variables, images):
+        with context(conv="xla"):
+            return model.apply(variables, images, train=False)
+
+    images = jax.ShapeDtypeStruct((batch, *entry.image_shape), jnp.float32)
+    program = jax.export.export(jax.jit(logits), platforms=PLATFORMS)(
+        abstract_variables(model, entry.image_shape), images
+    )
+    assert program.out_avals[0].shape == (batch, entry.num_classes)
+    read_program(program.serialize(), About(name, "float32", (), entry.image_shape, None, "bilinear"))
+
+
 def npy(array, **how):
     file = io.BytesIO()
     np.save(file, array, **how)
@@ -249,7 +273,7 @@ BIAS, KERNEL = "weights/params/Dense_0/bias.npy", "weights/params/Dense_0/kernel
         ({"classes": ["a", "b"]}, "has 10 outputs, and its about.json names 2 classes"),
         ({"image": {}}, "about.json cannot be read"),
         ({"image.shape": [9, 8, 1]}, "takes images uint8.*, and its about.json says \\(9, 8, 1\\)"),
-        ({"image.shape": [60000, 60000, 3]}, "asks for more than"),
+        ({"image.shape": [60000, 60000, 3]}, "is more than 16,777,216 pixels"),
         ({"image.scaled": "somehow"}, "about.json cannot be read"),
         ({"program.bin": b"MLIR" * 100}, "of jax 0.*, cannot be read by jax"),
         ({"program.bin": None}, "holds no program.bin"),
@@ -259,6 +283,7 @@ BIAS, KERNEL = "weights/params/Dense_0/bias.npy", "weights/params/Dense_0/kernel
         ({BIAS: npy(np.zeros(10, np.float32))[:-4]}, "is float32 \\(10,\\), and the program takes float32\\[10\\]"),
         ({BIAS: npy(np.array([None] * 10), allow_pickle=True)}, "is object \\(10,\\), and"),
         ({BIAS: pickle.dumps(np.zeros(10))}, "no complete zip that"),
+        ({BIAS: npy(np.zeros(10, np.float32)).replace(b"'descr'", b"(((((((")}, "no complete zip that"),
         ({"about.json": b"{"}, "about.json cannot be read"),
         ({"about.json": b"[" * 100_000}, "about.json cannot be read"),
     ],

@@ -83,15 +83,72 @@ def test_without_the_data_set_files_are_looked_at_all_the_same(run, image, tmp_p
             r"`--feature`: the feature 'head' is no map but 10 numbers; maps are stem",
         ),
         (["--class", "33"], 2, r"`--class` is '33', which is no class of the run's data set. Did you mean `3`"),
-        (["--split", "tset"], 2, "tset"),
+        (["--split", "tset"], 2, "unknown split 'tset'; digits has train, validation, test"),
+        (["{folder}/image.png", "--split", "tset"], 2, "unknown split 'tset'; digits has train, validation, test"),
         (["--out", "{folder}/text.png"], 2, r"`--out` .*text.png is no folder that can be made"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_in_a_sentence(run, tmp_path, capsys, words, status, sentence):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.png").write_text("no image")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
     words = [word.format(folder=tmp_path) for word in words]
     out = [] if "--out" in words else ["--out", str(tmp_path / "page")]
     assert main(["inspect", str(run), *words, *out]) == status
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and re.search(sentence, said[0]), said
+
+
+UNNAMED = """
+from flax import linen as nn
+from cnn_jax import Config, DataConfig, Images, ModelConfig, TrainConfig
+import numpy as np
+
+def numbers(split):
+    if split != "train":
+        return None
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 255, (40, 12, 10, 3), dtype=np.uint8)
+    return Images(images, np.arange(40, dtype=np.int32) % 2, class_names=("cat", "dog"))
+
+class Flat(nn.Module):
+    num_classes: int
+    layers: int = 0
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = images
+        for _ in range(self.layers):
+            x = nn.relu(nn.Conv(4, (3, 3))(x))
+        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+def config():
+    return Config(
+        model=ModelConfig(Flat),
+        data=DataConfig(numbers, batch_size=8),
+        train=TrainConfig(steps=2, log_every=1, eval_every=2, checkpoint_every=2),
+    )
+"""
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_is_looked_into_and_one_without_maps_is_refused(tmp_path, capsys):
+    (tmp_path / "own.py").write_text(UNNAMED)
+    train = ["train", str(tmp_path / "own.py"), "--workdir"]
+    assert main([*train, str(tmp_path / "flat")]) == 0
+    assert main([*train, str(tmp_path / "two"), "--model.options.layers", "2"]) == 0
+    capsys.readouterr()
+    for name, more, sentence in (
+        ("flat", ["--split", "train"], "Flat has no feature map of more than one place"),
+        ("two", [], "has no test split; it has train"),
+    ):
+        assert main(["inspect", str(tmp_path / name), *more, "--out", str(tmp_path / "page")]) == 2
+        said = capsys.readouterr().err.strip().splitlines()
+        assert len(said) == 1 and sentence in said[0], said
+    made = cnn_jax.inspect_run(tmp_path / "two", out=tmp_path / "page", split="validation")
+    names = {path.name for path in made.pictures}
+    assert {"maps_Conv_0.png", "maps_Conv_1.png", "drawn.png", "reliability.png"} <= names
+    Image.fromarray(np.zeros((30, 20, 3), np.uint8)).save(tmp_path / "image.png")
+    made = cnn_jax.inspect_run(tmp_path / "two", [tmp_path / "image.png"], tmp_path / "page", feature="Conv_1")
+    assert "reliability.png" not in {path.name for path in made.pictures}
+    assert "has no test split" in made.page.read_text()

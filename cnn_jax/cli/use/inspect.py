@@ -25,7 +25,9 @@ def inspect(
     class_named: Annotated[
         str | None, arg(name="class", metavar="NAME", help="The class to explain; None is the one predicted.")
     ] = None,
-    split: Annotated[str, arg(help="test, validation or train: what the network is measured on.")] = "test",
+    split: Annotated[
+        str | None, arg(help="test, validation or train: what the network is measured on; None is test.")
+    ] = None,
     step: Step = "latest",
     trust_code: TrustCode = False,
     json: Json = False,

@@ -1,0 +1,1 @@
+"""The commands that use what a run has learned: on images, on features, elsewhere."""
