@@ -6,7 +6,11 @@ Both are the steps that `cnn-jax train` compiles, with SGD, its momentum and Bat
 224×224, float32. They are timed in turn, a step of each a round; the ratio is frozen over full, the median of the
 rounds. The memory is what the compiled programs hold beside their arguments and results, by the compiler's own plan.
 
-Not yet run.
+Result, on two cores of an AMD EPYC that had other work, jax 0.12.0.1, in five rounds:
+
+    step: frozen 8.17 s, full 27.45 s; ratio: median 0.264
+    of the processors: frozen 3.08 s, full 11.46 s; ratio: median 0.276
+    memory: frozen 272 MB, full 2215 MB; ratio 0.123
 """
 
 import argparse
