@@ -54,9 +54,9 @@ for column, name in enumerate(FILTERS, start=1):
         axes[0, column].text(place, row, f"{weight:.0f}", ha="center", va="center", color=colour)
     axes[0, column].set_title(name, fontsize=9)
     axes[1, column].imshow(made, cmap="RdBu", vmin=-abs(made).max(), vmax=abs(made).max())
+axes[1, 0].text(0.5, 0.5, "their maps →", ha="center", va="center", transform=axes[1, 0].transAxes)
 for ax in axes.flat:
     ax.set_axis_off()
-axes[1, 0].text(0.5, 0.5, "their maps →", ha="center", va="center", transform=axes[1, 0].transAxes)
 
 # %% [markdown]
 # Above: the digit, each filter, and below it the **feature map** that it makes. Blue is above zero, red below. From

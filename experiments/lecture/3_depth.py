@@ -56,12 +56,12 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained
 for activation, init in CASES:
     left.semilogy(range(1, DEPTH + 1), signal[activation, init], label=f"{NAMES[activation]}, {RULES[init]}")
     right.semilogy(range(1, DEPTH + 1), gradient[activation, init])
+left.legend(fontsize=8)
 for ax, title in ((left, "signal after layer"), (right, "gradient that comes back to layer")):
     ax.set_xlabel("layer")
     ax.set_title(f"{title} (standard deviation)", fontsize=10)
     ax.set_xticks(range(2, DEPTH + 1, 2))
     ax.grid(alpha=0.3)
-left.legend(fontsize=8)
 
 # %% [markdown]
 # Only the blue line arrives. The others need an explanation each.

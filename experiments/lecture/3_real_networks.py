@@ -36,10 +36,9 @@ for name in ("vgg19", "plain34"):
         curve = np.exp(np.log(draws).mean(axis=0))
         spread[name, init] = curve[1:].max() / curve[1:].min()
         axes.semilogy(range(1, len(curve) + 1), curve, marker=".", label=f"{name}, {rule}")
-axes.set_xlabel("convolution")
-axes.set_ylabel("variance of what it puts out")
-axes.grid(alpha=0.3)
+axes.set(xlabel="convolution", ylabel="variance of what it puts out")
 axes.legend()
+axes.grid(alpha=0.3)
 
 # %% [markdown]
 # From the second convolution on: the largest variance over the smallest. (Before it, pooling takes the largest of

@@ -30,12 +30,12 @@ left.bar(list(REPORTED), list(REPORTED.values()), color="tab:blue")
 left.axhline(5.1, color="black", linestyle="--")
 left.text(3, 5.4, "a person: 5.1 %", ha="center", fontsize=8)
 left.set_title("top-5 error, %", fontsize=10)
-left.tick_params(axis="x", labelsize=7)
 names = ["AlexNet", "VGG-16", "GoogLeNet"]
 right.bar(names, [cost.params / 1e6 for cost in costs.values()], color="tab:orange", label="in fully connected layers")
 right.bar(names, [(cost.params - dense[name]) / 1e6 for name, cost in costs.items()], label="in convolutions")
 right.set_title("parameters, millions", fontsize=10)
 right.legend(fontsize=8)
+left.tick_params(axis="x", labelsize=7)
 
 # %% [markdown]
 # `summary` counts parameters and **MACs**: a multiplication with an addition each, so two **FLOPs** (floating-point

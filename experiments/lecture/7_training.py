@@ -122,11 +122,11 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained
 for rate in coarse:
     left.plot(np.convolve(runs[rate][1], np.ones(10) / 10, "valid"), label=f"rate {rate}")
 left.set(ylim=(0, 3), xlabel="step", title="training loss, mean of ten steps")
-left.legend(fontsize=8)
 for rates, marker in ((coarse, "o"), (fine, "D")):
     right.semilogx(rates, [100 * found[rate] for rate in rates], marker, label="coarse" if rates == coarse else "fine")
 right.set(xlabel="learning rate", title="validation top-1, %")
-right.legend(fontsize=8)
+for ax in (left, right):
+    ax.legend(fontsize=8)
 
 # %% [markdown]
 # With 0.002 the network crawls. With 2.0 it breaks: ten classes, one right in ten. In between, a finer row is worth
@@ -146,4 +146,5 @@ print(f"{top1(runs[best][0], test.images(np.arange(len(test))), test.labels):.1%
 #
 # **In the code:** [`training/step.py`](../../cnn_jax/training/step.py),
 # [`training/losses.py`](../../cnn_jax/training/losses.py), [`runs/loop.py`](../../cnn_jax/runs/loop.py);
-# [`own_loop.py`](../own_loop.py) is a whole run on one page, which can be killed and resumed.
+# [`own_loop.py`](../own_loop.py) is a whole run on one page, which can be killed and resumed. **Next:** [transfer
+# learning](8_transfer.py).
