@@ -59,8 +59,11 @@ class Content:
 NOTHING = Content()
 
 
-def content_of(config: Config) -> Content:
+def content_of(config: Config, weights: str | None = None) -> Content:
     """The content of an experiment as it is now.
+
+    Args:
+      weights: what `weights_of` gives, where that is known.
 
     Raises:
       UnpreparedError, DataError: when the data set is not prepared or cannot be read.
@@ -70,11 +73,16 @@ def content_of(config: Config) -> Content:
     return Content(
         code=None if config.code is None else config.code.record(),
         data=_fingerprint(config),
-        weights=_weights(config),
+        weights=weights or weights_of(config),
     )
 
 
-def _weights(config: Config) -> str | None:
+def weights_of(config: Config) -> str | None:
+    """The digest of the starting weights; of a run in their place, all processes read the checkpoint together.
+
+    Raises:
+      WeightsError, RunError, CheckpointError, ConfigError: as `content_of`.
+    """
     if config.model.weights is None:
         return None
     with weights_file(config.model.weights, config.model.dtype) as file:

@@ -13,7 +13,7 @@ from cnn_jax.paths import local_path
 from cnn_jax.runs.compare import default_directory
 from cnn_jax.runs.console.pictures import draw_curves
 from cnn_jax.runs.console.signals import StopSignals
-from cnn_jax.runs.content import content_of
+from cnn_jax.runs.content import content_of, weights_of
 from cnn_jax.runs.derive import resolve_batch_norm, resolve_classes
 from cnn_jax.runs.events import Event, Finished, Result
 from cnn_jax.runs.folder.lock import check_free, only_training
@@ -93,7 +93,8 @@ def training_events(
         config = resolve_classes(config, session.info.num_classes)
         session = dataclasses.replace(session, config=config)
         # What is kept of a data set after it was read through is there for the others, which wait.
-        content = by_process_0(lambda: content_of(config)) or content_of(config)
+        weights = weights_of(config)
+        content = by_process_0(lambda: content_of(config, weights)) or content_of(config, weights)
         if parent is not None:
             content = dataclasses.replace(content, parent=find_parent(parent, session, workdir))
         check_alike(content.identity(config))
