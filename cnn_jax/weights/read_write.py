@@ -93,11 +93,11 @@ def read_weights(
     expected: Flat = flatten_dict(abstract_variables(model, shape))
     wanted = {p: leaf for p, leaf in expected.items() if head or not _is_head(p)}
     found, names, left_over, passed_over, in_file = _read(path, model, wanted)
-    problems = explain(
+    ours = describe(model)
+    problems = _another_network(read_description(path), ours) or _another_network(timm_description(path), ours)
+    problems = problems or explain(
         wanted, in_file, names, left_over, torch=isinstance(model, Network) and not str(path).endswith(".h5")
     )
-    ours = describe(model)
-    problems += _another_network(read_description(path), ours) or _another_network(timm_description(path), ours)
     if problems:
         raise WeightsError(f"`{path}` does not hold this network's weights.\n" + "\n".join(problems))
     variables = {p: _numbers(path, names[p], found[p], p[-1], leaf.dtype) for p, leaf in wanted.items()}

@@ -95,6 +95,9 @@ def test_a_wrong_file_is_described_and_nothing_is_guessed(tmp_path):
 def test_another_networks_file_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     save_weights(path, model := create_model("lenet5"), draw(model, (32, 32, 1)))
+    with pytest.raises(WeightsError, match=r"weights\.\n  It is for lenet5, and this is resnet20_cifar: [^\n]*$"):
+        load_weights(path, create_model("resnet20_cifar"))
+    save_file(load_file(path), path)  # which says nothing of its network
     with pytest.raises(WeightsError, match=r"(?s)missing: .* and \d+ more.*10 left over: c1.bias"):
         load_weights(path, create_model("resnet20_cifar"))
 
