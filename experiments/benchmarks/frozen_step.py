@@ -6,7 +6,11 @@ Both are the steps that `cnn-jax train` compiles, with SGD, its momentum and Bat
 224×224, float32. They are timed in turn, a step of each a round; the ratio is frozen over full, the median of the
 rounds. The memory is what the compiled programs hold beside their arguments and results, by the compiler's own plan.
 
-Not yet run.
+Result, on two cores of an AMD EPYC that had other work, jax 0.12.0.1, in five rounds:
+
+    step: frozen 8.17 s, full 27.45 s; ratio: median 0.264
+    of the processors: frozen 3.08 s, full 11.46 s; ratio: median 0.276
+    memory: frozen 272 MB, full 2215 MB; ratio 0.123
 """
 
 import argparse
@@ -17,7 +21,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
 from cnn_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.parallel.compile import compile_step
@@ -54,6 +57,13 @@ def compiled(session: Session) -> tuple[Callable[[], None], float]:
     return step, plan.temp_size_in_bytes / 1e6
 
 
+def timed(step: Callable[[], None]) -> tuple[float, float]:
+    """Seconds of a step, and of all processors together: these others at work on the machine change less."""
+    began, of_processors = time.perf_counter(), time.process_time()
+    step()
+    return time.perf_counter() - began, time.process_time() - of_processors
+
+
 def main() -> None:
     """Prints a row a round, the median ratio and the memory."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,20 +74,17 @@ def main() -> None:
     steps, memory = zip(
         *(compiled(session_of(freeze, given.batch, given.image_size)) for freeze in ("(?!head)", None)), strict=True
     )
-    seconds = []
+    rounds = []
     for number in range(given.rounds + 1):
-        times = []
-        for step in steps:
-            began = time.perf_counter()
-            step()
-            times.append(time.perf_counter() - began)
+        times = [timed(step) for step in steps]
         if number:  # the first is a warm-up
-            seconds.append(times)
-            frozen, full = times
+            rounds.append(times)
+            (frozen, _), (full, _) = times
             print(f"round {number}: frozen {frozen:.2f} s, full {full:.2f} s, ratio {frozen / full:.3f}", flush=True)
-    ratios = [frozen / full for frozen, full in seconds]
-    frozen, full = (float(np.median([times[i] for times in seconds])) for i in (0, 1))
-    print(f"step: frozen {frozen:.2f} s, full {full:.2f} s; ratio: median {statistics.median(ratios):.3f}")
+    for what, of in (("step", 0), ("of the processors", 1)):
+        frozen, full = (statistics.median(times[which][of] for times in rounds) for which in (0, 1))
+        ratio = statistics.median(times[0][of] / times[1][of] for times in rounds)
+        print(f"{what}: frozen {frozen:.2f} s, full {full:.2f} s; ratio: median {ratio:.3f}")
     print(f"memory: frozen {memory[0]:.0f} MB, full {memory[1]:.0f} MB; ratio {memory[0] / memory[1]:.3f}")
 
 

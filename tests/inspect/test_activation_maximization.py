@@ -25,6 +25,7 @@ def test_a_channel_is_excited_by_the_image_drawn_for_it():
     assert (means.argmax(0) == [0, 1]).all()
 
 
+@pytest.mark.slow
 def test_smoothness_lowers_total_variation_and_another_seed_draws_another_image():
     model = Named(3)
     variables = variables_of(model)

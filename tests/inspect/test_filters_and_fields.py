@@ -13,7 +13,10 @@ from cnn_jax.ops import context
 
 
 def seen(model, variables, shape, name, row, column):
-    """Top, left, bottom and right of the pixels whose NaN makes one element NaN."""
+    """Top, left, bottom and right of the pixels whose NaN makes one element NaN.
+
+    Not for VGG: XLA fuses a ReLU and maxima of two by two, on a CPU, into a program that loses NaN.
+    """
     height, width, _ = shape
     images = np.zeros((height + width, *shape), np.float32)
     for i in range(height):
@@ -31,20 +34,24 @@ def seen(model, variables, shape, name, row, column):
     ("name", "shape"),
     [
         ("lenet5", (28, 28, 1)),
-        pytest.param("resnet8_cifar", (16, 12, 3), marks=pytest.mark.slow),
-        pytest.param("resnet20_v2_cifar", (16, 16, 3), marks=pytest.mark.slow),
-        pytest.param("googlenet", (40, 40, 3), marks=pytest.mark.slow),
-        pytest.param("alexnet", (64, 64, 3), marks=pytest.mark.slow),
-        pytest.param("vgg11", (40, 40, 3), marks=pytest.mark.slow),
+        ("resnet8_cifar", (16, 12, 3)),
+        ("resnet20_v2_cifar", (16, 16, 3)),
+        ("googlenet", (40, 40, 3)),
+        ("alexnet", (64, 64, 3)),
     ],
 )
+@pytest.mark.slow
 def test_a_receptive_field_is_where_a_pixel_is_seen_from(name, shape):
     model = create_model(name, 3)
-    variables = initialize(model, {"params": jax.random.key(0)}, shape)
-    exposed = ("stem", "stage", "pool")
+    check(model, initialize(model, {"params": jax.random.key(0)}, shape), shape)
+
+
+def test_a_receptive_field_is_where_a_pixel_is_seen_from_with_strides_and_padding():
+    check(Named(3), variables_of(Named(3)), SHAPE)
+
+
+def check(model, variables, shape):
     for feature, (height, width, _) in spatial_features(model, variables, shape).items():
-        if not feature.startswith(exposed) or "_" in feature or (name == "vgg11" and feature == "pool"):
-            continue
         field = receptive_field(model, variables, shape, feature)
         for row, column in ((0, 0), (height // 2, width // 3), (height - 1, width - 1)):
             top, left, bottom, right = field.box(row, column)

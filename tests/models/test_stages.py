@@ -21,7 +21,7 @@ STAGES = {
     "googlenet": "stem conv | stage1 inception3 | stage2 inception4 | stage3 inception5 | pool - | logits head",
     "inception_v3": "stem conv | stage1 mixed5 | stage2 mixed6 | stage3 mixed7 | pool - | logits head",
 }
-LONG = ("googlenet", "inception_v3")
+LONG = ("googlenet", "inception_v3", "resnet20_v2_cifar", "vgg13_bn", "alexnet")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in STAGES])
@@ -38,6 +38,7 @@ def test_the_layers_of_a_stage_are_those_of_the_paper(name):
     )
 
 
+@pytest.mark.slow
 def test_a_feature_depends_on_its_layers_and_those_before_and_on_no_others():
     model, shape = create_model("lenet5", options={"width": 0.5}), (28, 28, 1)
     random = np.random.default_rng(0)
@@ -61,7 +62,7 @@ def test_a_feature_depends_on_its_layers_and_those_before_and_on_no_others():
         ("lenet5", "(?!c5|f6|head)", {"c1", "c3"}),
         ("vgg11", "stem|stage2|stage5", {"conv1_1", "conv2_1", "conv5_1", "conv5_2"}),
         ("vgg11", "stem/kernel", {"conv1_1"}),
-        ("resnet20_v2_cifar", "stem|pool", {"stem_conv", "last_norm"}),
+        pytest.param("resnet20_v2_cifar", "stem|pool", {"stem_conv", "last_norm"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_stage_in_a_pattern_stands_for_its_layers(name, pattern, frozen):

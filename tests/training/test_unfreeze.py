@@ -140,6 +140,7 @@ def test_a_run_that_is_stopped_before_and_goes_on_past_a_phase_has_the_same_bits
     assert verify(tmp_path / "stopped", first=0)["equal"]
 
 
+@pytest.mark.slow
 def test_a_phase_costs_what_moves_in_it():
     session = session_of()
     flops = []

@@ -1,6 +1,7 @@
 """What a network makes of every example of a split, just before its classifier: computed once, and kept."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -70,7 +71,7 @@ def split_features(
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as kept:
         if len(found := kept["features"]) == len(dataset):
             return found, dataset, True
-    see = jax.jit(lambda variables, images: before_classifier(session, variables, images))
+    see = session.once("features", lambda: jax.jit(functools.partial(before_classifier, session)))
     rows = []
     batches = eval_batches(dataset, session.eval_batch_size)
     with (

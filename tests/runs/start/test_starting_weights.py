@@ -43,19 +43,17 @@ def start(config, *say):
     return jax.tree.leaves(initial_state(open_session(config), *say).eval_variables)
 
 
-def test_a_run_starts_as_the_file_that_it_exports_and_is_the_same_experiment(run, tmp_path):
-    said = []
-    for weights, step in ((run, "latest"), (f"{run}@2", 2), (f"{run}@best", "best")):
-        file = tmp_path / f"{step}.safetensors"
-        export_weights(run, file, step=step)
-        from_run, from_file = starting_from(weights), starting_from(file)
-        assert content_of(from_run).identity(from_run) == content_of(from_file).identity(from_file)
-        for ours, theirs in zip(start(from_run, said.append), start(from_file), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-    assert content_of(starting_from(f"{run}@2")).weights != content_of(starting_from(run)).weights
-    assert said[0] == (
-        f"weights of {run}: 6 arrays taken; left there: head.bias, head.kernel; drawn afresh: head.bias, head.kernel"
-    )
+@pytest.mark.parametrize("step", ["latest", *(pytest.param(step, marks=pytest.mark.slow) for step in (2, "best"))])
+def test_a_run_starts_as_the_file_that_it_exports_and_is_the_same_experiment(run, tmp_path, step):
+    weights, file, said = run if step == "latest" else f"{run}@{step}", tmp_path / "file.safetensors", []
+    export_weights(run, file, step=step)
+    from_run, from_file = starting_from(weights), starting_from(file)
+    assert content_of(from_run).identity(from_run) == content_of(from_file).identity(from_file)
+    for ours, theirs in zip(start(from_run, said.append), start(from_file), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (content_of(from_run).weights == content_of(starting_from(run)).weights) == (step != 2)
+    head = "head.bias, head.kernel"
+    assert said == [f"weights of {weights}: 6 arrays taken; left there: {head}; drawn afresh: {head}"]
 
 
 @pytest.fixture
@@ -86,6 +84,7 @@ def test_a_damaged_run_is_refused(copy):
         content_of(starting_from(copy))
 
 
+@pytest.mark.slow
 def test_a_run_of_another_network_is_refused_by_its_name(run):
     config = starting_from(run)
     lenet = dataclasses.replace(config.model, name="lenet5", options={}, conv="xla")

@@ -50,6 +50,7 @@ def test_the_page_holds_every_picture_and_each_is_a_file(run, tmp_path, capsys):
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_files_of_ones_own_are_explained_for_a_class_and_their_names_are_text(run, image, tmp_path, monkeypatch):
     only(monkeypatch, "first filters", "Grad-CAM, integrated gradients, occlusion", "calibration")
     made = cnn_jax.inspect_run(run, [image], tmp_path / "page", feature="stem", class_named="3", split="validation")
