@@ -127,7 +127,7 @@ assert np.mean(results["learned, frozen"]) > np.mean(results["random, frozen"])
 # %% [markdown]
 # Each dot is a choice of images; a bar is the mean of three. A frozen body that knows 0 to 4 sees more in 5 to 9 than
 # a random one. Three draws on one small task prove little else. **Nine seeds**, from clothes to digits: frozen
-# features are worse than none, fine-tuned ones not told apart from scratch
+# features score lower than training from scratch, and fine-tuned ones are not told apart from it
 # ([`transfer.py`](../ablations/transfer.py)). It has to be a language alike.
 
 # %% [markdown]
