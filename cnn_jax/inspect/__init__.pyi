@@ -25,5 +25,4 @@ from .receptive_fields import ReceptiveField as ReceptiveField
 from .receptive_fields import receptive_field as receptive_field
 from .tables import comparison_table as comparison_table
 from .tables import layer_table as layer_table
-from .variance import plot_variance as plot_variance
 from .variance import variance_through_depth as variance_through_depth

@@ -1,7 +1,5 @@
 """How a network's signal lives or dies on its way down: the lecture's argument for initialising by 1/√N."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -43,23 +41,3 @@ def variance_through_depth(
     names: list[str] = []  # filled when `run` is traced
     values = jax.jit(run)(variables, images)
     return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
-def plot_variance(curves: Mapping[str, Mapping[str, float]], path: Path | str) -> None:
-    """Draws variance against depth on a logarithmic axis, one curve an initialisation, into an image file.
-
-    Args:
-      curves: by label, what `variance_through_depth` returns.
-      path: of a `.png` or `.svg` file.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for label, curve in curves.items():
-        axes.semilogy(range(1, len(curve) + 1), list(curve.values()), marker=".", label=label)
-    axes.set_xlabel("convolution")
-    axes.set_ylabel("variance of its output")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)

@@ -65,8 +65,9 @@ print(line.shape, (line @ weights).shape)  # (1, 16) (1, 10)
 # %% [markdown]
 # ## The whole network
 #
-# LeNet-5 (1998) does this twice, with learned filters, 6 and then 16, and ends in three fully connected layers. Its
-# images have 28×28 pixels, so the digit is enlarged. `features` shows what it makes of the digit on the way.
+# LeNet-5 (1998) does this twice, with learned filters, 6 and then 16, and ends in three fully connected layers. (It
+# bends by tanh, and pools by the mean: ReLU and maximum came later.) Its images have 28×28 pixels, so the digit is
+# enlarged. `features` shows what it makes of the digit on the way.
 
 # %%
 network = create_model("lenet5", num_classes=10)

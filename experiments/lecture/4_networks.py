@@ -18,7 +18,8 @@ from cnn_jax.models import abstract_variables
 # ImageNet's challenge, ILSVRC: 1,000 classes, 1.2 million training images. An answer counts as wrong when the true
 # class is not among the five most probable. A person who trained for it erred on 5.1 %.
 #
-# (Test error as the authors reported it, of several networks that vote. Nothing on this page was trained by us.)
+# (Test error as reported, of several networks averaged: Krizhevsky 2012, Simonyan 2014, Szegedy 2014, He 2015; the
+# person: Russakovsky 2015. Nothing on this page was trained by us.)
 
 # %%
 REPORTED = {"AlexNet, 2012": 15.3, "VGG, 2014": 7.3, "GoogLeNet, 2014": 6.7, "ResNet, 2015": 3.6}
@@ -98,10 +99,11 @@ print([maps[f"stage{i}"].shape[1:] for i in (1, 2, 3, 4, 5)])
 # Both are taken apart on [page 5](5_blocks.py).
 #
 # Is deeper more accurate? With plain networks, only up to a point:
-# [`residual_depth.py`](../ablations/residual_depth.py) asks nine seeds on the digits. There are 44 networks in all:
+# [`residual_depth.py`](../ablations/residual_depth.py) asks nine seeds on the digits. `list_models` names all
+# networks, `cnn-jax models` their papers.
 
 # %%
-print(len(list_models()), "resnet152" in list_models())  # 44 True
+assert {"lenet5", "alexnet", "vgg19", "googlenet", "resnet152"} <= set(list_models())
 
 # %% [markdown]
 # **In the code:** [`models/alexnet.py`](../../cnn_jax/models/alexnet.py),

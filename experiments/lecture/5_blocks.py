@@ -68,7 +68,7 @@ assert in_a_row[0] < 1e-15 and 0.5 < around[0] < 2
 #
 # The shortcut copies its input as it is: the **identity**. By itself it means nothing. But the gradient takes the
 # same way back unharmed, and the block only learns what to **add** to its input, the residual. A block that has
-# learned nothing is the identity, so more blocks need not make a network worse.
+# learned nothing (here, its last scale starts at zero) is the identity, so more blocks need not make a network worse.
 
 # %%
 block, x = BasicBlock(Layers(), features=16, zero_init_scale=True), jnp.arange(1024.0).reshape(1, 8, 8, 16)

@@ -13,7 +13,10 @@ from cnn_jax.ops import context
 
 
 def seen(model, variables, shape, name, row, column):
-    """Top, left, bottom and right of the pixels whose NaN makes one element NaN."""
+    """Top, left, bottom and right of the pixels whose NaN makes one element NaN.
+
+    Not for VGG: XLA fuses a ReLU and maxima of two by two, on a CPU, into a program that loses NaN.
+    """
     height, width, _ = shape
     images = np.zeros((height + width, *shape), np.float32)
     for i in range(height):
@@ -35,7 +38,6 @@ def seen(model, variables, shape, name, row, column):
         ("resnet20_v2_cifar", (16, 16, 3)),
         ("googlenet", (40, 40, 3)),
         ("alexnet", (64, 64, 3)),
-        ("vgg11", (40, 40, 3)),
     ],
 )
 @pytest.mark.slow
@@ -50,8 +52,6 @@ def test_a_receptive_field_is_where_a_pixel_is_seen_from_with_strides_and_paddin
 
 def check(model, variables, shape):
     for feature, (height, width, _) in spatial_features(model, variables, shape).items():
-        if "vgg" in type(model).__name__.lower() and feature == "pool":
-            continue  # the mean over windows of unequal size
         field = receptive_field(model, variables, shape, feature)
         for row, column in ((0, 0), (height // 2, width // 3), (height - 1, width - 1)):
             top, left, bottom, right = field.box(row, column)
