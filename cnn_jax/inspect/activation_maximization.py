@@ -44,7 +44,7 @@ def draw_image(
       feature: a named feature; None: the logits.
       low, high: what black and white are to the network, one value or one a channel: −mean/std and (1 − mean)/std.
       steps: of Adam.
-      smoothness: the weight of total variation; 0 draws noise that the network alone takes for anything.
+      smoothness: the weight of total variation; 0 draws noise; less than here draws clearer shapes, with more noise.
       jitter: the farthest shift, in pixels; None: a fourteenth of the shorter side.
       seed: of the shifts, and of the noise of 1 % that the drawing begins with.
 

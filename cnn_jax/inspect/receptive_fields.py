@@ -52,18 +52,18 @@ def receptive_field(
     Source: Araujo, Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks".
     """
     height, width, _ = check_feature(model, variables, image_shape, name, spatial=True)
+    run = lambda v, x: with_feature(model, v, x, name)[1]  # noqa: E731
     with context(conv="xla"):
-        run = lambda v, x: with_feature(model, v, x, name)[1]  # noqa: E731
         images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
         found = view(jax.make_jaxpr(run)(variables, images).jaxpr)
-        if found.whole:
-            return ReceptiveField(image_shape[:2], (0, 0), (0, 0))
-        field = ReceptiveField(found.size, found.step, found.start)
-        top, left, bottom, right = field.box(height // 2, width // 2)
-        rows, columns = jnp.arange(image_shape[0]), jnp.arange(image_shape[1])
-        inside = ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))
-        outside_is_nan = jnp.broadcast_to(jnp.where(inside[..., None], 0.0, jnp.nan), (1, *image_shape))
-        middle = jax.jit(run)(variables, outside_is_nan)[0, height // 2, width // 2]
+    if found.whole:
+        return ReceptiveField(image_shape[:2], (0, 0), (0, 0))
+    field = ReceptiveField(found.size, found.step, found.start)
+    top, left, bottom, right = field.box(height // 2, width // 2)
+    rows, columns = jnp.arange(image_shape[0]), jnp.arange(image_shape[1])
+    inside = ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))
+    outside_is_nan = jnp.broadcast_to(jnp.where(inside[..., None], 0.0, jnp.nan), (1, *image_shape))
+    middle = jax.jit(run)(variables, outside_is_nan)[0, height // 2, width // 2]
     if bool(jnp.isnan(middle).any()):
         raise ValueError(
             f"the receptive field of {name!r} cannot be read off {type(model).__name__}: it moves pixels otherwise "

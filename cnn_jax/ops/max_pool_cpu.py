@@ -23,12 +23,17 @@ MOST_TAPS = 25
 
 
 def xla_max_pool(x: Array, geometry: PoolGeometry) -> Array:
-    """XLA's max pooling, differentiated by XLA; widened, so that the gradients of overlapping windows add up wide."""
+    """XLA's max pooling, differentiated by XLA; widened, so that the gradients of overlapping windows add up wide.
+
+    XLA:CPU (jaxlib 0.12) loses NaN in some windows, 2 x 2 ones of 32 x 32 images among them: they are found apart.
+    """
     (kh, kw), (sh, sw) = geometry.window, geometry.strides
     wide = x.astype(sum_dtype(x))
     lowest = np.array(-np.inf, wide.dtype)
     window, strides, pads = (1, kh, kw, 1), (1, sh, sw, 1), ((0, 0), *geometry.pads, (0, 0))
-    return lax.reduce_window(wide, lowest, lax.max, window, strides, pads).astype(x.dtype)
+    largest = lax.reduce_window(wide, lowest, lax.max, window, strides, pads)
+    holds_nan = lax.reduce_window(jnp.isnan(wide), np.array(False), lax.bitwise_or, window, strides, pads)
+    return jnp.where(holds_nan, jnp.nan, largest).astype(x.dtype)
 
 
 @reverse_mode_only

@@ -9,22 +9,17 @@ from looked_at import SHAPE, Named, Own, variables_of
 from cnn_jax.inspect import first_filters, receptive_field, spatial_features
 from cnn_jax.inspect.feature_names import with_feature
 from cnn_jax.models import create_model, initialize
-from cnn_jax.ops import context
 
 
 def seen(model, variables, shape, name, row, column):
-    """Top, left, bottom and right of the pixels whose NaN makes one element NaN.
-
-    Not for VGG: XLA fuses a ReLU and maxima of two by two, on a CPU, into a program that loses NaN.
-    """
+    """Top, left, bottom and right of the pixels whose NaN makes one element NaN."""
     height, width, _ = shape
     images = np.zeros((height + width, *shape), np.float32)
     for i in range(height):
         images[i, i] = np.nan
     for j in range(width):
         images[height + j, :, j] = np.nan
-    with context(conv="xla"):
-        maps = jax.jit(lambda v, x: with_feature(model, v, x, name)[1])(variables, images)
+    maps = jax.jit(lambda v, x: with_feature(model, v, x, name)[1])(variables, images)
     hit = np.isnan(maps[:, row, column]).any(-1)
     rows, columns = np.flatnonzero(hit[:height]), np.flatnonzero(hit[height:])
     return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
@@ -34,6 +29,7 @@ def seen(model, variables, shape, name, row, column):
     ("name", "shape"),
     [
         ("lenet5", (28, 28, 1)),
+        ("vgg11", (32, 32, 3)),
         ("resnet8_cifar", (16, 12, 3)),
         ("resnet20_v2_cifar", (16, 16, 3)),
         ("googlenet", (40, 40, 3)),

@@ -120,18 +120,27 @@ def test_adaptive_average_pooling_agrees_with_loops(bins):
         adaptive_avg_pool(x, 0)
 
 
-def value_in(form, x):
-    with context(**FORMS[form]):
-        return max_pool(x, 3, 2, 1)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_reach_what_they_reach_in_xla(value):
+def test_nan_and_infinity_reach_the_windows_that_see_them(value):
     x = np.random.default_rng(0).normal(size=(1, 7, 7, 2)).astype(np.float32)
     x[0, 3, 3, 0] = value
-    ours, xlas, plain = (value_in(form, x) for form in FORMS)
-    np.testing.assert_array_equal(ours, xlas)
-    np.testing.assert_array_equal(plain, xlas)
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    expected = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))[:, ::2, ::2].max((-2, -1))
+    for form in FORMS:
+        with context(**FORMS[form]):
+            np.testing.assert_array_equal(jax.jit(lambda x: max_pool(x, 3, 2, 1))(x), expected, err_msg=form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("window", [2, 3, 6])
+@pytest.mark.parametrize("size", [8, 17, 32])
+def test_nan_is_lost_in_no_size_of_image(size, window, form):
+    x = np.zeros((1, size, size, 8), np.float32)
+    x[0, size // 2, size // 2] = np.nan
+    with context(**FORMS[form]):
+        found = np.isnan(jax.jit(lambda x: max_pool(x, window, 2))(x))
+    rows = [r for r in range((size - window) // 2 + 1) if 2 * r <= size // 2 < 2 * r + window]
+    assert found.sum() == 8 * len(rows) ** 2 > 0
 
 
 def test_max_pool_has_second_derivatives_and_maps_over_batches():
