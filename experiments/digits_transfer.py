@@ -9,8 +9,8 @@ it: the whole network learns on, from those features; and from scratch.
     cnn-jax train experiments/digits_transfer.py --optim.freeze None --model.weights None --model.no-new-head
 
 Results, test top-1 over seeds 0 to 4, mean ± 95 % t-interval (two cores of an AMD EPYC, Zen 4, jax 0.12.0.1), in the
-order of the last three commands: 66.18 ± 3.25 %, 91.36 ± 0.69 %, 88.64 ± 1.26 %. Frozen features of clothes do not separate
-digits; as a place to start they are better than none. The seed chooses the hundred images as well.
+order of the last three commands: 66.18 ± 3.25 %, 91.36 ± 0.69 %, 88.64 ± 1.26 %. Frozen features of clothes do not
+separate digits; as a place to start they are better than none. The seed chooses the hundred images as well.
 """
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
