@@ -111,9 +111,9 @@ LONG |= {"model.weights", "model.new_head", "model.name"}
 # These by `parallel/test_memory.py`,
 LONG |= {"model.remat"}
 # these by `runs/test_loop.py` and `runs/test_watching.py`.
-LONG |= {f"train.{name}" for name in ("eval_every", "checkpoint_every", "keep_checkpoints", "test")}
-# Where sets lie is seen by every test that prepares one, and these in `training/test_step.py` and `data/augmentation`.
-LONG |= {"data.root", "data.mix", "data.interpolation", "seeds.dropout"}
+LONG |= {f"train.{name}" for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "test")}
+# Where sets lie is seen by every test that prepares one, and these in `training` and `data/augmentation`.
+LONG |= {"data.root", "data.mix", "data.interpolation", "seeds.dropout", "optim.unfreeze"}
 # All options go the way of these two, and all arguments the way of these: as one dictionary.
 LONG |= OPTIONS - {"model.options.dropout", "model.options.pool"}
 LONG |= ARGUMENTS - {"optim.arguments.momentum", "optim.arguments.b1"}

@@ -76,7 +76,14 @@ def gallery_specs(image_shape: tuple[int, int, int]) -> list[str]:
     if height == width:
         specs.append("rotate90()")
     if channels == 3:
-        specs += ["grayscale()", "random_grayscale(0.5)", "saturation(0.8)", "hue(0.3)", "pca_lighting(0.5)"]
+        specs += [
+            "to_gray()",
+            "grayscale()",
+            "random_grayscale(0.5)",
+            "saturation(0.8)",
+            "hue(0.3)",
+            "pca_lighting(0.5)",
+        ]
     else:
         specs.append("to_rgb()")
     return specs

@@ -85,4 +85,4 @@ def read_batches(
                     faults[part[row]] = error
 
             parallel_for(pool, threads, read, len(part))
-            yield FileBatch(part, images, faults)
+            yield FileBatch(part, images, {path: faults[path] for path in part if path in faults})

@@ -13,7 +13,7 @@ PAGES = sorted(FOLDER.glob("[0-9]*.py"))
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 # What takes a minute or more.
-LONG = {"3_real_networks", "9_drawn"}
+LONG = {"3_real_networks", "9_drawn", "8_transfer"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 

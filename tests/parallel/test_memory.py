@@ -39,6 +39,7 @@ def plain():
     return opened(CONFIG)
 
 
+@pytest.mark.slow
 def test_peak_holds_at_least_the_state_and_the_activations_of_one_stage(plain):
     session, _, peak = plain
     state = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(session.abstract_checkpoint()["state"]))

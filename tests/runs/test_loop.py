@@ -314,15 +314,16 @@ def test_what_is_no_number_is_null_in_json_and_said_in_a_table(copy, capsys, mon
     from cnn_jax import runs
 
     figures = {"split": "test", "step": 12, "num_examples": 9, "loss": float("inf"), "nll": float("nan"), "ece": None}
-    figures |= {"top1": 0.5, "top5": 1.0, "per_class": {"a": None, "b": float("nan")}}
+    by_class = {name: {"a": None, "b": float("nan")} for name in ("per_class", "nll_per_class", "brier_per_class")}
+    figures |= {"top1": 0.5, "top5": 1.0, "brier": 0.25, **by_class}
     monkeypatch.setattr(runs, "evaluate", lambda *args, **options: figures)
     capsys.readouterr()
     assert main(["eval", str(copy), "--json"]) == 0
     strict = {"parse_constant": lambda word: pytest.fail(f"{word} is no JSON")}
     printed = json.loads(capsys.readouterr().out.splitlines()[-1], **strict)
-    assert printed == figures | {"loss": None, "nll": None, "per_class": {"a": None, "b": None}}
+    assert printed == figures | {"loss": None, "nll": None, **{key: {"a": None, "b": None} for key in by_class}}
     assert main(["eval", str(copy)]) == 0
-    assert capsys.readouterr().out.count("not finite") == 3
+    assert capsys.readouterr().out.count("not finite") == 6
 
 
 @pytest.mark.slow

@@ -72,7 +72,9 @@ def switched(first, second, at):
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 10}, {"learning_rate": 0.05, "schedule": "constant"}], ids=["longer", "another schedule"]
+    "change",
+    [{"steps": 10}, pytest.param({"learning_rate": 0.05, "schedule": "constant"}, marks=pytest.mark.slow)],
+    ids=["longer", "another schedule"],
 )
 def test_with_a_change_it_is_a_run_that_switches_at_that_step(parent, tmp_path, change):
     config = changed(**change)
@@ -124,6 +126,7 @@ def test_the_parent_and_its_step_stand_in_the_identity(parent, tmp_path):
         train(changed(steps=9), tmp_path / "4", parent=f"{parent}@6")
 
 
+@pytest.mark.slow
 def test_its_first_steps_can_be_repeated(parent, tmp_path):
     child = tmp_path / "child"
     train(CONFIG, child, parent=f"{parent}@4")

@@ -104,6 +104,7 @@ def test_a_new_head_without_weights_is_refused():
         open_session(Config(model=ModelConfig(new_head=True), data=DataConfig("digits")))
 
 
+@pytest.mark.slow
 def test_fine_tuning_the_head_leaves_the_rest_of_the_file_as_it_was(file, tmp_path, capsys):
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
