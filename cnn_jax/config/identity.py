@@ -58,8 +58,8 @@ def identity(
     keys = counted(config)
     marks = {key: mark for key, (mark, used) in MARKS.items() if used(keys)}
     weights = weights or (config.model.weights_sha256 if config.model.weights is not None else None)
-    parts = {"keys": keys, "marks": marks, "code": code, "data": dict(data or {}), "weights": weights}
-    parts["parent"] = parent
+    parts = {"keys": keys, "marks": marks, "code": code, "data": dict(data or {})}
+    parts |= {"weights": weights, "parent": parent}
     content = {"version": VERSION} | {k: v for k, v in parts.items() if v or k == "keys"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

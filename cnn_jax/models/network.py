@@ -104,9 +104,9 @@ class Network(nn.Module):
 
     def classify(self, x: Float[Array, "n c"]) -> Float[Array, "n classes"]:
         """Logits in full precision, exposed under that name; for `num_classes` 0 the features `x` themselves."""
-        layers = self.layers()
         if self.num_classes == 0:
             return x.astype(parameter_dtype(self.dtype))
+        layers = self.layers()
         if self.hidden:
             x = layers.activate(layers.dense("head_hidden", self.hidden)(x))
         return self.expose("logits", layers.head(self.num_classes)(x))

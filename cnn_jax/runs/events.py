@@ -15,8 +15,8 @@ class Result:
     run: Path
     step: int
     test: dict[str, Any] | None
-    """The test split's evaluation: num_examples, loss, nll, ece, top1, top5, per_class. None where `train.test` is
-    never, or there is no such split."""
+    """The test split's evaluation: num_examples, loss, nll, brier, ece, top1, top5, per_class. None where
+    `train.test` is never, or there is no such split."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,25 +55,31 @@ def picture(name: str, figure: "Figure", caption: str) -> Picture:
     return Picture(name, content.getvalue(), caption)
 
 
-def style() -> str:
-    """The CSS that all pages of this package share."""
-    return files("cnn_jax.inspect.draw").joinpath("page.css").read_text()
+def head(title: str, scripts: str = "") -> str:
+    """What all pages of this package begin with: nothing is loaded, and nothing runs but what may.
+
+    Args:
+      title: text, which is escaped.
+      scripts: which may run, as a content security policy says it; none when empty.
+    """
+    allowed = f"; script-src {scripts}" if scripts else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:{allowed}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{escape(title)}</title>
+<style>{files("cnn_jax.inspect.draw").joinpath("page.css").read_text()}</style>
+</head>"""
 
 
 def html(title: str, eyebrow: str, facts: Iterable[str], sections: Sequence[Section]) -> str:
     """The page; what is given is text, and is escaped."""
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     links = "".join(f'<li><a href="#{escape(s.name)}">{escape(s.title)}</a></li>' for s in sections)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{escape(title)}</title>
-<style>{style()}</style>
-</head>
+    return f"""{head(title)}
 <body>
 <header>
   <p class="eyebrow">{escape(eyebrow)}</p>

@@ -36,8 +36,14 @@ def run_and_step(given: str, what: str) -> tuple[Path, str]:
 
     Args:
       what: is given so, for the messages.
+
+    Raises:
+      ConfigError: when what stands behind RUN is no step.
     """
     folder, at, step = given.rpartition("@")
-    if at and not Path(given).is_dir():
-        return local_path(folder, what, utf8=False), step
-    return local_path(given, what, utf8=False), "latest"
+    if not at or Path(given).is_dir():
+        return local_path(given, what, utf8=False), "latest"
+    place = local_path(folder, what, utf8=False)
+    if place.is_dir() and step not in ("latest", "best") and not step.isdigit():  # else a file may be called so
+        raise ConfigError(f"`{what}` is `{given}`: after @ comes a step, latest or best, and not {step!r}.")
+    return place, step

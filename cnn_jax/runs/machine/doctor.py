@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -37,11 +37,12 @@ class Finding(NamedTuple):
 
 def findings() -> list[Finding]:
     """Versions, devices, precision, flags, memory, threads, folders and extras."""
-    return [*_devices(), *_arithmetic(), *_memory(), *_folders(), *_extras()]
+    here = environment()
+    return [*_devices(here), *_arithmetic(here), *_memory(), *_folders(), *_extras()]
 
 
-def _devices() -> Iterator[Finding]:
-    here, device = environment(), jax.devices()[0]
+def _devices(here: dict[str, Any]) -> Iterator[Finding]:
+    device = jax.devices()[0]
     yield Finding("cnn_jax", f"{here['cnn-jax']}, Python {here['python']}, jax {here['jax']}")
     yield Finding("devices", f"{jax.device_count()} × {here['device']}, {device.platform}")
     yield Finding("processor", f"{here['cpu']}: {here['cpu_extensions']}")
@@ -58,14 +59,13 @@ def _devices() -> Iterator[Finding]:
             yield Finding(name, f"{len(found)} here, which JAX does not use", remedy)
 
 
-def _arithmetic() -> Iterator[Finding]:
+def _arithmetic(here: dict[str, Any]) -> Iterator[Finding]:
     on_cpu = jax.default_backend() == "cpu"
     usual = "float32 products are float32" if on_cpu else "float32 products are TF32 or bfloat16"
     asked = jax.config.jax_default_matmul_precision
     remedy = "" if on_cpu or asked else "for float32, as parity and gradient checks need: --model.precision highest"
     yield Finding("precision", usual if asked is None else f"jax_default_matmul_precision is {asked}", remedy)
-    settings = environment()["settings"]
-    yield Finding("flags", " ".join(f"{name}={value}" for name, value in settings.items()) or "none")
+    yield Finding("flags", " ".join(f"{name}={value}" for name, value in here["settings"].items()) or "none")
 
 
 def _memory() -> Iterator[Finding]:

@@ -33,8 +33,6 @@ def find_parent(given: str, session: Session, workdir: Path | None) -> Parent:
     folder, word = run_and_step(given, "--from")
     if workdir is not None and folder.absolute() == workdir.absolute():
         raise ConfigError(f"`--from` is `{given}`, the run's own --workdir; leave it out to continue that run.")
-    if word not in ("latest", "best") and not word.isdigit():
-        raise ConfigError(f"`--from` is `{given}`: after @ comes a step, latest or best, and not {word!r}.")
     run = read_run(folder)
     with contextlib.closing(Checkpoints(run.checkpoints, read_only=True, identity=run.identity)) as checkpoints:
         step = saved_step(run, checkpoints, word)

@@ -24,9 +24,7 @@ from cnn_jax.data import (
     load_dataset,
     own_spec,
     parse_augment,
-    parse_views,
 )
-from cnn_jax.data.augmentation.views import seen_shape
 from cnn_jax.data.sets.folder_layout import class_folders, split_places
 from cnn_jax.data.sets.image_folder import note_passed_over
 from cnn_jax.data.sets.walk import Row, find_images
@@ -35,7 +33,7 @@ from cnn_jax.paths import local_path
 from cnn_jax.runs.build import step_context
 from cnn_jax.runs.parts import operations
 from cnn_jax.runs.session import Session
-from cnn_jax.runs.splits import data_source
+from cnn_jax.runs.splits import data_source, seen_at_evaluation
 from cnn_jax.runs.use.relabelled import Relabelled, refuse_unknown
 from cnn_jax.signatures import bind
 from cnn_jax.training.step import make_logits
@@ -203,12 +201,7 @@ def _fitting(shape: tuple[int, int, int] | None, own: DatasetInfo) -> list[str |
 
 def _seeing(session: Session, config: Config, info: DatasetInfo, chain: Chain) -> Session:
     """The session with these images in place of its own."""
-    with named("data.eval_views"):
-        views = parse_views(config.data.eval_views) if config.data.eval_views else None
-    with named("data.eval_augment"):
-        shape = chain.output_shape(info.image_shape)
-    with named("data.eval_views"):
-        shape = seen_shape(shape, views)
+    views, shape = seen_at_evaluation(config, chain, info)
     _check_taken(session, shape)
     dtype, context = jnp.dtype(config.model.dtype), step_context(config.model, batch=None)
     logits = make_logits(session.model, chain, views, info.mean, info.std, dtype=dtype, context=context)

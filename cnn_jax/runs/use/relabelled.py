@@ -75,6 +75,16 @@ def check_labels(dataset: Dataset) -> None:
 
 
 def refuse_unknown(theirs: Sequence[str], ours: Sequence[str], what: str) -> None:
+    """Refuses names of classes that the run does not know.
+
+    Args:
+      theirs: the names in question.
+      ours: the run's.
+      what: has them, for the message.
+
+    Raises:
+      ConfigError: naming them, and the nearest of the run's.
+    """
     unknown = [name for name in theirs if name not in set(ours)]
     if not unknown:
         return

@@ -15,7 +15,7 @@ import vl_convert
 
 from cnn_jax.inspect.confusions import commonest_confusions
 from cnn_jax.inspect.draw import draw_confusion, draw_reliability
-from cnn_jax.inspect.draw.page import Picture, picture, style
+from cnn_jax.inspect.draw.page import Picture, head, picture
 from cnn_jax.study.predicted import Predicted
 from cnn_jax.study.report import charts, figures, sections
 from cnn_jax.study.report.cost import costs
@@ -71,7 +71,7 @@ def html(subject: Subject, rows: Sequence[Row], predicted: Predicted, *, trust_c
     script = vl_convert.javascript_bundle(place.joinpath("page.js").read_text(), vl_version=charts.VERSION)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(place.joinpath("page.html").read_text())
-    return template.render(context, style=style(), script=script, digest=_digest(script))
+    return template.render(context, page_head=head(subject.question, f"'{_digest(script)}'"), script=script)
 
 
 def _digest(script: str) -> str:
