@@ -19,6 +19,7 @@ from cnn_jax.config.identity import identity as identity
 from cnn_jax.config.identity import key_differences as key_differences
 from cnn_jax.config.other_data import OtherData as OtherData
 from cnn_jax.config.parts import named_parts as named_parts
+from cnn_jax.config.parts import network_name as network_name
 from cnn_jax.config.parts import without_arguments as without_arguments
 from cnn_jax.config.sections import Config as Config
 from cnn_jax.config.sections import DataConfig as DataConfig

@@ -33,6 +33,11 @@ def part_name(part: Any, experiment: str | None) -> tuple[str, dict[str, Any]]:
     return canonical(name, experiment), arguments
 
 
+def network_name(config: Config) -> str:
+    """What people call the network: of one's own, without the experiment file's name."""
+    return named_parts(config)["model.name"].removeprefix(":")
+
+
 def operation_name(part: Any, experiment: str | None) -> str:
     """The text of one of several operations: ours as it is written, one's own by its canonical name.
 

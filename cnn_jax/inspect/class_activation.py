@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cnn_jax.inspect.feature_names import check_feature, feature_gradient, shape_of
+from cnn_jax.inspect.feature_names import feature_gradient
 
 
 def grad_cam(
@@ -35,8 +35,7 @@ def grad_cam(
 
     Source: Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2.
     """
-    check_feature(model, variables, shape_of(images), name, spatial=True)
-    maps, gradient = feature_gradient(model, variables, images, name, classes)
+    maps, gradient = feature_gradient(model, variables, images, name, classes, spatial=True)
     exact = jnp.promote_types(maps.dtype, jnp.float32)
     weights = gradient.astype(exact).mean((1, 2))
     return jax.nn.relu(jnp.einsum("nhwk,nk->nhw", maps.astype(exact), weights, precision="highest"))

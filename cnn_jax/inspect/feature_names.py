@@ -87,12 +87,12 @@ def check_feature(
       ValueError: for a name that there is not, with the nearest that there are; or for a feature that is no map.
     """
     features = named_features(model, variables, image_shape)
-    maps = [n for n, s in features.items() if is_spatial(s)]
     if name not in features:
         meant = nearest_names(name, features) or list(features)[:6]
         near = f"The nearest are {', '.join(meant)}." if meant else "It has none."
         raise ValueError(f"{type(model).__name__} has no feature {name!r}. {near}")
-    if spatial and name not in maps:
+    if spatial and not is_spatial(features[name]):
+        maps = [n for n, s in features.items() if is_spatial(s)]
         size = "×".join(map(str, features[name]))
         raise ValueError(
             f"the feature {name!r} is no map but {size} numbers; maps are {', '.join(maps) or 'not there'}."
@@ -136,16 +136,19 @@ def feature_gradient(
     images: Float[Array, "n h w c"],
     name: str,
     classes: Int[Array, "n"] | int | None = None,
+    *,
+    spatial: bool = False,
 ) -> tuple[Float[Array, "n ..."], Float[Array, "n ..."]]:
     """A named feature, and the gradient of each image's logit of a class with respect to it.
 
     Args:
+      spatial: whether the feature has to be a map.
       classes: whose logits, one an image or one for all; None is the class predicted for each.
 
     Raises:
       ValueError: as `check_feature`; for a class that there is not; for a feature that no logit depends on.
     """
-    shape = check_feature(model, variables, shape_of(images), name)
+    check_feature(model, variables, shape_of(images), name, spatial=spatial)
 
     def run(variables: Any, images: Array, classes: Any) -> tuple[Array, Array]:
         def score(shift: Array) -> tuple[Array, Array]:
@@ -153,7 +156,7 @@ def feature_gradient(
             return chosen_logit(found, classes).sum(), value
 
         value = jax.eval_shape(lambda: with_feature(model, variables, images, name)[1])
-        gradient, value = jax.grad(score, has_aux=True)(jnp.zeros((len(images), *shape), value.dtype))
+        gradient, value = jax.grad(score, has_aux=True)(jnp.zeros(value.shape, value.dtype))
         return value, gradient
 
     check_classes(model, variables, shape_of(images), classes)

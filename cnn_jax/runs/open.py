@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
-from cnn_jax.config import Config, load_experiment, named_parts, neighbours
+from cnn_jax.config import Config, load_experiment, neighbours, network_name
 from cnn_jax.data import Dataset, DatasetInfo
 from cnn_jax.models import architecture, create_model
 from cnn_jax.runs.compare import check_data
@@ -161,8 +161,8 @@ def find_network(
             config = dataclasses.replace(config, model=dataclasses.replace(config.model, dtype=dtype))
         with neighbours(None if config.code is None else config.code.folder), precision(config.model.dtype):
             session = open_session(resolve_parts(config))
-        return named_parts(config)["model.name"].removeprefix(":"), session.model, session.image_shape
+        return network_name(config), session.model, session.image_shape
     if Path(name).is_dir():
         run = open_run(name, trust_code=trust_code)
-        return named_parts(run.config)["model.name"].removeprefix(":"), run.model, run.image_shape
+        return network_name(run.config), run.model, run.image_shape
     return name, create_model(name, num_classes, jnp.dtype(dtype or "float32")), architecture(name).image_shape

@@ -27,6 +27,7 @@ from cnn_jax.data import (
     tfds_spec,
 )
 from cnn_jax.data.augmentation.views import Views, seen_shape
+from cnn_jax.data.decoding.host_crop import HostCrop
 from cnn_jax.runs.parts import operations, own_part
 from cnn_jax.signatures import bind
 
@@ -109,7 +110,12 @@ def seen_at_evaluation(
 
 
 def load_split(config: Config, split: str, chain: Chain) -> Dataset:
-    """A split as it is stored, its image files cropped by the chain's host.
+    """A split as it is stored, its image files cropped by the chain's host; raises as `load_from`."""
+    return load_from(data_source(config), config, split, chain.host)
+
+
+def load_from(source: str | DatasetSpec, config: Config, split: str, crop: HostCrop | None) -> Dataset:
+    """A split of a source, held out and read as a configuration says.
 
     Raises:
       ConfigError: where there is no such data set or split.
@@ -118,12 +124,12 @@ def load_split(config: Config, split: str, chain: Chain) -> Dataset:
     data = config.data
     try:
         return load_dataset(
-            data_source(config),
+            source,
             split,
             root=data.root,
             validation_fraction=data.validation_fraction,
             folder=data.folder,
-            crop=chain.host,
+            crop=crop,
             on_error=data.on_error,
             seed=config.seeds.split or 0,
         )

@@ -44,7 +44,7 @@ class Entry:
     progress: float = 0.0
     """Of one that is running here: the part of its steps that is done."""
     after: "Entry | None" = None
-    """The run that it starts from."""
+    """The run that it starts from; not its state, which `is_ready` asks for."""
 
 
 def entries(study: Study, place: Path) -> list[Entry]:
@@ -60,7 +60,7 @@ def entry_of(study: Study, place: Path, arm: str, seed: int) -> Entry:
     config = study.pretraining[seed] if arm == PRETRAINING else study.configs[arm, seed]
     after = None
     if study.pretraining and config.model.weights == PRETRAINING:
-        after = entry_of(study, place, PRETRAINING, seed)
+        after = Entry(PRETRAINING, seed, study.pretraining[seed], place / PRETRAINING / f"seed-{seed}", "waiting")
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights=str(after.folder)))
     return Entry(arm, seed, config, folder, *_state(folder, config), after=after)
 

@@ -1,10 +1,8 @@
 """The command `predict`."""
 
 import contextlib
-import io
 import sys
 from collections.abc import Mapping, Sequence
-from csv import writer
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -66,14 +64,14 @@ def predict(
 
 def _write(predictions: Sequence[Mapping[str, Any]], file: IO[bytes]) -> None:
     """A line an image: its path, then class and probability by rank."""
+    from cnn_jax.runs.folder.files import csv_rows
+
     most = max((len(said["classes"]) for said in predictions), default=1)
-    text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
-    table = writer(text, lineterminator="\n")
-    table.writerow(["image", *(f"{what}_{rank}" for rank in range(1, most + 1) for what in ("class", "probability"))])
-    for said in predictions:
-        pairs = zip(said["classes"], said["probabilities"], strict=True)
-        table.writerow([said["image"], *(value for pair in pairs for value in pair)])
-    text.detach()  # the file is its owner's to close
+    with csv_rows(file) as write_row:
+        write_row(["image", *(f"{what}_{rank}" for rank in range(1, most + 1) for what in ("class", "probability"))])
+        for said in predictions:
+            pairs = zip(said["classes"], said["probabilities"], strict=True)
+            write_row([said["image"], *(value for pair in pairs for value in pair)])
 
 
 def _show(predictions: Sequence[Mapping[str, Any]]) -> None:

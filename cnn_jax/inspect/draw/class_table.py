@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from cnn_jax.inspect.draw.tiles import INK, WIDTH
+from cnn_jax.inspect.draw.tiles import INK, WIDTH, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def draw_confusion(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> "Fig
     figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares**0.6, cmap="Blues", vmin=0, vmax=1)
-    short = [name if len(name) <= 14 else f"{name[:13]}…" for name in (name.replace("$", r"\$") for name in names)]
+    short = [name if len(name) <= 14 else f"{name[:13]}…" for name in map(plain, names)]
     size = min(9.0, 110 / len(names))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(range(len(names)), labels=short, fontsize=size)

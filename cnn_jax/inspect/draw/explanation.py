@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from cnn_jax.inspect.draw.tiles import INK, ORANGE, WIDTH, blank, frame, show
+from cnn_jax.inspect.draw.tiles import INK, ORANGE, SIGNS, WIDTH, blank, frame, plain, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,8 +52,7 @@ def draw_explanation(
             cells = [(np.arange(n) + 0.5) * side / n for n, side in zip(values.shape, (tall, tile), strict=True)]
             lines: dict[str, Any] = {"colors": "white", "linestyles": "dashed", "linewidths": 1}
             axes.contour(left + cells[1], top + cells[0], values, levels=[-0.1 * most], **lines)
-    sign = {True: "✓ ", False: "✗ ", None: ""}[is_right]
     colour = ORANGE if is_right is False else INK
-    axes.text(_GAP, 0.02, sign + title.replace("$", r"\$"), fontsize=10, fontweight="bold", color=colour, va="top")
+    axes.text(_GAP, 0.02, SIGNS[is_right] + plain(title), fontsize=10, fontweight="bold", color=colour, va="top")
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     return figure

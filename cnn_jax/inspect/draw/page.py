@@ -62,12 +62,13 @@ def head(title: str, scripts: str = "") -> str:
       title: text, which is escaped.
       scripts: which may run, as a content security policy says it; none when empty.
     """
-    allowed = f"; script-src {scripts}" if scripts else ""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policy += f"; script-src {scripts}" if scripts else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:{allowed}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>{escape(title)}</title>

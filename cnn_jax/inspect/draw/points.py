@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
-from cnn_jax.inspect.draw.tiles import WIDTH
+from cnn_jax.inspect.draw.tiles import WIDTH, plain
 from cnn_jax.inspect.feature_space import Plane
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def draw_plane(plane: Plane, labels: Int[np.ndarray, "n"], names: Sequence[str])
     figure = Figure(figsize=(WIDTH, WIDTH + 0.2 * rows), layout="constrained")
     axes = figure.add_subplot()
     for k in present:
-        points, name = plane.points[labels == k], names[k].replace("$", r"\$")
+        points, name = plane.points[labels == k], plain(names[k])
         marker = f"${name}$" if as_text and name.isalnum() else _MARKERS[k % len(_MARKERS)]
         colour = _COLOURS[k % len(_COLOURS)]
         axes.scatter(points[:, 0], points[:, 1], s=45, marker=marker, color=colour, linewidths=0, alpha=0.8, label=name)

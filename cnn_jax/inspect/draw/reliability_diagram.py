@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cnn_jax.inspect.calibration import Reliability
-from cnn_jax.inspect.draw.tiles import BLUE, INK, ORANGE, WIDTH
+from cnn_jax.inspect.draw.tiles import BLUE, INK, ORANGE, WIDTH, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def draw_reliability(curves: Mapping[str, Reliability]) -> "Figure":
     bins = len(next(iter(curves.values())).count)
     for i, (name, found) in enumerate(curves.items()):
         style, there = _STYLES[i % 2], found.count > 0
-        label = f"{name.replace('$', chr(92) + '$')}: ECE {found.ece:.2%}"
+        label = f"{plain(name)}: ECE {found.ece:.2%}"
         upper.plot(found.confidence[there], found.accuracy[there], lw=1.5, ms=5, label=label, **style)
         places = [(bin + 0.3 + 0.4 * i) / bins if len(curves) > 1 else (bin + 0.5) / bins for bin in range(bins)]
         lower.bar(

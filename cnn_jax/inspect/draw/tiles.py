@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 WIDTH = 4.4
 """Of every figure, in inches: text of 9 points is read where a screen of 390 pixels shows it whole."""
 BLUE, ORANGE, INK = "#0072B2", "#B34700", "#1b1f24"  # Okabe and Ito 2008, which the colour-blind tell apart
+SIGNS = {True: "✓ ", False: "✗ ", None: ""}
+"""Before what is right, what is wrong, and what is neither."""
 _GAP = 0.1  # between tiles, in widths of one
 _LINE = 0.155  # of text, in inches
 
@@ -38,10 +40,9 @@ def draw_tiles(
     columns = min(columns, max(2, len(images)))
     tile = (WIDTH - 0.1) / (columns + _GAP * (columns - 1))
     most = max(8, round(tile / 0.083))  # letters of 8 points
-    signs = {True: "✓ ", False: "✗ ", None: ""}
     marks = marks or [None] * len(images)
     written = [
-        _wrapped(signs[mark] + title, most) for mark, title in zip(marks, titles or [""] * len(images), strict=True)
+        _wrapped(SIGNS[mark] + title, most) for mark, title in zip(marks, titles or [""] * len(images), strict=True)
     ]
     lines = max((text.count("\n") + 1 for text in written if text), default=0)
     height, width = images[0].shape[:2]
@@ -102,5 +103,10 @@ def frame(axes: "Axes", place: tuple[float, float, float, float]) -> None:
     axes.add_patch(Rectangle(place[:2], *place[2:], fill=False, color=ORANGE, linewidth=3))
 
 
+def plain(text: str) -> str:
+    """Text that matplotlib does not read as a formula."""
+    return text.replace("$", r"\$")
+
+
 def _wrapped(text: str, most: int) -> str:
-    return "\n".join(textwrap.wrap(text.replace("$", r"\$"), most, max_lines=3, placeholder="…"))
+    return "\n".join(textwrap.wrap(plain(text), most, max_lines=3, placeholder="…"))

@@ -108,3 +108,8 @@ def save_picture(figure: Any, path: Path, *, dpi: int) -> Path:
 def class_name(info: DatasetInfo, label: int) -> str:
     """The name of a class; its number for an output that the data set does not know."""
     return info.class_names[label] if label < len(info.class_names) else str(label)
+
+
+def class_names(info: DatasetInfo, outputs: int) -> tuple[str, ...]:
+    """The names of all outputs of a network."""
+    return tuple(class_name(info, label) for label in range(outputs))

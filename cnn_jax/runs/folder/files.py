@@ -1,10 +1,12 @@
 """Files that are there whole, or as they were before, and say so themselves."""
 
 import contextlib
+import csv
+import io
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,3 +62,11 @@ def result_file(path: Path | str, flag: str) -> Iterator[IO[bytes]]:
             raise refused(error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def csv_rows(file: IO[bytes]) -> Iterator[Callable[[Iterable[Any]], Any]]:
+    """A function that writes a row of comma-separated values into an open file, which stays its owner's to close."""
+    text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
+    yield csv.writer(text, lineterminator="\n").writerow
+    text.detach()

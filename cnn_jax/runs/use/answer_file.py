@@ -1,24 +1,25 @@
 """What a network says of every example, in a file for other programs."""
 
 import contextlib
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
 from cnn_jax.config import ConfigError
+from cnn_jax.data import Dataset
+from cnn_jax.runs.console.pictures import class_names
 from cnn_jax.runs.evaluation import Answers
-from cnn_jax.runs.folder.files import result_file
+from cnn_jax.runs.folder.files import csv_rows, result_file
+from cnn_jax.runs.use.relabelled import example_names
 
-Write = Callable[[Answers, Sequence[str], Sequence[str]], None]
+Write = Callable[[Answers, Dataset], None]
 
 
 @contextlib.contextmanager
 def answer_file(path: Path | str | None) -> Iterator[Write]:
-    """A function that writes the answers, the names of the examples, and those of the classes; nothing without a path.
+    """A function that writes the answers to the examples of a data set; nothing without a path.
 
     A `.csv` file has a line an example: `id`, `label` (the name of the true class), and the probability of each class
     in a column of its name. A `.npz` file holds the arrays `id` (texts [n]), `label` (int32 [n]), `probabilities`
@@ -36,18 +37,16 @@ def answer_file(path: Path | str | None) -> Iterator[Write]:
         raise ConfigError(f"`--predictions` writes .csv or .npz, got `{path}`.")
     with result_file(path, "--predictions") as file:
 
-        def write(said: Answers, examples: Sequence[str], class_names: Sequence[str]) -> None:
+        def write(said: Answers, dataset: Dataset) -> None:
             probabilities = softmax(said.logits.astype(np.float64), axis=1).astype(np.float32)
-            names = [*class_names, *(str(k) for k in range(len(class_names), probabilities.shape[1]))]
+            examples, names = example_names(dataset), class_names(dataset.info, probabilities.shape[1])
             if suffix == ".npz":
                 arrays = {"id": np.array(examples), "label": said.label, "probabilities": probabilities}
                 np.savez_compressed(file, allow_pickle=False, **arrays, class_names=np.array(names))
                 return
-            text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="", write_through=True)
-            table = csv.writer(text, lineterminator="\n")
-            table.writerow(["id", "label", *names])
-            for example, label, row in zip(examples, said.label, probabilities, strict=True):
-                table.writerow([example, names[label], *row])
-            text.detach()  # the file is its owner's to close
+            with csv_rows(file) as write_row:
+                write_row(["id", "label", *names])
+                for example, label, row in zip(examples, said.label, probabilities, strict=True):
+                    write_row([example, names[label], *row])
 
         yield write

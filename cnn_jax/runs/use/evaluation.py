@@ -25,7 +25,7 @@ from cnn_jax.runs.folder.run import Run, read_run
 from cnn_jax.runs.session import Session, open_session, precision
 from cnn_jax.runs.use.answer_file import answer_file
 from cnn_jax.runs.use.other_data import open_other, own_parts
-from cnn_jax.runs.use.relabelled import check_labels, example_names
+from cnn_jax.runs.use.relabelled import check_labels
 
 logger = logging.getLogger(__name__)
 
@@ -79,20 +79,22 @@ def evaluate(
         other = None if data == OtherData() else open_other(session, data, parts, split)
         dataset = _own_split(session, split, needed=other is None)
         number, variables = load_variables(opened, session, step)
-        temperature, why = _temperature(opened, session, variables, quiet=quiet)
+        own_pass = None if dataset is None else answers_and_figures(session, variables, dataset, quiet=quiet)
+        known = own_pass[0] if own_pass is not None and split == "validation" else None
+        temperature, why = _temperature(opened, session, variables, known, quiet=quiet)
 
-        def scored(session: Session, dataset: Dataset) -> dict[str, Any]:
-            said, figures = answers_and_figures(session, variables, dataset, quiet=quiet)
+        def scored(session: Session, dataset: Dataset, said: Answers, figures: dict[str, Any]) -> dict[str, Any]:
             if other is None or session is other[0]:
-                write(said, example_names(dataset), dataset.info.class_names)
+                write(said, dataset)
             figures |= _per_class(said, dataset)
             return figures | {"calibrated": {"temperature": None, "why": why} if why else scaled(said, temperature)}
 
         figures = {"split": split, "step": number}
-        own = None if dataset is None else scored(session, dataset)
+        own = None if dataset is None or own_pass is None else scored(session, dataset, *own_pass)
         if other is None:
             return figures | (own or {})
-        return figures | {"data": other[2], **scored(other[0], other[1]), "own": own}
+        other_pass = answers_and_figures(other[0], variables, other[1], quiet=quiet)
+        return figures | {"data": other[2], **scored(other[0], other[1], *other_pass), "own": own}
 
 
 def scaled(said: Answers, temperature: float) -> dict[str, float]:
@@ -119,8 +121,14 @@ def _own_split(session: Session, split: str, *, needed: bool) -> Dataset | None:
     return dataset
 
 
-def _temperature(run: Run, session: Session, variables: Mapping[str, Any], *, quiet: bool) -> tuple[float, str]:
-    """The best temperature for the validation split; or 1, and why there is none."""
+def _temperature(
+    run: Run, session: Session, variables: Mapping[str, Any], known: Answers | None, *, quiet: bool
+) -> tuple[float, str]:
+    """The best temperature for the validation split; or 1, and why there is none.
+
+    Args:
+      known: the answers of that split, where they are.
+    """
     if not session.has_validation:
         return 1.0, "the run holds no validation examples out"
     if run.content.weights is not None and run.config.model.weights is None:
@@ -129,7 +137,7 @@ def _temperature(run: Run, session: Session, variables: Mapping[str, Any], *, qu
         dataset = session.dataset("validation")
     except UnpreparedError:
         return 1.0, "the run's own data are not prepared, and so there is no validation split"
-    said = answers(session, variables, dataset, quiet=quiet)
+    said = known or answers(session, variables, dataset, quiet=quiet)
     if not np.isfinite(said.logits).all():
         return 1.0, "the logits of the validation split are not finite"
     if not has_temperature(said.logits, said.label):

@@ -16,9 +16,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, UInt8
 
-from cnn_jax.config import ConfigError, named_parts
+from cnn_jax.config import ConfigError, named_parts, network_name
 from cnn_jax.paths import local_path
-from cnn_jax.runs.console.pictures import class_name
+from cnn_jax.runs.console.pictures import class_names
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.files import result_file
 from cnn_jax.runs.folder.own_code import with_code
@@ -159,9 +159,9 @@ def _about(run: Run, session: Session, step: int, shape: tuple[int, int, int], o
     config, info = run.config, session.info
     inside = {"eval_augment": [*map(str, config.data.eval_augment)], "eval_views": config.data.eval_views}
     return About(
-        network=named_parts(config)["model.name"].removeprefix(":"),
+        network=network_name(config),
         dtype=config.model.dtype,
-        class_names=tuple(class_name(info, label) for label in range(outputs)),
+        class_names=class_names(info, outputs),
         image_shape=shape,
         crop=session.eval_augment.host,
         interpolation=config.data.interpolation,

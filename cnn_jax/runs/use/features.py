@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt8
 from cnn_jax.config import ConfigError, flatten
 from cnn_jax.data import Dataset, eval_batches, prefetch
 from cnn_jax.modules.dense import Dense
-from cnn_jax.paths import local_path
+from cnn_jax.paths import cache_folder
 from cnn_jax.runs.console.progress import ImageProgress
 from cnn_jax.runs.content import Content
 from cnn_jax.runs.session import Session
@@ -67,7 +67,7 @@ def split_features(
       quiet: show no progress on standard error.
     """
     dataset = session.training_data() if split == "train" else session.dataset(split)
-    path = _place(_key(session, split, content))
+    path = cache_folder() / "features" / f"{_key(session, split, content)}.npz"
     with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as kept:
         if len(found := kept["features"]) == len(dataset):
             return found, dataset, True
@@ -97,11 +97,6 @@ def _key(session: Session, split: str, content: Content) -> str:
         counts |= {key: keys[key] for key in ("seed", "data.examples_per_class", "data.class_fractions")}
     text = json.dumps([_VERSION, split, counts, content.flat(), info.mean, info.std], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _place(key: str) -> Path:
-    cache = local_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "$XDG_CACHE_HOME")
-    return cache / "cnn_jax" / "features" / f"{key}.npz"
 
 
 def _keep(path: Path, features: np.ndarray) -> None:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from cnn_jax.data import Dataset
+from cnn_jax.data import Dataset, eval_batches
+from cnn_jax.data.subset import Subset
 from cnn_jax.inspect.feature_names import Shape, logits, with_feature
 from cnn_jax.runs.evaluation import Answers, answers
 from cnn_jax.runs.session import Session
@@ -26,7 +27,8 @@ class Inspected:
     """A network, some images, and the split that it is measured on.
 
     Attributes:
-      inputs: the images as the network takes them.
+      take: brings images as the data set holds them to what the network takes.
+      inputs: the images so.
       labels: their classes, where they are known.
       titles: what each is called.
       names: of the classes.
@@ -37,6 +39,7 @@ class Inspected:
 
     session: Session
     variables: dict[str, Any]
+    take: Callable[[UInt8[Array, "b h w c"]], Float[Array, "b h2 w2 c2"]]
     inputs: Float[Array, "n h w c"]
     labels: Int[np.ndarray, "n"] | None
     titles: tuple[str, ...]
@@ -115,7 +118,7 @@ class Inspected:
             return None
         name = self.feature or ("pool" if "pool" in self.maps else self.map_explained)
         index = np.linspace(0, len(self.dataset) - 1, min(len(self.dataset), _POINTS)).astype(np.int32)
-        take, model = evaluation_inputs_of(self.session), self.session.model
+        model = self.session.model
 
         @jax.jit
         def run(variables: Any, inputs: Array) -> Array:
@@ -124,10 +127,8 @@ class Inspected:
             return found.mean((1, 2)) if many else found.reshape(len(found), -1)
 
         points, parts = lambda inputs: np.asarray(run(self.variables, inputs), np.float32), []
-        for first in range(0, len(index), _TOGETHER):
-            part = self.dataset.images(index[first : first + _TOGETHER])
-            filled = np.concatenate([part, np.zeros((_TOGETHER - len(part), *part.shape[1:]), np.uint8)])
-            parts.append(points(take(jnp.asarray(filled)))[: len(part)])
+        for batch in eval_batches(Subset(self.dataset, index, self.dataset.labels[index]), _TOGETHER):
+            parts.append(points(self.take(jnp.asarray(batch["image"])))[batch["mask"]])
         return name, np.concatenate(parts), points(self.inputs), index
 
 

@@ -8,7 +8,7 @@ from cnn_jax.inspect.draw import draw_confusion, draw_mistakes, draw_plane, draw
 from cnn_jax.inspect.draw.page import Section, picture
 from cnn_jax.inspect.feature_space import nearest_neighbours, principal_plane
 from cnn_jax.inspect.mistakes import surest_mistakes
-from cnn_jax.runs.use.inspected import Inspected, evaluation_inputs_of
+from cnn_jax.runs.use.inspected import Inspected
 
 _MISTAKES, _NEIGHBOURS, _QUERIES = 8, 3, 6
 _CLASSES = 20  # of which a confusion matrix is drawn and points have shapes of their own
@@ -16,7 +16,7 @@ _CLASSES = 20  # of which a confusion matrix is drawn and points have shapes of 
 
 def neighbours(of: Inspected) -> Section | None:
     """The split as points in the space of a feature."""
-    if of.space is None or of.dataset is None or of.answers is None:
+    if of.space is None or of.dataset is None:
         return None
     name, known, asked, index = of.space
     pictures, labels = [], of.dataset.labels[index]
@@ -26,10 +26,9 @@ def neighbours(of: Inspected) -> Section | None:
     inputs, asked = of.inputs[:_QUERIES], asked[:_QUERIES]
     found = nearest_neighbours(known, asked, _NEIGHBOURS + 1)
     tiles, titles = [], []
-    take = evaluation_inputs_of(of.session)
     for i, query in enumerate(to_image(of.pixels(inputs))):
         others = [int(j) for j, d in zip(found.indices[i], found.distance[i], strict=True) if d > 0][:_NEIGHBOURS]
-        near = take(jnp.asarray(of.dataset.images(index[others])))
+        near = of.take(jnp.asarray(of.dataset.images(index[others])))
         tiles += [query, *to_image(of.pixels(near))]
         said = f"is {of.names[of.labels[i]]}" if of.labels is not None else of.titles[i]
         titles += [f"{i + 1}: {said}", *(of.names[labels[j]] for j in others)]

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import ops
-from cnn_jax.config import ConfigError, named_parts
+from cnn_jax.config import ConfigError, network_name
 from cnn_jax.data import DataError, Dataset, find_image_files, read_batches
 from cnn_jax.inspect.draw import page
 from cnn_jax.inspect.feature_names import check_feature, spatial_features
 from cnn_jax.names import nearest
 from cnn_jax.paths import local_path
 from cnn_jax.runs.compare import check_data
-from cnn_jax.runs.console.pictures import class_name
+from cnn_jax.runs.console.pictures import class_names
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.files import write_atomically
 from cnn_jax.runs.folder.own_code import with_code
@@ -101,7 +101,7 @@ def inspect_run(
                 report(title)
                 if (found := section(looked)) is not None:
                     sections.append(found)
-    network = named_parts(opened.config)["model.name"].removeprefix(":")
+    network = network_name(opened.config)
     facts = [f"network: {network}", f"data: {opened.config.data.name}", f"step {number:,}"]
     facts += [f"nothing is said of the {looked.split} split: {looked.why}"] if looked.why else []
     content = page.html(f"Inside {network}", f"run · {opened.directory.name}", [*facts, *looked.facts], sections)
@@ -125,7 +125,7 @@ def _look(
     step: int | str,
 ) -> tuple[int, Inspected]:
     """The step, and all that the pictures are made of."""
-    names = [class_name(session.info, k) for k in range(session.derived.num_classes)]
+    names = class_names(session.info, session.derived.num_classes)
     chosen = None if class_named is None else _class_number(class_named, names)
     given = _read(images, session) if images else None
     dataset, why = _dataset(run, session, split or "test", needed=given is None or split is not None)
@@ -144,14 +144,15 @@ def _look(
             maps = {feature: check_feature(session.model, variables, shape, feature, spatial=True)}
     except ValueError as error:
         raise ConfigError(f"{'`--feature`: ' if feature else ''}{error}") from error
-    inputs = evaluation_inputs_of(session)(jnp.asarray(pixels))
+    take = evaluation_inputs_of(session)
     looked = Inspected(
         session,
         variables,
-        inputs,
+        take,
+        take(jnp.asarray(pixels)),
         labels,
         tuple(titles),
-        tuple(names),
+        names,
         maps,
         feature,
         chosen,

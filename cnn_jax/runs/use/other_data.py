@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,12 @@ from cnn_jax.config import Config, ConfigError, OtherData, executed, named
 from cnn_jax.config.parts import TFDS, own_name
 from cnn_jax.data import (
     Chain,
-    ChoiceError,
     DataError,
     Dataset,
     DatasetInfo,
     DatasetSpec,
     Images,
     holds_files,
-    load_dataset,
     own_spec,
     parse_augment,
 )
@@ -33,7 +32,7 @@ from cnn_jax.paths import local_path
 from cnn_jax.runs.build import step_context
 from cnn_jax.runs.parts import operations
 from cnn_jax.runs.session import Session
-from cnn_jax.runs.splits import data_source, seen_at_evaluation
+from cnn_jax.runs.splits import data_source, load_from, seen_at_evaluation
 from cnn_jax.runs.use.relabelled import Relabelled, refuse_unknown
 from cnn_jax.signatures import bind
 from cnn_jax.training.step import make_logits
@@ -104,13 +103,13 @@ def open_other(
     if name is not None:
         values |= {"name": name, "folder": given.folder, "validation_fraction": None}
     config = dataclasses.replace(session.config, data=dataclasses.replace(data, **values))
-    source, where = _source(config, given, parts, session.info)
+    source, settings, place = _source(config, given, parts, session.info, split)
     with named("data.name"):
         files = holds_files(source)
     if given.on_error is not None and not files:
         raise ConfigError(f"`data.on_error` has no effect on {config.data.name}, which holds no files; leave it out.")
     offered = {"key": None, "interpolation": data.interpolation}
-    load = _loader(source, config, **({"split": split} | where))
+    load = functools.partial(load_from, source, settings, place)
     dataset = None if files else load(None)
     with named("data.eval_augment"):
         if parts.operations is None:
@@ -130,23 +129,24 @@ def open_other(
 
 
 def _source(
-    config: Config, given: OtherData, parts: OwnParts, own: DatasetInfo
-) -> tuple[str | DatasetSpec, dict[str, Any]]:
-    """The data set, and where the examples that are meant lie in it, if not in the split that is asked for."""
+    config: Config, given: OtherData, parts: OwnParts, own: DatasetInfo, split: str
+) -> tuple[str | DatasetSpec, Config, str]:
+    """The data set, and how it is read: with which configuration, and which split of it holds the examples meant."""
     if parts.data is not None:
         with named("data.name"):
             read = bind(*parts.data, "split", seed=config.seed, root=config.data.root)
-        return own_spec(read, parts.data[2]), {}
+        return own_spec(read, parts.data[2]), config, split
     top = None if given.folder is None else local_path(given.folder, "data.folder")
     if top is not None and not top.is_dir():
         raise ConfigError(
             f"`data.folder` {top} is not a folder; name one that holds a folder of images for each class."
         )
     if top is None or split_places(top) != {"train": top}:
-        return data_source(config), {"folder": config.data.folder}
+        return data_source(config), config, split
     images = _all_images(top, own.class_names, config.data.on_error)
     read_all: Callable[[str], Images | None] = lambda split: images if split == "train" else None  # noqa: E731
-    return own_spec(read_all, "images"), {"split": "train", "validation_fraction": 0.0}
+    undivided = dataclasses.replace(config.data, folder=None, validation_fraction=0.0)
+    return own_spec(read_all, "images"), dataclasses.replace(config, data=undivided), "train"
 
 
 def _all_images(top: Path, class_names: Sequence[str], on_error: str) -> Images:
@@ -166,20 +166,6 @@ def _all_images(top: Path, class_names: Sequence[str], on_error: str) -> Images:
     if not paths:
         raise DataError(f"{top} holds no image; an image lies in {top}/CLASS/IMAGE.")
     return Images([path.resolve() for path in paths], labels, class_names)
-
-
-def _loader(source: str | DatasetSpec, config: Config, split: str, **where: Any) -> Callable[[Any], Dataset]:
-    data = config.data
-    settings: dict[str, Any] = {"root": data.root, "on_error": data.on_error, "seed": config.seeds.split or 0}
-    settings |= {"validation_fraction": data.validation_fraction} | where
-
-    def load(crop: Any) -> Dataset:
-        try:
-            return load_dataset(source, split, crop=crop, **settings)
-        except ChoiceError as error:
-            raise ConfigError(f"`data.name` {data.name}: {error}") from error
-
-    return load
 
 
 def _fitting(shape: tuple[int, int, int] | None, own: DatasetInfo) -> list[str | Callable[..., Any]]:

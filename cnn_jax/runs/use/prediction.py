@@ -9,7 +9,7 @@ import jax
 from cnn_jax.config import ConfigError
 from cnn_jax.data import find_image_files, read_batches
 from cnn_jax.runs.compare import check_data
-from cnn_jax.runs.console.pictures import class_name
+from cnn_jax.runs.console.pictures import class_names
 from cnn_jax.runs.content import knows_data_now
 from cnn_jax.runs.evaluation import load_variables
 from cnn_jax.runs.folder.own_code import with_code
@@ -65,7 +65,7 @@ def predict(
         size = -(-fitting_batch(len(files)) // devices) * devices
         batches = read_batches(files, size, session.preprocess, session.info.image_shape)
         say = jax.jit(lambda variables, images: jax.nn.softmax(session.logits(variables, images)))
-        names = [class_name(session.info, k) for k in range(session.derived.num_classes)]
+        names = class_names(session.info, session.derived.num_classes)
         return classify(
             batches,
             lambda images: say(variables, jax.device_put(images, session.layout.split)),

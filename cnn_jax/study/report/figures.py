@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from cnn_jax.inspect.calibration import Reliability, reliability
 from cnn_jax.inspect.confusions import confusion as of_pairs
@@ -99,8 +99,8 @@ def predictions(subject: Subject) -> Predicted:
 
 def confusion(found: Mapping[int, Predictions], classes: int) -> Int[np.ndarray, "k k"]:
     """How often an example of a class (row) is taken for a class (column), over all seeds."""
-    labels, taken = (np.concatenate([take(p) for p in found.values()]) for take in (_label, _taken))
-    return of_pairs(labels, taken, classes)
+    labels = np.concatenate([p.label for p in found.values()])
+    return of_pairs(labels, np.concatenate([p.classes[:, 0] for p in found.values()]), classes)
 
 
 def share_right(found: Mapping[int, Predictions]) -> Float[np.ndarray, "n"]:
@@ -121,27 +121,11 @@ def told_apart(
 
 def surest_mistakes(found: Mapping[int, Predictions], most: int) -> list[int]:
     """The examples whose wrong class has the highest probability, in the mean over seeds."""
-    sure, right = (np.stack([take(p) for p in found.values()]) for take in (_confidence, _correct))
-    return [int(i) for i in of_rows(sure, right, most)]
+    sure = np.stack([p.probabilities[:, 0] for p in found.values()])
+    return [int(i) for i in of_rows(sure, np.stack([p.correct for p in found.values()]), most)]
 
 
 def calibration(found: Mapping[int, Predictions]) -> Reliability:
     """Accuracy by confidence, over all seeds."""
-    sure, right = (np.concatenate([take(p) for p in found.values()]) for take in (_confidence, _correct))
-    return reliability(sure, right)
-
-
-def _label(said: Predictions) -> Int[np.ndarray, "n"]:
-    return said.label
-
-
-def _taken(said: Predictions) -> Int[np.ndarray, "n"]:
-    return said.classes[:, 0]
-
-
-def _confidence(said: Predictions) -> Float[np.ndarray, "n"]:
-    return said.probabilities[:, 0]
-
-
-def _correct(said: Predictions) -> Bool[np.ndarray, "n"]:
-    return said.correct
+    sure = np.concatenate([p.probabilities[:, 0] for p in found.values()])
+    return reliability(sure, np.concatenate([p.correct for p in found.values()]))

@@ -5,7 +5,7 @@ Text of runs is escaped by Jinja, and a content security policy lets only the sc
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -95,15 +95,25 @@ def _curves(subject: Subject, draw: Any) -> list[dict[str, Any]]:
         if not by_arm:
             continue
         every = [point for points in by_arm.values() for point in points]
-        base = {subject.base: by_arm[subject.base]} if subject.base in by_arm else {}
-        others = [arm for arm in by_arm if arm != subject.base] or list(by_arm)
         panels = []
-        for arm in others:
-            sides = {**base, arm: by_arm[arm]}
+        for arm, sides in _beside_base(subject, by_arm).items():
             chart = charts.curves(sides, percent=is_percent(metric), beside=every)
             panels.append({"arm": arm, "chart": draw(chart)})
-        found.append({"title": title, "panels": panels, "base": subject.base if len(by_arm) > 1 and base else None})
+        found.append(
+            {
+                "title": title,
+                "panels": panels,
+                "base": subject.base if len(by_arm) > 1 and subject.base in by_arm else None,
+            }
+        )
     return found
+
+
+def _beside_base[T](subject: Subject, by_arm: Mapping[str, T]) -> dict[str, dict[str, T]]:
+    """Each arm beside the base; the base alone where there is no other."""
+    base = {subject.base: by_arm[subject.base]} if subject.base in by_arm else {}
+    others = [arm for arm in by_arm if arm != subject.base] or list(by_arm)
+    return {arm: {**base, arm: by_arm[arm]} for arm in others}
 
 
 def _confusion(subject: Subject, predicted: Predicted) -> dict[str, Any] | None:
@@ -126,10 +136,7 @@ def _confusion(subject: Subject, predicted: Predicted) -> dict[str, Any] | None:
 
 def _calibration(subject: Subject, predicted: Predicted) -> dict[str, Picture]:
     """Of each arm, beside the base, whether its networks are as sure as they are right."""
-    curves = {arm: figures.calibration(found) for arm, found in predicted.items()}
-    base = {subject.base: curves[subject.base]} if subject.base in curves else {}
-    others = [arm for arm in curves if arm != subject.base] or list(curves)
-    sides = {arm: {**base, arm: curves[arm]} for arm in others}
+    sides = _beside_base(subject, {arm: figures.calibration(found) for arm, found in predicted.items()})
     return {
         arm: picture(
             f"reliability_{i}", draw_reliability(both), f"Accuracy by confidence: {', beside '.join(reversed(both))}"

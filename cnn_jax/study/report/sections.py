@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax import config as configuration
-from cnn_jax.config import named_parts
+from cnn_jax.config import network_name
 from cnn_jax.runs.folder.stored import Run
 from cnn_jax.runs.machine.environment import flat_environment
 from cnn_jax.study.report.subject import Subject
@@ -20,7 +20,7 @@ def facts(subject: Subject) -> list[str]:
     seeds = {run.seed for run in subject.runs}
     arms = f"{len(subject.arms)} arms, " if len(subject.arms) > 1 else ""
     named = "named before the runs" if subject.is_study else "taken for this page"
-    networks = dict.fromkeys(named_parts(run.config)["model.name"].removeprefix(":") for run in found)
+    networks = dict.fromkeys(network_name(run.config) for run in found)
     return [
         f"{_number(len(subject.runs), 'run')}: {arms}{_number(len(seeds), 'seed')}",
         f"metric: {subject.metric} of the test split, {named}",
