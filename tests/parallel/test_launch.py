@@ -129,6 +129,38 @@ def test_sigterm_to_one_stops_all_at_the_same_step(stopped):
     assert re.search(r"^\[0\] step ", err, re.MULTILINE) and not re.search(r"^\[1\] step ", err, re.MULTILINE)
 
 
+WAITING = """
+import os, pathlib, time
+import numpy as np
+from cnn_jax import Images
+
+def waiting(split):
+    here = pathlib.Path(__file__).parent
+    (here / f"reads{os.getpid()}").touch()
+    while not (here / "go").exists():
+        time.sleep(0.05)
+    return Images(np.zeros((128, 8, 8, 1), np.uint8), np.arange(128) % 10, tuple("0123456789"))
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_that_reads_its_data_stops_all_before_a_step(experiment, tmp_path):
+    file = tmp_path / "waiting.py"
+    file.write_text(WAITING + experiment.read_text().replace('"digits"', "waiting"))
+    launcher = start(file, tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("reads*"))) < 2:
+        assert launcher.poll() is None and time.monotonic() < deadline, launcher.communicate()[1]
+        time.sleep(0.05)
+    os.kill(process_of(launcher, 1), signal.SIGTERM)
+    (tmp_path / "go").touch()
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 143, err
+    said = re.findall(r"^\[(\d)\] cnn-jax: stopped by SIGTERM; no step was made", err, re.MULTILINE)
+    assert sorted(said) == ["0", "1"]
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_stopped_run_continues_to_the_same_end(stopped, undisturbed, experiment, tmp_path):
     shutil.copytree(stopped[0], tmp_path / "run")
