@@ -137,7 +137,7 @@ def programs(names: list[str]) -> dict[str, str]:
     from cnn_jax import ops
     from cnn_jax.models import abstract_variables, create_model
     from cnn_jax.models.registry import architecture
-    from cnn_jax.runs.bench import _make_step
+    from cnn_jax.training.bare_step import bare_step
 
     found = {}
     for name, batch in PROGRAMS:
@@ -154,7 +154,7 @@ def programs(names: list[str]) -> dict[str, str]:
             images = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
             labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
             with ops.context(conv="auto"):
-                text = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels).as_text()
+                text = jax.jit(bare_step(model, optimizer), donate_argnums=0).lower(state, images, labels).as_text()
             found[key] = digest(numbered(text))
     return found
 

@@ -26,7 +26,7 @@ DOORS = {
         *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
         *("nearest", "randomness", "signatures", "training", "weights"),
     },
-    "study": {"config", "data", "inspect", "paths", "runs"},
+    "study": {"config", "data", "inspect", "parallel", "paths", "runs"},
     "download": set(),
     "logs": set(),
     "names": {"nearest"},

@@ -140,6 +140,7 @@ EQUAL = {
     "paths": (data(root="/a", folder="/b"), data(), Config(model=ModelConfig(weights="elsewhere.pth"))),
     "reporting": (
         Config(train=TrainConfig(log_every=7, eval_every=7, checkpoint_every=7, keep_checkpoints=7)),
+        Config(train=TrainConfig(deterministic=True)),
         Config(),
     ),
     "devices": (Config(parallel=ParallelConfig("fsdp", distributed=True, num_processes=2)), Config()),

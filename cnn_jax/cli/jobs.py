@@ -30,11 +30,11 @@ _PROCESS_FLAGS = tuple(
 
 
 def launch(
-    processes: Annotated[int, arg(help="How many, each with its share of the cores.")] = 2,
+    processes: Annotated[int, arg(help="How many, each with an equal share of the GPUs and of the cores.")] = 2,
     restarts: Annotated[int, arg(help="How often to start all again, from the newest checkpoint, after one died.")] = 0,
     command: Training = (),
 ) -> int:
-    """Train with several processes on this machine, as a cluster would, to try it out."""
+    """Train with several processes on this machine: one a GPU, or on the cores, to try out what a cluster does."""
     from cnn_jax.parallel import launch
 
     words = _words(command, "launch", "--processes 2")
@@ -56,6 +56,11 @@ def submit(
         value = getattr(size, field.name)
         if isinstance(value, int):
             check_range(f"--{field.name.replace('_', '-')}", value, 0 if field.name == "gpus_per_node" else 1)
+    if size.gpus_per_node % size.processes_per_node:
+        raise ConfigError(
+            f"`--gpus-per-node` is {size.gpus_per_node} and `--processes-per-node` {size.processes_per_node}: each "
+            "process takes one GPU, or an equal number, for itself, and none may be left over."
+        )
     check_words(train, words)  # here, not hours later in the job
     job = submit(words, size, Path("jobs").absolute())
     logs = str(job.paths.stdout)

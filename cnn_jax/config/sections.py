@@ -165,6 +165,9 @@ class TrainConfig:
     """Steps between checkpoints; None is an epoch, but at least 100 steps."""
     keep_checkpoints: int = outside_identity(2)
     """The newest checkpoints kept, beside the best one."""
+    deterministic: bool = outside_identity(False)
+    """On a GPU, take only kernels that give equal bits every time, chosen without a clock: perhaps slower. CPUs and
+    TPUs compute so anyway."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ The training stream is the concatenation of one permutation per epoch, and batch
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from numpy.random.bit_generator import ISeedSequence
 
 # The purposes of random numbers drawn on the host: each owns a region of Philox's counter, so no two of them share a
 # stream.
@@ -33,11 +35,20 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int
     """
     if not 0 <= seed < _WORD:
         raise ValueError(f"`seed` must lie from 0 to 2**64 - 1, got {seed}.")
-    generator = np.random.Philox(
-        key=np.array([seed, stream % _WORD], np.uint64),
-        counter=np.array([first // 4, 0, 0, purpose], np.uint64),
-    )
-    return generator.random_raw(count)
+    key = _Key(np.array([seed, stream % _WORD], np.uint64))
+    counter = np.array([first // 4, 0, 0, purpose], np.uint64)
+    return np.random.Philox(key, counter=counter).random_raw(count)  # type: ignore[arg-type]  # stubs lack ISeedSequence
+
+
+class _Key(ISeedSequence):
+    """Philox's key as it is. Given as `key`, NumPy asks the system for entropy first, for two thirds of the time."""
+
+    def __init__(self, words: np.ndarray) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> np.ndarray:
+        """The two words of the key."""
+        return self._words
 
 
 # A batch needs the order of one epoch, and of two where it straddles; a prefetcher may be one ahead.

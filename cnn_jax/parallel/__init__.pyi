@@ -1,4 +1,6 @@
 from .compile import peak_bytes as peak_bytes
+from .gpus import ClusterError as ClusterError
+from .gpus import visible_gpus as visible_gpus
 from .launcher import launch as launch
 from .layout import Layout as Layout
 from .processes import Agreement as Agreement

@@ -1,4 +1,4 @@
-"""Several processes on one machine, to try out what a cluster does.
+"""Several processes on one machine: as many as GPUs, or to try out what a cluster does.
 
 Imports no JAX: the processes it starts do.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import IO
 
+from cnn_jax.parallel.gpus import equal_parts, visible_gpus
 from cnn_jax.parallel.stopping import STOPPING
 
 # What the others have, after one has died, to notice and say so before they are killed.
@@ -24,10 +25,10 @@ _POLL_SECONDS = 0.1
 
 
 def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
-    """Runs a training command in several processes, each with its share of the cores, and waits for them.
+    """Runs a training command in several processes, each with its share of the GPUs and cores, and waits for them.
 
     Every line of their output goes to standard error after `[process]`, but for the standard output of process 0,
-    which is passed on as it is.  SIGTERM, SIGINT, SIGHUP and SIGUSR1 are passed on to all, as SIGTERM.
+    which is passed on as it is.  SIGTERM, SIGINT and SIGHUP are passed on to all as SIGTERM, SIGUSR1 as it is.
     When one dies, all are ended.
 
     Args:
@@ -37,10 +38,15 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
 
     Returns:
       0, or the exit status of the first that failed, 128 + n for signal n.
+
+    Raises:
+      ClusterError: where the processes cannot share the GPUs.
     """
+    gpus = visible_gpus()
+    shares = [_only(own) for own in equal_parts(gpus, processes)] if gpus else [{}] * processes
     with _Processes() as group:
         for attempt in range(restarts + 1):
-            status = group.run([[*command, *flags] for flags in _flags(processes)])
+            status = group.run([[*command, *flags] for flags in _flags(processes)], shares)
             if status in (0, 2) or group.stopped or attempt == restarts:
                 return status
             _say(f"a process died with status {status}; starting all again.")
@@ -50,6 +56,11 @@ def launch(command: Sequence[str], *, processes: int, restarts: int = 0) -> int:
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):
         print(f"launch: {text}", file=sys.stderr, flush=True)
+
+
+def _only(gpus: Sequence[str]) -> dict[str, str]:
+    """What an environment says where these GPUs are a process's own, whatever job this machine is in."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus), "JAX_LOCAL_DEVICE_IDS": ",".join(map(str, range(len(gpus))))}
 
 
 def _flags(processes: int) -> list[list[str]]:
@@ -92,15 +103,19 @@ class _Processes:
         self.stopped = True
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(number if number == signal.SIGUSR1 else signal.SIGTERM)
 
-    def run(self, commands: list[list[str]]) -> int:
+    def run(self, commands: list[list[str]], shares: list[dict[str, str]]) -> int:
         """Starts the commands, waits for all of them, and returns the first failure's status, else 0."""
         forwarders = []
-        for number, (command, cores) in enumerate(zip(commands, _shares(len(commands)), strict=True)):
+        for number, (command, share, cores) in enumerate(zip(commands, shares, _cores(len(commands)), strict=True)):
             with _confined_to(cores):
                 process = subprocess.Popen(
-                    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+                    command,
+                    env=os.environ | share,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
                 )
             self._running[number] = process
             out_prefix, err_prefix = "" if number == 0 else f"[{number}] ", f"[{number}] "
@@ -137,7 +152,7 @@ class _Processes:
         return first
 
 
-def _shares(count: int) -> list[set[int]]:
+def _cores(count: int) -> list[set[int]]:
     """The cores of each process: an equal part where there are enough, else all of them."""
     cores = sorted(os.sched_getaffinity(0))
     size = len(cores) // count

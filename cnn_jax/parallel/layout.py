@@ -15,7 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from cnn_jax.parallel.compile import compile_step, compiled_once
+from cnn_jax.parallel.compile import compile_deterministic, compile_step, compiled_once
 from cnn_jax.randomness import jit_draws
 
 AXIS = "data"
@@ -26,10 +26,12 @@ class Layout(abc.ABC):
 
     Args:
       conv: of the steps' convolutions; with `xla`, steps are compiled without the options of `compile_step`, too.
+      deterministic: on GPUs, compile by `compile_deterministic`; elsewhere programs give equal bits anyway.
     """
 
-    def __init__(self, conv: Literal["auto", "xla"] = "auto") -> None:
+    def __init__(self, conv: Literal["auto", "xla"] = "auto", deterministic: bool = False) -> None:
         self.conv = conv
+        self.deterministic = deterministic and jax.default_backend() == "gpu"
         # Auto axes: since jax 0.9 make_mesh defaults to Explicit ones, under which nn.Dropout raises.
         mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
         self.replicated = NamedSharding(mesh, PartitionSpec())
@@ -67,7 +69,7 @@ class Layout(abc.ABC):
         given = [jax.device_put(argument, self.replicated) for argument in arguments]
         shardings = self.shardings(jax.eval_shape(make_state, *given))
         lowered = jit_draws(make_state, out_shardings=shardings).lower(*given)
-        compiled = compiled_once(lowered, lowered.compile, "draws")
+        compiled = self._compile(lowered, lowered.compile, "draws")
         return lambda *arguments: compiled(*(jax.device_put(argument, self.replicated) for argument in arguments))
 
     def create(self, make_state: Callable[..., Any], *arguments: ArrayLike) -> Any:
@@ -104,7 +106,14 @@ class Layout(abc.ABC):
         """As `lower`, and compiled, unless this process has: a function that also knows its memory."""
         lowered = self.lower(step, *arrays, donate=donate)
         compile = lowered.compile if self.conv == "xla" else partial(compile_step, lowered)
-        return compiled_once(lowered, compile, self.conv)
+        return self._compile(lowered, compile, self.conv)
+
+    def _compile(
+        self, lowered: jax.stages.Lowered, compile: Callable[[], jax.stages.Compiled], how: str
+    ) -> jax.stages.Compiled:
+        if self.deterministic:
+            return compiled_once(lowered, partial(compile_deterministic, lowered), "deterministic")
+        return compiled_once(lowered, compile, how)
 
     def mean(self, tree: Any) -> Any:
         """Inside a step: the mean over devices of what each found on its own rows; nothing where all rows are seen."""

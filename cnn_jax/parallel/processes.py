@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Array
 
+from cnn_jax.parallel.gpus import ClusterError, own_gpus, visible_gpus
 from cnn_jax.parallel.layout import Layout
 from cnn_jax.parallel.stopping import STOPPING
 
@@ -32,12 +33,6 @@ class PeerError(RuntimeError):
     """Another process of the run has died, or cannot be reached."""
 
 
-class ClusterError(ValueError):
-    """The other processes of a run are neither given nor found in the environment, or given in a way that cannot be."""
-
-    exit_status = 2
-
-
 @contextlib.contextmanager
 def joined(
     distributed: bool, coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
@@ -52,7 +47,8 @@ def joined(
         environment of Slurm, Open MPI, Kubernetes or a TPU pod.
 
     Raises:
-      ClusterError: when it finds nothing there, or what is given is no place or number of a process.
+      ClusterError: when it finds nothing there, what is given is no place or number of a process, or the GPUs cannot be
+        shared by the processes.
       PeerError: when one of the others dies within the context.
     """
     _check(distributed, coordinator, num_processes, process_id)
@@ -62,11 +58,15 @@ def joined(
     if not jax.distributed.is_initialized():
         # Empty means none: the processes reach each other directly, and a proxy for the web knows nothing of them.
         os.environ["grpc_proxy"] = ""  # noqa: SIM112, gRPC's own spelling
+        # It would take SIGTERM for itself, and do nothing.
+        jax.config.update("jax_enable_preemption_service", False)
+        own = own_gpus(os.environ, len(visible_gpus()))
         try:
             jax.distributed.initialize(
                 coordinator,
                 num_processes,
                 process_id,
+                own,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=HEARTBEAT_SECONDS,
             )

@@ -20,7 +20,7 @@ class JobSize:
 
     nodes: int = 1
     processes_per_node: int = 1
-    """More than one process in all makes the training distributed."""
+    """Each takes an equal part of the node's GPUs; more than one process in all makes the training distributed."""
     gpus_per_node: int = 0
     cpus_per_process: int = 1
     minutes: int = 60

@@ -12,14 +12,13 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
-from jaxtyping import Array
 
 from cnn_jax import ops
 from cnn_jax.inspect import layers
 from cnn_jax.models.initialize import initialize
 from cnn_jax.parallel.compile import compile_step, compiler_options, peak_bytes, without_cache
 from cnn_jax.runs.open import find_network
+from cnn_jax.training.bare_step import bare_step
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _time_steps(
         )  # its check of the compiler is once a process, and no part of compiling a step
     start = time.perf_counter()
     with ops.context(conv=conv), without_cache():
-        lowered = jax.jit(_make_step(model, optimizer), donate_argnums=0).lower(state, images, labels)
+        lowered = jax.jit(bare_step(model, optimizer), donate_argnums=0).lower(state, images, labels)
         compiled = compile_step(lowered) if conv == "auto" else lowered.compile()
     compile_s = time.perf_counter() - start
     print(f"compiled in {compile_s:.1f} s, {warmup} + {steps} steps", file=sys.stderr, flush=True)
@@ -118,25 +117,3 @@ def _time_steps(
         peak_memory_mb=round(peak_bytes(compiled) / 1e6, 1),
         compile_s=round(compile_s, 2),
     )
-
-
-def _make_step(model: nn.Module, optimizer: optax.GradientTransformation) -> Any:
-    def step(state: tuple[Any, ...], images: Array, labels: Array) -> tuple[tuple[Any, ...], Array]:
-        parameters, batch_stats, moments = state
-
-        def loss_of(parameters: Any) -> tuple[Array, Any]:
-            logits, updates = model.apply(
-                {"params": parameters, "batch_stats": batch_stats},
-                images,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": jax.random.key(1)},
-            )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), updates.get("batch_stats", {})
-
-        (loss, new_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters)
-        updates, moments = optimizer.update(gradients, moments, parameters)
-        return (optax.apply_updates(parameters, updates), new_stats, moments), loss
-
-    return step

@@ -219,7 +219,7 @@ def open_session(config: Config, derived: Derived | None = None, info: DatasetIn
       DataError: when the data set is unknown, or is needed and not prepared.
     """
     forget_data()
-    layout = create_layout(config.parallel.strategy, config.model.conv)
+    layout = create_layout(config.parallel.strategy, config.model.conv, config.train.deterministic)
     if derived_here := derived is None:
         check(config, layout.num_devices)
     else:

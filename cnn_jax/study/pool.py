@@ -12,18 +12,15 @@ import time
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
 from cnn_jax.config import ConfigError
+from cnn_jax.parallel import visible_gpus
 from cnn_jax.runs.console.signals import StopSignals
 from cnn_jax.runs.folder.lock import is_locked
 from cnn_jax.study.ablation import Study
 from cnn_jax.study.run import OPEN, POLL, Entry, StudyStopped, Watch, entries, is_ready
-
-_ASK = "import jax; print(jax.default_backend(), jax.local_device_count())"
 
 
 class Worker:
@@ -76,31 +73,24 @@ class Worker:
 
 
 def default_jobs() -> int:
-    """One for each accelerator of this host; on a CPU one."""
-    if not entry_points(group="jax_plugins") and find_spec("libtpu") is None:
-        return 1
-    # Asked of another process, for JAX would take all devices for this one.
-    asked = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True)
-    backend, _, count = asked.stdout.strip().partition(" ")
-    return int(count) if backend == "gpu" else 1
+    """One for each GPU of this host; on a CPU one."""
+    return len(visible_gpus()) or 1
 
 
 def shares(jobs: int) -> list[dict[str, str]]:
-    """What each worker's environment says of the device, or the cores, that are its own.
+    """What each worker's environment says of the GPU, or the cores, that are its own.
 
     Raises:
       ConfigError: where there are fewer than workers.
     """
-    gpus = default_jobs()
-    if gpus > 1:
-        names = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
-        own = [{"CUDA_VISIBLE_DEVICES": name} for name in names.split(",")]
+    if gpus := visible_gpus():
+        own = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus]
     else:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         parts = [[*cores][i * len(cores) // jobs : (i + 1) * len(cores) // jobs] for i in range(jobs)]
         own = [{"CNN_JAX_CORES": ",".join(map(str, part))} for part in parts if part]
     if not 1 <= jobs <= len(own):
-        what = "GPU" if gpus > 1 else "core"
+        what = "GPU" if gpus else "core"
         raise ConfigError(f"`--jobs` is {jobs}: each takes a {what} for itself, and there are {len(own)}.")
     return own[:jobs]
 

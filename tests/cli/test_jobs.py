@@ -43,6 +43,8 @@ def sent(monkeypatch, tmp_path):
         ("launch --processes 2", "cnn-jax launch --processes 2 train"),
         ("submit --nodes 0 train {}", "`--nodes` is 0"),
         ("submit --minutes -5 train {}", "`--minutes` is -5"),
+        ("submit --gpus-per-node 8 --processes-per-node 3 train {}", "is 8 and `--processes-per-node` 3: each process"),
+        ("submit --gpus-per-node 1 --processes-per-node 2 train {}", "is 1 and `--processes-per-node` 2: each process"),
         ("submit train {} --parallel.distributed", "`--parallel.distributed` is set by submit"),
         ("submit train {} --optim.lerning-rate 1", "optim.learning-rate"),
         ("submit train nowhere.py", "There is no experiment file `nowhere.py`"),

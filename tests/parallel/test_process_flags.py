@@ -5,8 +5,7 @@ import os
 import jax
 import pytest
 
-from cnn_jax.parallel import joined
-from cnn_jax.parallel.processes import ClusterError
+from cnn_jax.parallel import ClusterError, joined, processes
 
 
 @pytest.mark.parametrize(
@@ -27,6 +26,39 @@ from cnn_jax.parallel.processes import ClusterError
 )
 def test_what_names_no_process_is_refused(given, message):
     with pytest.raises(ClusterError, match=message), joined(*given):
+        pytest.fail("it joined")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "job", "own"),
+    [
+        ("0,1,2,3,4,5,6,7", {"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}, [*range(8)]),
+        ("0,1,2,3,4,5,6,7", {"SLURM_LOCALID": "5", "SLURM_STEP_TASKS_PER_NODE": "8"}, [5]),
+        ("5", {"SLURM_LOCALID": "5", "SLURM_STEP_TASKS_PER_NODE": "8", "SLURM_GPUS_PER_TASK": "1"}, [0]),
+        ("0,1", {}, None),
+        (None, {"SLURM_LOCALID": "5", "SLURM_STEP_TASKS_PER_NODE": "8"}, None),
+    ],
+    ids=["all eight", "one of eight", "the one that it sees", "no scheduler", "on the CPU"],
+)
+def test_a_process_joins_with_the_gpus_that_its_job_says(monkeypatch, gpus, job, own):
+    seen = []
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: False)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given, **_: seen.append(given))
+    monkeypatch.setattr(processes, "visible_gpus", lambda: [] if gpus is None else gpus.split(","))
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    with joined(True):
+        pass
+    assert seen == [(None, None, None, own)]
+
+
+def test_gpus_that_the_processes_cannot_share_are_refused_before_they_meet(monkeypatch):
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: False)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *_, **__: pytest.fail("it joined"))
+    monkeypatch.setattr(processes, "visible_gpus", lambda: ["0", "1"])
+    monkeypatch.setenv("SLURM_LOCALID", "0")
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "3")
+    with pytest.raises(ClusterError, match="processes are 3, its GPUs 2"), joined(True):
         pytest.fail("it joined")
 
 

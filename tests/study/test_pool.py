@@ -13,7 +13,7 @@ import pytest
 from cnn_jax.config import ConfigError
 from cnn_jax.study import pool
 from cnn_jax.study.ablation import load_study
-from cnn_jax.study.pool import shares
+from cnn_jax.study.pool import default_jobs, shares
 from cnn_jax.study.run import Entry
 
 FILE = """
@@ -97,7 +97,7 @@ def test_a_full_disk_ends_the_study(given):
 
 
 def test_each_process_has_its_own_cores(monkeypatch):
-    monkeypatch.setattr(pool, "default_jobs", lambda: 1)
+    monkeypatch.setattr(pool, "visible_gpus", list)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 5, 7}, raising=False)
     assert [share["CNN_JAX_CORES"] for share in shares(2)] == ["0,1", "2,5,7"]
     with pytest.raises(ConfigError, match="`--jobs` is 6: each takes a core for itself, and there are 5"):
@@ -105,11 +105,11 @@ def test_each_process_has_its_own_cores(monkeypatch):
 
 
 def test_each_process_has_its_own_gpu(monkeypatch):
-    monkeypatch.setattr(pool, "default_jobs", lambda: 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-ab")
+    monkeypatch.setattr(pool, "visible_gpus", lambda: ["3", "GPU-ab"])
     assert shares(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "GPU-ab"}]
     with pytest.raises(ConfigError, match="`--jobs` is 3: each takes a GPU for itself, and there are 2"):
         shares(3)
+    assert default_jobs() == 2
 
 
 @pytest.fixture(scope="module")

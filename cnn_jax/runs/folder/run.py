@@ -43,7 +43,8 @@ def take_run(
       ConfigError: when the folder holds another experiment (naming the difference).
     """
     folder = None if config.code is None else config.code.folder
-    run = Run(directory, config, derived, environment(folder), content, info=info)
+    here = environment(folder, deterministic=config.train.deterministic)
+    run = Run(directory, config, derived, here, content, info=info)
     return by_process_0(lambda: _take(run)) or RunWriter(run, None)
 
 

@@ -30,7 +30,9 @@ _PACKAGES = (
     "simplejpeg",
 )
 # Of accelerators.
-_PLUGINS = re.compile(r"(jax-(cuda|rocm)\d*-(plugin|pjrt)|nvidia-(cudnn|cublas|nccl)(-cu\d+)?|libtpu)$")
+_PLUGINS = re.compile(
+    r"(jax-(cuda|rocm)\d*-(plugin|pjrt)|nvidia-(cudnn|cublas|nccl|cuda-(nvcc|runtime))(-cu\d+)?|libtpu)$"
+)
 
 # Extensions of the processor by which oneDNN and XLA choose their programs.
 _EXTENSIONS = re.compile(r"(sse4_2|avx.*|fma|f16c|amx_.*|asimd.*|sve.*|sme\d?|i8mm|bf16|fphp)$")
@@ -76,11 +78,12 @@ _SECRET_VALUE = re.compile(r"(token|secret|passw\w*|credential|api_?key)\w*=|://
 _PLACE = ("host", "processors")
 
 
-def environment(folder: Path | None = None) -> dict[str, Any]:
+def environment(folder: Path | None = None, *, deterministic: bool = False) -> dict[str, Any]:
     """Versions, sources, machine and settings; what cannot be found out is None.
 
     Args:
       folder: of the experiment file, whose git revision is recorded; None is the current one.
+      deterministic: `train.deterministic` of the run; it changes no bits on a CPU, and is not recorded there.
 
     Returns:
       JSON values by name. `sources` is a digest of cnn_jax's own files, so that an edited checkout shows; `settings`
@@ -97,7 +100,7 @@ def environment(folder: Path | None = None) -> dict[str, Any]:
         **_processor(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device": device.device_kind,
-        **({} if device.platform == "cpu" else _accelerator(device)),
+        **({} if device.platform == "cpu" else _accelerator(device) | {"train.deterministic": deterministic}),
         "devices": jax.device_count(),
         "processes": jax.process_count(),
         **{name: _plain(getattr(jax.config, name, None)) for name in _JAX_SETTINGS},
@@ -133,11 +136,32 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _accelerator(device: Any) -> dict[str, str]:
+def _accelerator(device: Any) -> dict[str, str | None]:
     """Of a GPU or TPU: its driver, and the packages that drive it."""
     names = ((found.metadata["Name"] or "", found.version) for found in metadata.distributions())
     plugins = {name.lower(): version for name, version in names if _PLUGINS.match(name.lower())}
-    return {"platform": " ".join(device.client.platform_version.split()), **dict(sorted(plugins.items()))}
+    platform = {"platform": " ".join(device.client.platform_version.split())}
+    return platform | (_cuda() if device.platform == "gpu" else {}) | dict(sorted(plugins.items()))
+
+
+def _cuda() -> dict[str, str | None]:
+    """NVIDIA's driver, the newest CUDA that it serves, and the CUDA and cuDNN that JAX has loaded."""
+    driver = _answer(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
+    return {
+        "driver": None if driver is None else driver.split()[0],
+        "driver_cuda": _loaded("cuda_driver_get_version", 1000, 10),
+        "cuda": _loaded("cuda_runtime_get_version", 1000, 10),
+        "cudnn": _loaded("cudnn_get_version", 10000, 100),
+    }
+
+
+def _loaded(version: str, major: int, minor: int) -> str | None:
+    """What a function of JAX's plugin for CUDA says, as 12080 for 12.8.0; JAX has no public one."""
+    try:
+        number = int(getattr(jax._src.lib.cuda_versions, version)())
+    except (AttributeError, RuntimeError):  # there is no such plugin, function or library
+        return None
+    return f"{number // major}.{number % major // minor}.{number % minor}"
 
 
 def _sources() -> str | None:

@@ -52,7 +52,9 @@ def verify(
     with with_code(read_run(run), trust_code=trust_code) as opened, precision(opened.config.model.dtype):
         check_data(opened)
         session = open_session(opened.config, opened.derived, opened.info)
-        changes = environment_changes(opened.environment, environment(None))
+        changes = environment_changes(
+            opened.environment, environment(None, deterministic=opened.config.train.deterministic)
+        )
         changes.pop("git", None)  # of the experiment's folder; its code is the run's own, and compared
         saved = Checkpoints(opened.checkpoints, read_only=True, identity=opened.identity)
         with contextlib.closing(saved) as checkpoints:

@@ -10,6 +10,7 @@ import threading
 import warnings
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -36,10 +37,10 @@ def entries(folder):
 
 
 @contextlib.contextmanager
-def start(folder, step=0):
+def start(folder, step=0, config=CONFIG):
     """A start of a run that goes on from `step`."""
-    derived = derive(CONFIG, num_examples=1000, num_classes=10, num_devices=1)
-    with contextlib.closing(take_run(folder, CONFIG, derived)) as writer, Record(writer, step) as record:
+    derived = derive(config, num_examples=1000, num_classes=10, num_devices=1)
+    with contextlib.closing(take_run(folder, config, derived)) as writer, Record(writer, step) as record:
         yield record
 
 
@@ -118,6 +119,50 @@ def test_another_environment_is_a_warning_and_is_kept(tmp_path, monkeypatch):
     assert entries(tmp_path)[1]["environment_changes"] == {"settings.ONEDNN_MAX_CPU_ISA": [None, "AVX2"]}
     stored = json.loads((tmp_path / "config.json").read_text())["environment"]
     assert stored["settings"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+
+
+DETERMINISTIC = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, deterministic=True))
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """One H100, in name only."""
+    client = SimpleNamespace(platform_version="PJRT C API\ncuda 13000")
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA H100 80GB HBM3", client=client)
+    versions = {"cuda_driver": 13010, "cuda_runtime": 13000, "cudnn": 92401}
+    loaded = SimpleNamespace(**{f"{name}_get_version": lambda n=number: n for name, number in versions.items()})
+    answer = module._answer
+    smi = lambda command: "580.65.06\n580.65.06" if command[0] == "nvidia-smi" else answer(command)  # noqa: E731
+    monkeypatch.setattr(module.jax, "devices", lambda: [device])
+    monkeypatch.setattr(module, "_answer", smi)
+    monkeypatch.setattr(module.jax._src.lib, "cuda_versions", loaded)
+
+
+def test_driver_cuda_and_cudnn_of_a_gpu_are_recorded(gpu, monkeypatch):
+    names = ("device", "platform", "driver", "driver_cuda", "cuda", "cudnn")
+    found = environment()
+    expected = ["NVIDIA H100 80GB HBM3", "PJRT C API cuda 13000", "580.65.06", "13.1.0", "13.0.0", "9.24.1"]
+    assert [found[name] for name in names] == expected
+    monkeypatch.setattr(module.jax._src.lib, "cuda_versions", None)
+    monkeypatch.setattr(module, "_answer", lambda command: None)
+    assert [environment()[name] for name in names[2:]] == [None] * 4
+
+
+def test_a_change_of_deterministic_is_a_warning_on_a_gpu(gpu, tmp_path):
+    with contextlib.suppress(Stopped), start(tmp_path):
+        raise Stopped(15, 8)
+    warned = pytest.warns(UserWarning, match="bits may differ.*train.deterministic False → True")
+    with warned, start(tmp_path, 8, DETERMINISTIC):
+        pass
+    assert json.loads((tmp_path / "config.json").read_text())["environment"]["train.deterministic"] is True
+
+
+def test_a_change_of_deterministic_is_none_on_a_cpu(tmp_path):
+    for step, config in ((0, CONFIG), (8, DETERMINISTIC)):
+        with warnings.catch_warnings(), contextlib.suppress(Stopped), start(tmp_path, step, config):
+            warnings.simplefilter("error")
+            raise Stopped(15, 8)
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["train.deterministic"] is True
 
 
 def test_the_same_environment_is_none(tmp_path):
