@@ -100,10 +100,10 @@ def batches(session: Session) -> Any:
 
 def after_two_steps(config: Config) -> Any:
     session = opened(config)
-    state, step = given_state(session), session.compile_train_step()
+    carry, step = session.carry(given_state(session)), session.compile_train_step()
     for batch in itertools.islice(batches(session), 2):
-        state, _ = step(state, session.layout.put(batch))
-    return state
+        carry, _ = step(carry, session.layout.put(batch))
+    return carry["state"]
 
 
 @look

@@ -7,6 +7,7 @@ from .augmentation.mix import parse_mix as parse_mix
 from .augmentation.standardize import standardize as standardize
 from .augmentation.views import average_views as average_views
 from .augmentation.views import parse_views as parse_views
+from .batches import blank_batch as blank_batch
 from .batches import eval_batches as eval_batches
 from .batches import train_batches as train_batches
 from .dataset import ArrayDataset as ArrayDataset

@@ -85,6 +85,13 @@ def _eval_batches(dataset: Dataset, batch_size: int, rows: slice) -> Iterator[Ba
         }
 
 
+def blank_batch(rows: int, image_shape: tuple[int, int, int], *, mask: bool = False) -> Batch:
+    """A batch of so many black images of this shape (H, W, C): for shapes and dtypes, of evaluation with a `mask`."""
+    batch: Batch = {"image": np.zeros((rows, *image_shape), np.uint8)}
+    batch |= {key: np.zeros(rows, np.int32) for key in ("label", "index", "epoch")}
+    return batch | ({"mask": np.zeros(rows, np.bool_)} if mask else {})
+
+
 def _check_batch_size(batch_size: int) -> None:
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be positive, got {batch_size}.")

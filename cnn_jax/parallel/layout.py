@@ -82,6 +82,11 @@ class Layout(abc.ABC):
             return jax.device_put(dict(batch), self.split)
         return {k: jax.make_array_from_process_local_data(self.split, v) for k, v in batch.items()}
 
+    def abstract(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes, dtypes and shardings of such a batch once it is put."""
+        placed = self.put(batch)
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), placed)
+
     def replicated_jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function under jit whose whole result every process can read; all processes must call it alike."""
         return jax.jit(function, out_shardings=self.replicated)

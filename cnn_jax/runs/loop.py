@@ -27,12 +27,14 @@ from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.predictions import write_predictions
 from cnn_jax.runs.folder.record import Record
 from cnn_jax.runs.folder.run import RunWriter
-from cnn_jax.runs.log_window import MetricWindow
+from cnn_jax.runs.log_window import LogWindow
 from cnn_jax.runs.session import Session
 from cnn_jax.runs.start.continuing import inherited
 from cnn_jax.runs.start.initial_state import initial_state
 from cnn_jax.training.finite import not_finite
+from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import Carry
 
 
 class DivergedError(RuntimeError):
@@ -75,20 +77,22 @@ def run_events(
                 progress.say("\n".join(f"  {file}" for file in skipped[:10]) + ("\n  …" if len(skipped) > 10 else ""))
             if restored:
                 progress.say(f"continuing from the checkpoint at step {step}")
-                tree = restored[1]
+                carry: Carry = restored[1]
             elif parent:
-                tree, said = inherited(session, parent)
+                carry, said = inherited(session, parent)
                 progress.say(said)
-                checkpoints.save(step, tree, lines=writer.lines)  # so that the parent is not needed again
+                checkpoints.save(step, carry, lines=writer.lines)  # so that the parent is not needed again
             else:
-                tree = {"state": initial_state(session, progress.say), "window": session.empty_window()}
-                _check_finite(session, tree["state"], step)
-            state: TrainState = tree["state"]
+                carry = session.carry(initial_state(session, progress.say))
+                _check_finite(session, carry["state"], step)
+            state = carry["state"]
             if step < last or not tested:
                 agree = Agreement(session.layout)
                 with Record(writer, step) as record:
                     if step < last:
-                        steps = _steps(session, writer, record, checkpoints, progress, tree, step, stop, agree, profile)
+                        steps = _steps(
+                            session, writer, record, checkpoints, progress, carry, step, stop, agree, profile
+                        )
                         state = yield from steps
                         with record.spend("saving"):
                             writer.note_saved(checkpoints.wait())
@@ -135,7 +139,7 @@ def _steps(
     record: Record,
     checkpoints: Checkpoints,
     progress: TrainProgress,
-    tree: dict[str, Any],
+    carry: Carry,
     step: int,
     stop: StopSignals,
     agree: Agreement,
@@ -149,7 +153,15 @@ def _steps(
     stop.at_once = False  # from here on there are steps to save
     stop.end_if_asked(step)
     validation = session.dataset("validation") if session.has_validation else None
-    first, last, state, line_due = step, derived.steps, tree["state"], False
+    first, last = step, derived.steps
+    finished: TrainMetrics | None = None  # of a line that is due, and is written when the device has its next step
+
+    def line() -> list[Event]:
+        nonlocal finished
+        if finished is None:
+            return []
+        metrics, finished = finished, None
+        return [report(step, "train", window.line(metrics))]
 
     def report(step: int, split: str, values: dict[str, Any]) -> Logged:
         writer.write(step, split, values)
@@ -161,16 +173,15 @@ def _steps(
     def save() -> None:
         with window.paused(), record.spend("saving"):
             writer.note_saved(checkpoints.wait())
-            _check_finite(session, state, step)
-            tree = {"state": state, "window": window.merged()}
-            checkpoints.save(step, tree, top1=top1, lines=writer.lines)
+            _check_finite(session, carry["state"], step)
+            checkpoints.save(step, carry, top1=top1, lines=writer.lines)
         record.saved(step)
 
     with (
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
         contextlib.closing(prefetch(batches, layout.put)) as ready,
     ):
-        window = MetricWindow(jax.device_get(tree["window"]), config.data.batch_size)
+        window = LogWindow(config.data.batch_size)
         while step < last:
             events: list[Event] = []
             if step in changes:
@@ -179,30 +190,30 @@ def _steps(
             profiler.before_step(step - first)
             with window.waiting(), record.spend("waiting"):
                 batch = next(ready)
-            state, metrics = train_step(state, batch)
-            if line_due:  # one step late, so that the device works while the line is written
-                events.append(report(step, "train", window.means()))
+            carry, made = train_step(carry, batch)
+            events += line()
             step += 1
-            window.add(metrics)
+            window.add(1, made)
             stopping = agree(stop.requested or 0)
             progress.update(step)
             writer.note_saved(checkpoints.poll())
-            line_due, saves, evaluates = (
+            logs, saves, evaluates = (
                 step % every == 0 or step == last
                 for every in (derived.log_every, derived.checkpoint_every, derived.eval_every)
             )
-            if line_due and (saves or evaluates or stopping):
-                events.append(report(step, "train", window.means()))
-                line_due = False
+            if logs:
+                finished, carry = carry["window"], session.carry(carry["state"])
+            if saves or evaluates or stopping:
+                events += line()
             top1 = None
             if evaluates and validation is not None:
                 with window.paused(), record.spend("evaluation"):
-                    values, _ = evaluate_split(session, state.eval_variables, validation)
+                    values, _ = evaluate_split(session, carry["state"].eval_variables, validation)
                 events.append(report(step, "validation", values))
                 top1 = values["top1"]
             if saves or stopping:
                 save()
-                events.append(Saved(step, functools.partial(jax.device_get, state)))
+                events.append(Saved(step, functools.partial(jax.device_get, carry["state"])))
             if stopping and step < last:
                 with record.spend("saving"):
                     writer.note_saved(checkpoints.wait())
@@ -212,6 +223,7 @@ def _steps(
                     yield from events
             except GeneratorExit:  # whoever watches has seen enough
                 if not saves:
+                    line()
                     save()
                 raise
-    return state
+    return carry["state"]

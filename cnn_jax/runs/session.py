@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import UInt32
 
 from cnn_jax.config import Config
-from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, preprocess_image, train_batches
+from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, blank_batch, preprocess_image, train_batches
 from cnn_jax.models import abstract_variables
 from cnn_jax.parallel import Layout, create_layout, peak_bytes
 from cnn_jax.randomness import Seed
@@ -43,9 +43,12 @@ from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.schedules import LearningRate
 from cnn_jax.training.state import TrainState, create_state
 from cnn_jax.training.step import (
+    Carry,
+    CarryStep,
     EvalStep,
     LogitsOf,
     TrainStep,
+    carrying,
     make_eval_step,
     make_logits,
     no_train_metrics,
@@ -156,7 +159,8 @@ class Session(Shared):
     @property
     def compiled_eval_step(self) -> EvalStep:
         """The evaluation step, compiled once for all splits and evaluations."""
-        batch = lambda: self._batch(self.eval_batch_size, self.info.image_shape, mask=np.bool_)  # noqa: E731
+        rows = self.eval_batch_size // jax.process_count()
+        batch = lambda: self.layout.abstract(blank_batch(rows, self.info.image_shape, mask=True))  # noqa: E731
         return self.once("evaluate", lambda: self.layout.compile(self.eval_step, self.abstract_variables(), batch()))
 
     def abstract_variables(self) -> Any:
@@ -172,28 +176,24 @@ class Session(Shared):
 
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of a training batch."""
-        return self._batch(self.config.data.batch_size, self.augment.batch_shape(self.info.image_shape))
+        shape = self.augment.batch_shape(self.info.image_shape)
+        return self.layout.abstract(blank_batch(self.config.data.batch_size // jax.process_count(), shape))
 
-    def _batch(self, size: int, image_shape: tuple[int, int, int], **more: type) -> dict[str, jax.ShapeDtypeStruct]:
-        size //= jax.process_count()
-        batch: dict[str, np.ndarray] = {"image": np.zeros((size, *image_shape), np.uint8)}
-        kinds: dict[str, type] = {"label": np.int32, "index": np.int32, "epoch": np.int32, **more}
-        batch |= {key: np.zeros(size, kind) for key, kind in kinds.items()}
-        placed = self.layout.put(batch)
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), placed)
-
-    def compile_train_step(self, step: int = 0) -> TrainStep:
-        """That of the phase that a step is in, compiled: `(state, batch) -> (state, metrics)`, its state donated."""
+    def compile_train_step(self, step: int = 0) -> CarryStep:
+        """That of the phase that a step is in, compiled: `(carry, batch) -> (carry, steps)`, its carry donated."""
         seeds = jax.device_put(self._seeds, self.layout.replicated)
         phase = max(i for i, part in enumerate(self.phases) if part.first_step <= step)
-        with_seeds = lambda state, batch, seeds: self._train_step(phase, *seeds)(state, batch)  # noqa: E731
-        arrays = lambda: (self.abstract_checkpoint()["state"], self.abstract_batch(), seeds)  # noqa: E731
+        with_seeds = lambda carry, batch, seeds: carrying(self._train_step(phase, *seeds))(carry, batch)  # noqa: E731
+        arrays = lambda: (self.abstract_checkpoint(), self.abstract_batch(), seeds)  # noqa: E731
         compiled = self.once(f"train {phase}", lambda: self.layout.compile(with_seeds, *arrays(), donate=True))
         logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(compiled) / 1e6)
-        return lambda state, batch: compiled(state, batch, seeds)
+        return lambda carry, batch: compiled(carry, batch, seeds)
 
-    def empty_window(self) -> TrainMetrics:
-        """Training metrics that count nothing yet."""
+    def carry(self, state: TrainState) -> Carry:
+        """What the first step after a log line is given; all of it may be donated."""
+        return {"state": state, "window": self.once("window", lambda: self.layout.creation(self._make_window))()}
+
+    def _make_window(self) -> TrainMetrics:
         return no_train_metrics(jnp.promote_types(self.config.model.dtype, jnp.float32))
 
     def drawn_state(self) -> TrainState:
@@ -203,7 +203,7 @@ class Session(Shared):
 
     def abstract_checkpoint(self) -> Any:
         """The shapes, dtypes and shardings of what a checkpoint holds."""
-        make = lambda: {"state": self.make_state(), "window": self.empty_window()}  # noqa: E731
+        make = lambda: Carry(state=self.make_state(), window=self._make_window())  # noqa: E731
         return self.once("checkpoint", lambda: self.layout.placed(jax.eval_shape(make)))
 
 

@@ -42,19 +42,19 @@ def ours(config: Config, target: float) -> dict[str, Any]:
     """Trains until the test split's top-1 reaches the target, or to the end: `seconds`, `epochs`, `top1` by epoch."""
     session = open_session(config)
     test = session.dataset("test")
-    step, state = session.compile_train_step(), session.layout.create(session.make_state)
-    evaluate_split(session, state.eval_variables, session.dataset("validation"))
+    step, carry = session.compile_train_step(), session.carry(session.drawn_state())
+    evaluate_split(session, carry["state"].eval_variables, session.dataset("validation"))
     first_batch = session.layout.put(next(session.training_batches(0)))
-    jax.block_until_ready(step(session.layout.create(session.make_state), first_batch))
+    jax.block_until_ready(step(session.carry(session.drawn_state()), first_batch))
     every, seconds, top1 = round(session.derived.steps_per_epoch), 0.0, list[float]()
     with contextlib.closing(prefetch(session.training_batches(0), session.layout.put)) as ready:
         for first in range(0, session.derived.steps, every):
             began = time.perf_counter()
             for batch in itertools.islice(ready, min(every, session.derived.steps - first)):
-                state, _ = step(state, batch)
-            jax.block_until_ready(state)
+                carry, _ = step(carry, batch)
+            jax.block_until_ready(carry)
             seconds += time.perf_counter() - began
-            top1.append(evaluate_split(session, state.eval_variables, test)[0]["top1"])
+            top1.append(evaluate_split(session, carry["state"].eval_variables, test)[0]["top1"])
             if top1[-1] >= target:
                 break
     return {"reached": top1[-1] >= target, "seconds": seconds, "epochs": len(top1), "top1": top1}

@@ -85,8 +85,9 @@ def run(strategy: str) -> dict:
     batches = train_batches(session.dataset("train"), BATCH, seed=0, rows=layout.rows(BATCH))
     for batch in itertools.islice(batches, STEPS):
         rows.append(rows_of(batch))
-        state, metrics = step(state, layout.put(batch))
-        losses.append(float(metrics.loss.compute()))
+        carry, _ = step(session.carry(state), layout.put(batch))
+        state = carry["state"]
+        losses.append(float(carry["window"].loss.compute()))
         if gradient is None:  # what the momentum is after one step
             gradient = sample(jax.device_get(read(optax.tree_utils.tree_get(state.opt_state, "trace"))), 97)
     statistics = sample(jax.device_get(read(state.batch_stats)), 31)

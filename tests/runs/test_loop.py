@@ -112,12 +112,12 @@ def test_a_state_that_is_not_finite_is_never_saved(experiment, tmp_path, capsys,
     def compile_train_step(self, first=0):
         step = real(self, first)
 
-        def spoiled(state, batch):
-            state, metrics = step(state, batch)
-            if int(state.step) == 5:
-                params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), state.params)
-                state = dataclasses.replace(state, params=params)
-            return state, metrics
+        def spoiled(carry, batch):
+            carry, made = step(carry, batch)
+            if int(made) == 5:
+                params = jax.tree.map(lambda x: x.at[(0,) * x.ndim].set(jnp.nan), carry["state"].params)
+                carry["state"] = dataclasses.replace(carry["state"], params=params)
+            return carry, made
 
         return spoiled
 
@@ -382,11 +382,11 @@ def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_poli
     def compile_train_step(self, first=0):
         step = real(self, first)
 
-        def interrupted(state, batch):
-            state, metrics = step(state, batch)
-            if int(state.step) == when:
+        def interrupted(carry, batch):
+            carry, made = step(carry, batch)
+            if int(made) == when:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return state, metrics
+            return carry, made
 
         if not when:
             os.kill(os.getpid(), signal.SIGTERM)

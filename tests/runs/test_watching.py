@@ -72,6 +72,16 @@ def test_leaving_the_loop_saves_and_the_same_call_continues(trained, tmp_path, s
     assert sums(tmp_path) == sums(trained[0]) and lines(tmp_path) == lines(trained[0])
 
 
+def test_leaving_where_the_next_line_is_due_as_well_loses_none(tmp_path):
+    config = dataclasses.replace(CONFIG, train=TrainConfig(steps=6, log_every=1, test="never"))
+    events = training_events(config, tmp_path)
+    assert next(events).step == 1
+    events.close()
+    assert read_run(tmp_path).record[-1]["last_step"] == 2
+    train(config, tmp_path)
+    assert [line["step"] for line in lines(tmp_path) if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.slow
 def test_an_error_of_who_watches_ends_the_run_as_resumably(trained, tmp_path):
     with (

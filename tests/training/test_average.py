@@ -36,11 +36,11 @@ def states_of(config, count, change=lambda state: state):
     session.layout.compile = lambda step, *arrays, donate=False: session.layout.lower(
         step, *arrays, donate=donate
     ).compile(compiler_options=QUICK)
-    step, state = session.compile_train_step(), change(session.drawn_state())
-    yield jax.tree.map(np.array, state)
+    step, carry = session.compile_train_step(), session.carry(change(session.drawn_state()))
+    yield jax.tree.map(np.array, carry["state"])
     for batch in itertools.islice(train_batches(session.training_data(), 32, seed=0), count):
-        state, _ = step(state, session.layout.put(batch))
-        yield jax.tree.map(np.array, state)
+        carry, _ = step(carry, session.layout.put(batch))
+        yield jax.tree.map(np.array, carry["state"])
 
 
 def averaged(values, decay):
@@ -141,7 +141,7 @@ def test_a_checkpoint_holds_the_averaged_statistics(tmp_path):
     state = session.drawn_state()
     moved = dataclasses.replace(state, ema_batch_stats=jax.tree.map(lambda leaf: leaf + 1, state.ema_batch_stats))
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(0, {"state": moved, "window": session.empty_window()})
+    checkpoints.save(0, session.carry(moved))
     restored = checkpoints.restore(0, session.abstract_checkpoint())["state"]
     checkpoints.close()
     jax.tree.map(np.testing.assert_array_equal, restored, moved)

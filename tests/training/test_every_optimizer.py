@@ -94,13 +94,14 @@ def test_an_optimiser_lowers_the_loss_and_resumes_to_the_same_bits(name, tmp_pat
 
     def after(state, some):
         for batch in some:
-            state, metrics = step(state, batch)
-        return state, float(metrics.compute()["loss"])
+            carry, _ = step(session.carry(state), batch)
+            state = carry["state"]
+        return state, float(carry["window"].compute()["loss"])
 
     state, first = after(state, batches[:1])
     state, _ = after(state, batches[1:10])
     checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(10, {"state": state, "window": session.empty_window()})
+    checkpoints.save(10, session.carry(state))
     checkpoints.wait()
     ends = []
     for begun in (state, checkpoints.restore(10, session.abstract_checkpoint())["state"]):

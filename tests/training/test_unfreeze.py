@@ -49,11 +49,11 @@ def session_of(config=CONFIG, **optim):
 
 def states(session, steps=4):
     """The state before the first step, and after each."""
-    state = session.drawn_state()
-    yield jax.device_get(state)
+    carry = session.carry(session.drawn_state())
+    yield jax.device_get(carry["state"])
     for step, batch in enumerate(itertools.islice(session.training_batches(0), steps)):
-        state, _ = session.compile_train_step(step)(state, session.layout.put(batch))
-        yield jax.device_get(state)
+        carry, _ = session.compile_train_step(step)(carry, session.layout.put(batch))
+        yield jax.device_get(carry["state"])
 
 
 def moved(before, after):
@@ -98,7 +98,8 @@ def test_a_phase_is_the_step_of_a_run_in_which_that_much_is_frozen():
     alone = session_of(**plain, freeze="stem|stage1|stage2", unfreeze=())
     batch = next(itertools.islice(alone.training_batches(3), 1))
     begun = dataclasses.replace(third, opt_state=jax.device_get(alone.drawn_state()).opt_state)
-    state, _ = alone.compile_train_step()(jax.device_put(begun), alone.layout.put(batch))
+    carry, _ = alone.compile_train_step()(alone.carry(jax.device_put(begun)), alone.layout.put(batch))
+    state = carry["state"]
     jax.tree.map(np.testing.assert_array_equal, state.params, fourth.params)
     jax.tree.map(np.testing.assert_array_equal, state.batch_stats, fourth.batch_stats)
 

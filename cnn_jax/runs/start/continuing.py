@@ -2,7 +2,6 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 from cnn_jax.config import ConfigError, named_parts
 from cnn_jax.runs.content import Parent
@@ -14,6 +13,7 @@ from cnn_jax.runs.folder.metrics_file import read_metrics
 from cnn_jax.runs.folder.paths import run_and_step
 from cnn_jax.runs.folder.stored import Run, RunError, is_begun, read_run
 from cnn_jax.runs.session import Session
+from cnn_jax.training.step import Carry
 
 
 def find_parent(given: str, session: Session, workdir: Path | None) -> Parent:
@@ -54,7 +54,7 @@ def find_parent(given: str, session: Session, workdir: Path | None) -> Parent:
     return Parent(given, run.identity, step)
 
 
-def inherited(session: Session, parent: Parent) -> tuple[dict[str, Any], str]:
+def inherited(session: Session, parent: Parent) -> tuple[Carry, str]:
     """What the parent's checkpoint holds, to go on from; and a sentence on what becomes of the learning rate.
 
     Raises:

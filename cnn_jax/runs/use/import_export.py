@@ -99,7 +99,7 @@ def import_weights(
                 contextlib.closing(take_run(unfinished, config, derived, content, session.info)) as writer,
                 contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints,
             ):
-                checkpoints.save(0, {"state": state, "window": session.empty_window()})
+                checkpoints.save(0, session.carry(state))
             unfinished.rename(out)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -73,13 +73,13 @@ def verify(
             TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
             contextlib.closing(prefetch(batches, layout.put)) as ready,
         ):
-            step = session.compile_train_step(first)
+            step, carry = session.compile_train_step(first), session.carry(state)
             for number in range(first + 1, last + 1):
                 if any(phase.first_step == number - 1 for phase in session.phases):
                     step = session.compile_train_step(number - 1)
-                state, _ = step(state, next(ready))
+                carry, _ = step(carry, next(ready))
                 progress.update(number)
-        tree = {"state": state}
+        tree = {"state": carry["state"]}
         there = manifest.sums_by_path()
         paths = [path for path, *_ in leaves_of(tree)]
         sums = np.asarray(jax.device_get(checksum(tree))).tolist()

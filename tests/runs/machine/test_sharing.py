@@ -19,10 +19,9 @@ CONFIG = Config(
 
 def after_a_step(config):
     session = open_session(config)
-    state, _ = session.compile_train_step()(
-        session.drawn_state(), session.layout.put(next(session.training_batches(0)))
-    )
-    return jax.device_get(state)
+    batch = session.layout.put(next(session.training_batches(0)))
+    carry, _ = session.compile_train_step()(session.carry(session.drawn_state()), batch)
+    return jax.device_get(carry["state"])
 
 
 def test_a_run_with_the_programs_of_another_has_its_own_bits():

@@ -64,11 +64,11 @@ def test_without_a_change_it_is_the_run_uninterrupted(parent, tmp_path):
 def switched(first, second, at):
     """The state of a run that takes another step function from a step on, in a loop of its own."""
     sessions = [open_session(resolve_parts(check_types(config))) for config in (first, second)]
-    state, batches = initial_state(sessions[0]), sessions[0].training_batches(0)
+    carry, batches = sessions[0].carry(initial_state(sessions[0])), sessions[0].training_batches(0)
     steps = [session.compile_train_step() for session in sessions]
     for number in range(second.train.steps):
-        state, _ = steps[number >= at](state, sessions[0].layout.put(next(batches)))
-    return state
+        carry, _ = steps[number >= at](carry, sessions[0].layout.put(next(batches)))
+    return carry["state"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def drawn(session, writer, stop, **_):
     state = dataclasses.replace(state, batch_stats=jax.tree.map(draw, state.batch_stats))
     folder = writer.run.directory
     with contextlib.closing(Checkpoints(writer.run.checkpoints, identity=writer.run.identity)) as checkpoints:
-        checkpoints.save(0, {"state": state, "window": session.empty_window()})
+        checkpoints.save(0, session.carry(state))
     yield Finished(Result(folder, 0, None))
 
 
