@@ -15,7 +15,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from cnn_jax.parallel.compile import compile_deterministic, compile_step, compiled_once
+from cnn_jax.parallel.compile import compile_step, compiled_once
+from cnn_jax.parallel.deterministic import compile_deterministic
 from cnn_jax.randomness import jit_draws
 
 AXIS = "data"
