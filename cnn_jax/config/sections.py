@@ -166,8 +166,8 @@ class TrainConfig:
     keep_checkpoints: int = outside_identity(2)
     """The newest checkpoints kept, beside the best one."""
     deterministic: bool = outside_identity(False)
-    """On a GPU, take only kernels that give equal bits every time, chosen without a clock: perhaps slower. CPUs and
-    TPUs compute so anyway."""
+    """On a GPU, take only kernels that give equal bits every time, chosen without a clock: perhaps slower. Without
+    effect elsewhere: a CPU's bits are equal anyway, and of TPUs nothing else is known."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Layout(abc.ABC):
 
     Args:
       conv: of the steps' convolutions; with `xla`, steps are compiled without the options of `compile_step`, too.
-      deterministic: on GPUs, compile by `compile_deterministic`; elsewhere programs give equal bits anyway.
+      deterministic: on GPUs, compile by `compile_deterministic`; without effect elsewhere.
     """
 
     def __init__(self, conv: Literal["auto", "xla"] = "auto", deterministic: bool = False) -> None:
