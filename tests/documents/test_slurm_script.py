@@ -29,7 +29,7 @@ echo "$@" >> asked
 def job(tmp_path, experiment):
     """Starts the script as Slurm would, in a folder where it finds this environment and these commands."""
     (script,) = (block for block in blocks(ROOT / "experiments" / "README.md", "bash") if "#SBATCH" in block)
-    script = script.replace("experiments/imagenet_torchvision.py", str(experiment))
+    script = script.replace("experiments/imagenet_resnet50_v2.py", str(experiment))
     (tmp_path / "script").write_text(script)
     commands = tmp_path / ".venv" / "bin"
     commands.mkdir(parents=True)
