@@ -51,6 +51,27 @@ def sums_of(folder):
     return json.loads((folder / "checkpoints" / "400" / "checksum" / "metadata").read_text())
 
 
+# Says when it is ready, and ends with the status of the signal that it gets.
+WAITS = """
+import signal, sys
+signals = {signal.SIGUSR1, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+print("ready", flush=True)
+sys.exit(128 + signal.sigwait(signals))
+"""
+LAUNCH = "import sys; from cnn_jax.parallel import launch; sys.exit(launch(sys.argv[1:], processes=1))"
+
+
+@pytest.mark.parametrize(("sent", "passed"), [("SIGUSR1", "SIGUSR1"), ("SIGTERM", "SIGTERM"), ("SIGINT", "SIGTERM")])
+def test_the_status_of_a_launch_says_which_signal_ended_it(sent, passed):
+    command = [sys.executable, "-c", LAUNCH, sys.executable, "-c", WAITS]
+    launcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout.readline() == "ready\n"
+    launcher.send_signal(getattr(signal, sent))
+    assert launcher.wait(timeout=20) == 128 + getattr(signal, passed)
+    launcher.stdout.close()
+
+
 @pytest.fixture(scope="module")
 def undisturbed(experiment, tmp_path_factory):
     """A run of two processes, and what it printed."""
