@@ -16,8 +16,8 @@ cores: such files as a training reads them, from the records of a prepared set, 
 Each line is the best of the rounds: images/s, images per second of processor time (which other work on the machine
 disturbs less), and ours divided by the peer's. They are rates of one machine: trust the ratios.
 
-Result of `cores`, files of 62 kB on average: 785 images/s with one core, and 698 a core with two; per second of processor
-time 785 and 713 (AMD EPYC, Zen 3, beside other work at a lower priority). With 16 cores: not run.
+Result of `cores`, files of 62 kB on average: 785 images/s with one core, and 698 a core with two; 785 and 713 a second
+of processor time (AMD EPYC, Zen 3, beside other work at a lower priority). With 16 cores: not run.
 """
 
 import io
