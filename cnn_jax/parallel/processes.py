@@ -58,6 +58,7 @@ def joined(
     if not jax.distributed.is_initialized():
         # Empty means none: the processes reach each other directly, and a proxy for the web knows nothing of them.
         os.environ["grpc_proxy"] = ""  # noqa: SIM112, gRPC's own spelling
+        jax.config.update("jax_check_proxy_envs", False)  # it would warn of this one
         # It would take SIGTERM for itself, and do nothing.
         jax.config.update("jax_enable_preemption_service", False)
         own = own_gpus(os.environ, len(visible_gpus()))
