@@ -6,10 +6,11 @@
 Krizhevsky et al. 2012: batch 128, rate 0.01 (0.02 at batch 256) divided by ten three times in about 90 epochs,
 momentum 0.9, decay 0.0005 (section 5); random crops and flips of 256×256 images, colour shifted along the principal
 components, ten views averaged (section 4.1). Deviations: the drops come at fixed epochs, where the authors
-watched the validation error; the mean is subtracted by channel, not by pixel.
+watched the validation error; the mean is subtracted by channel, not by pixel; products are of bfloat16, where theirs
+were of float32 (`--model.dtype float32`).
 
-Result: not yet run. The paper's table 2 reports an error of 40.7 % top-1 and 18.2 % top-5 on the validation images
-(one network); it takes five to six days on two GTX 580.
+Result: not yet run; meant for one GPU, with all 128 images on it. The paper's table 2 reports an error of 40.7 % top-1
+and 18.2 % top-5 on the validation images (one network); it takes five to six days on two GTX 580.
 """
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
@@ -17,7 +18,7 @@ from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 def config() -> Config:
     return Config(
-        model=ModelConfig("alexnet_paper"),
+        model=ModelConfig("alexnet_paper", dtype="bfloat16"),
         data=DataConfig(
             "imagenet2012",
             batch_size=128,

@@ -8,10 +8,10 @@ Simonyan and Zisserman 2014, section 3.1, single scale: batch 256, rate 0.01 div
 momentum 0.9, decay 0.0005, dropout 0.5; crops of 224 from images of smaller side 256, flips, colour shift. Deviations:
 the crops come from the central 256×256; the drops come at fixed epochs, where the authors watched the validation
 error; He's initialisation, and colours of deviation 1 as it wants them, in place of a start from the shallower
-network; evaluation on one central crop, not densely.
+network; evaluation on one central crop, not densely; bfloat16, where theirs was float32 (`--model.dtype float32`).
 
-Result: not yet run. The paper's table 3 reports an error of 27.0 % top-1 and 8.8 % top-5 for VGG-16 trained and
-tested at that scale, 27.3 % and 9.0 % for VGG-19.
+Result: not yet run; meant for 4 GPUs, as theirs, 64 images on each. The paper's table 3 reports an error of 27.0 %
+top-1 and 8.8 % top-5 for VGG-16 trained and tested at that scale, 27.3 % and 9.0 % for VGG-19.
 """
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
@@ -19,7 +19,7 @@ from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
 def config() -> Config:
     return Config(
-        model=ModelConfig("vgg16"),
+        model=ModelConfig("vgg16", dtype="bfloat16"),
         data=DataConfig(
             "imagenet2012",
             batch_size=256,

@@ -86,7 +86,10 @@ def bench(
     image_size: Annotated[int | None, arg(help="Height and width; None is the published one.")] = None,
     dtype: Annotated[Literal["float32", "bfloat16", "float16", "float64"], arg(help="Of the computation.")] = "float32",
     conv: Annotated[Literal["auto", "xla"], arg(help="Our formulations and compiler options, or neither.")] = "auto",
-    steps: Annotated[int, arg(help="Steps timed, after three that are not.")] = 10,
+    steps: Annotated[int, arg(help="Steps timed, after three that are not; with --steps-per-call, calls.")] = 10,
+    steps_per_call: Annotated[
+        int, arg(help="More than one run as a loop on the device; on a CPU, XLA runs its body far slower.")
+    ] = 1,
     json: Json = False,
 ) -> int:
     """Time one training step: forward, backward, SGD with Nesterov momentum, BatchNorm statistics and dropout.
@@ -98,9 +101,25 @@ def bench(
     check_range("--batch", batch, 1)
     check_range("--image-size", image_size, 1, LARGEST_IMAGE)
     check_range("--steps", steps, 1)
+    check_range("--steps-per-call", steps_per_call, 1, 2**31 - 1)
     with _usage():
-        times = asdict(time_steps(model, batch=batch, image_size=image_size, dtype=dtype, conv=conv, steps=steps))
-    return print_figures(times, json, lambda: print("\n".join(f"{k:16} {v}" for k, v in times.items())))
+        found = time_steps(
+            model,
+            batch=batch,
+            image_size=image_size,
+            dtype=dtype,
+            conv=conv,
+            steps=steps,
+            steps_per_call=steps_per_call,
+        )
+    times = asdict(found)
+
+    def show() -> None:
+        print("\n".join(f"{name:22} {value}" for name, value in times.items() if value is not None))
+        if found.peak_tflops is None:
+            print(f"no share of a peak: no maker's figure is known here for {dtype} on {found.device}")
+
+    return print_figures(times, json, show)
 
 
 @contextmanager

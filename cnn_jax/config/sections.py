@@ -169,8 +169,8 @@ class TrainConfig:
     """The most steps that one call to a GPU or TPU makes, of a data set that fits there (arrays, below 1 GiB); None is
     50. No number changes a result. On a CPU each step is a call."""
     deterministic: bool = outside_identity(False)
-    """On a GPU, take only kernels that give equal bits every time, chosen without a clock: perhaps slower. CPUs and
-    TPUs compute so anyway."""
+    """On a GPU, take only kernels that give equal bits every time, chosen without a clock: perhaps slower. Without
+    effect elsewhere: a CPU's bits are equal anyway, and of TPUs nothing else is known."""
 
 
 @dataclass(frozen=True)

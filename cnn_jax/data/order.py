@@ -41,7 +41,7 @@ def random_words(seed: int, stream: int, count: int, *, purpose: int, first: int
 
 
 class _Key(ISeedSequence):
-    """Philox's key as it is. Given as `key`, NumPy asks the system for entropy first, for two thirds of the time."""
+    """Philox's key as it is. Given as `key`, NumPy asks the system for entropy first: 23 µs for 40 words, not 8."""
 
     def __init__(self, words: np.ndarray) -> None:
         self._words = words

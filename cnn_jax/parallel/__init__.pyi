@@ -9,6 +9,7 @@ from .processes import exit_process as exit_process
 from .processes import is_writer as is_writer
 from .processes import joined as joined
 from .processes import known_to_all as known_to_all
+from .processes import largest_of_all as largest_of_all
 from .processes import wait_for_all as wait_for_all
 from .stopping import STOPPING as STOPPING
 from .strategies import create_layout as create_layout

@@ -1,4 +1,4 @@
-"""What to ask of XLA when it compiles: speed on a CPU, equal bits on a GPU; and what it says of a step's memory."""
+"""What to ask of XLA when it compiles a step for a CPU, and what it says of the memory of one."""
 
 import functools
 import hashlib
@@ -27,24 +27,6 @@ ONEDNN: dict[str, Any] = {
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE",
     "xla_backend_optimization_level": 1,
 }
-
-# By the first, a GPU's program has only kernels that give equal bits every time; and of those that could compute a
-# convolution or a product, XLA takes the first that compiles. Otherwise it takes the one that is fastest by the clock
-# when it compiles, another in another process (xla/service/gpu/autotuning/config_assigner_pass.cc, as in jaxlib 0.11.2
-# and 0.12.0). It would still take what was found by the clock before: for other programs of this process, which the
-# second option keeps in another store, or for another process, in the folder that JAX gives it beside its compilation
-# cache, which the third takes away.
-DETERMINISTIC: dict[str, Any] = {
-    "xla_gpu_deterministic_ops": True,
-    "xla_gpu_use_new_autotune_cache_format": True,
-    "xla_gpu_per_fusion_autotune_cache_dir": "",
-}
-
-
-class NondeterministicError(ValueError):
-    """A program that was to give equal bits every time, and has an operation that this device cannot do so."""
-
-    exit_status = 2
 
 
 # Convolutions of each kind that some compiler of some processor was seen to get wrong, beside a plain one: images,
@@ -78,24 +60,6 @@ def compile_step(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         return lowered.compile()
     with without_cache():
         return lowered.compile(compiler_options=options)
-
-
-def compile_deterministic(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-    """A program for a GPU that gives equal bits every time, in every process; its speed may be less.
-
-    Raises:
-      NondeterministicError: when XLA knows no such way for an operation of it.
-    """
-    try:
-        return lowered.compile(compiler_options=DETERMINISTIC)
-    except jax.errors.JaxRuntimeError as error:
-        if "determinis" not in str(error):
-            raise
-        raise NondeterministicError(
-            f"`train.deterministic` is True, and XLA cannot compute a part of this program on "
-            f"{jax.devices()[0].device_kind} so that it gives equal bits every time: {str(error).splitlines()[0]} "
-            "Replace that part, if it is your own, or leave the key out."
-        ) from error
 
 
 _COMPILED: OrderedDict[Any, jax.stages.Compiled] = OrderedDict()

@@ -15,7 +15,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from cnn_jax.parallel.compile import compile_deterministic, compile_step, compiled_once
+from cnn_jax.parallel.compile import compile_step, compiled_once
+from cnn_jax.parallel.deterministic import compile_deterministic
 from cnn_jax.randomness import jit_draws
 
 AXIS = "data"
@@ -26,7 +27,7 @@ class Layout(abc.ABC):
 
     Args:
       conv: of the steps' convolutions; with `xla`, steps are compiled without the options of `compile_step`, too.
-      deterministic: on GPUs, compile by `compile_deterministic`; elsewhere programs give equal bits anyway.
+      deterministic: on GPUs, compile by `compile_deterministic`; without effect elsewhere.
     """
 
     def __init__(self, conv: Literal["auto", "xla"] = "auto", deterministic: bool = False) -> None:

@@ -156,6 +156,13 @@ def known_to_all[T](value: T) -> T:
     return told
 
 
+def largest_of_all(number: int) -> int:
+    """The maximum over all processes; each waits for all, which is no matter outside the steps."""
+    if jax.process_count() == 1:
+        return number
+    return int(np.max(multihost_utils.process_allgather(np.int32(number))))
+
+
 class Agreement:
     """Tells every process, at the same step, the largest number that any of them put in.
 
@@ -168,12 +175,6 @@ class Agreement:
         self._split = layout.split
         self._largest = layout.replicated_jit(jnp.max)
         self._under_way: collections.deque[Array] = collections.deque()
-
-    def now(self, number: int) -> int:
-        """The maximum over all processes; each waits for all, which is no matter outside the steps."""
-        if jax.process_count() == 1:
-            return number
-        return int(np.max(multihost_utils.process_allgather(np.int32(number))))
 
     def __call__(self, number: int) -> int:
         """Puts in this step's number; returns the maximum of some steps before, 0 at first, or `number` when alone."""

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+# How often a job that ran out of time is queued again; submitit's own limit is 3, too few for a training of days.
+_MOST_TIMES = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class JobSize:
@@ -37,7 +40,9 @@ class Training:
 
     def __call__(self) -> int:
         """Runs the command; raises RuntimeError when it fails, so that the cluster counts the job as failed."""
-        self._process = subprocess.Popen(self._command)
+        # Slurm may send the signal that is meant for submitit to the training as well, which it would end unsaved.
+        deaf = lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # noqa: E731
+        self._process = subprocess.Popen(self._command, preexec_fn=deaf)
         status = self._process.wait()
         if status:
             raise RuntimeError(f"the training ended with status {status}; its output is beside this file.")
@@ -80,7 +85,7 @@ def submit(words: Sequence[str], size: JobSize, folder: Path, cluster: Literal["
     if size.nodes * size.processes_per_node > 1:
         command.append("--parallel.distributed")
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster, slurm_max_num_timeout=_MOST_TIMES)
     except RuntimeError as error:
         raise RuntimeError(f"no job can be sent from here: {error}") from error
     executor.update_parameters(
@@ -91,7 +96,12 @@ def submit(words: Sequence[str], size: JobSize, folder: Path, cluster: Literal["
         name="cnn-jax",
     )
     if cluster == "slurm":
-        executor.update_parameters(cpus_per_task=size.cpus_per_process)
+        executor.update_parameters(
+            cpus_per_task=size.cpus_per_process,
+            # From Slurm 22.05 on, a step does not inherit what its job was given.
+            slurm_srun_args=[f"--cpus-per-task={size.cpus_per_process}"],
+            slurm_additional_parameters={"requeue": True},
+        )
         if size.partition is not None:
             executor.update_parameters(slurm_partition=size.partition)
     return executor.submit(Training(command))

@@ -17,13 +17,17 @@ from cnn_jax import ops
 from cnn_jax.inspect import layers
 from cnn_jax.models.initialize import initialize
 from cnn_jax.parallel.compile import compile_step, compiler_options, peak_bytes, without_cache
+from cnn_jax.runs.machine.peaks import find_peak
 from cnn_jax.runs.open import find_network
-from cnn_jax.training.bare_step import bare_step
+from cnn_jax.training.bare_step import bare_step, bare_steps
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """The figures of `bench`. `tflops` counts two operations a multiply-add, and three forward passes a step."""
+    """The figures of `bench`. `tflops` counts two operations a multiply-add, and three forward passes a step.
+
+    `peak_memory_mb` is the compiler's plan of a call. What a device does not say, or its maker, is None.
+    """
 
     model: str
     batch: int
@@ -35,6 +39,15 @@ class StepTimes:
     tflops: float
     peak_memory_mb: float
     compile_s: float
+    device: str
+    steps_per_call: int
+    peak_tflops: float | None
+    """Of the device, in `peak_arithmetic`."""
+    peak_arithmetic: str | None
+    share_of_peak: float | None
+    device_memory_mb: float | None
+    """In use between calls, by the allocator's count."""
+    device_peak_memory_mb: float | None
 
 
 def time_steps(
@@ -46,6 +59,7 @@ def time_steps(
     conv: Literal["auto", "xla"] = "auto",
     steps: int = 10,
     warmup: int = 3,
+    steps_per_call: int = 1,
 ) -> StepTimes:
     """Time whole training steps on noise.
 
@@ -55,24 +69,26 @@ def time_steps(
       image_size: height and width; None is the published one.
       dtype: of the computation.
       conv: `auto`, our formulations and compiler options; `xla`, neither.
-      steps: steps timed; the median and the fastest are reported.
-      warmup: steps before them.
+      steps: calls timed, of one step each if not said otherwise; the median and the fastest are reported.
+      warmup: calls before them.
+      steps_per_call: more than one run as a loop on the device, whose length is no part of the program.
 
     Returns:
-      The figures; memory is what the compiled step holds at once: arguments, results and temporaries.
+      The figures, of one step.
 
     Raises:
       ValueError: for an unknown model, or a number that is not positive.
     """
-    for what, number in dict(batch=batch, image_size=1 if image_size is None else image_size, steps=steps).items():
+    numbers = dict(batch=batch, image_size=1 if image_size is None else image_size, steps=steps)
+    for what, number in (numbers | dict(steps_per_call=steps_per_call)).items():
         if number < 1:
             raise ValueError(f"`{what}` must be positive, got {number}.")
     with jax.enable_x64(dtype == "float64"):
-        return _time_steps(name, batch, image_size, dtype, conv, steps, warmup)
+        return _time_steps(name, batch, image_size, dtype, conv, steps, warmup, steps_per_call)
 
 
 def _time_steps(
-    name: str, batch: int, image_size: int | None, dtype: str, conv: str, steps: int, warmup: int
+    name: str, batch: int, image_size: int | None, dtype: str, conv: str, steps: int, warmup: int, steps_per_call: int
 ) -> StepTimes:
     name, model, (height, width, channels) = find_network(name, dtype=dtype)
     shape = (image_size or height, image_size or width, channels)
@@ -87,33 +103,50 @@ def _time_steps(
     labels = jnp.arange(batch) % logits.shape[-1]
 
     if conv == "auto":
-        compiler_options(
-            "float32", dtype
-        )  # its check of the compiler is once a process, and no part of compiling a step
+        # Its check of the compiler is once a process, and no part of compiling a step.
+        compiler_options("float32", dtype)
     start = time.perf_counter()
+    step: Any = bare_step(model, optimizer)
+    arguments: tuple[Any, ...] = (images, labels)
+    if steps_per_call > 1:
+        step, arguments = bare_steps(step), (*arguments, jnp.int32(steps_per_call))
     with ops.context(conv=conv), without_cache():
-        lowered = jax.jit(bare_step(model, optimizer), donate_argnums=0).lower(state, images, labels)
+        lowered = jax.jit(step, donate_argnums=0).lower(state, *arguments)
         compiled = compile_step(lowered) if conv == "auto" else lowered.compile()
     compile_s = time.perf_counter() - start
-    print(f"compiled in {compile_s:.1f} s, {warmup} + {steps} steps", file=sys.stderr, flush=True)
+    each = "" if steps_per_call == 1 else f" of {steps_per_call} steps"
+    print(f"compiled in {compile_s:.1f} s, {warmup} + {steps} calls{each}", file=sys.stderr, flush=True)
 
     times = []
     for _ in range(warmup + steps):
         start = time.perf_counter()
-        state, loss = compiled(state, images, labels)
+        state, loss = compiled(state, *arguments)
         float(loss)
-        times.append(time.perf_counter() - start)
+        times.append((time.perf_counter() - start) / steps_per_call)
     median, fastest = statistics.median(times[warmup:]), min(times[warmup:])
-    flops = 6 * batch * sum(layer.macs for layer in layers(model, variables, shape))
+    tflops = 6 * batch * sum(layer.macs for layer in layers(model, variables, shape)) / median / 1e12
+    device = jax.devices()[0]
+    peak = find_peak(device.device_kind, dtype, jax.config.jax_default_matmul_precision)
+    used = device.memory_stats() or {}
+    in_use, most_in_use = (
+        round(used[name] / 1e6, 1) if name in used else None for name in ("bytes_in_use", "peak_bytes_in_use")
+    )
     return StepTimes(
         model=name,
         batch=batch,
         dtype=dtype,
         conv=conv,
-        step_ms_median=round(1e3 * median, 2),
-        step_ms_min=round(1e3 * fastest, 2),
+        step_ms_median=round(1e3 * median, 4),
+        step_ms_min=round(1e3 * fastest, 4),
         images_per_s=round(batch / median, 2),
-        tflops=round(flops / median / 1e12, 4),
+        tflops=round(tflops, 4),
         peak_memory_mb=round(peak_bytes(compiled) / 1e6, 1),
         compile_s=round(compile_s, 2),
+        device=device.device_kind,
+        steps_per_call=steps_per_call,
+        peak_tflops=None if peak is None else peak.tflops,
+        peak_arithmetic=None if peak is None else peak.arithmetic,
+        share_of_peak=None if peak is None else round(tflops / peak.tflops, 4),
+        device_memory_mb=in_use,
+        device_peak_memory_mb=most_in_use,
     )

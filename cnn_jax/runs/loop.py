@@ -71,6 +71,7 @@ def run_events(
             progress.say(headline(session, writer.here, directory))
             if known_to_all(is_writer() and step == last and tested and is_drawn(directory)):
                 progress.say(f"this run is finished: all {last} steps are done, and nothing was changed.")
+                stop.at_once = False
                 yield Finished(Result(directory, last, test))
                 return
             if skipped := session.info.skipped:
@@ -99,7 +100,7 @@ def run_events(
                         state = yield from steps
                         with record.spend("saving"):
                             writer.note_saved(checkpoints.wait())
-                    _end_if_asked(stop, agree, last)
+                    stop.end_if_asked(last)
                     if session.tests:
                         with record.spend("evaluation"):
                             test, predictions = evaluate_split(session, state.eval_variables, session.dataset("test"))
@@ -112,15 +113,10 @@ def run_events(
                         draw_pictures(directory, session, state.eval_variables)
             else:
                 draw_pictures(directory, session, state.eval_variables)
+            stop.at_once = False
             if test is not None:
                 yield Logged(last, "test", test)
     yield Finished(Result(directory, last, test))
-
-
-def _end_if_asked(stop: StopSignals, agree: Agreement, step: int) -> None:
-    """Raises Stopped where a signal came while nothing was computed that is not saved."""
-    if stopping := agree.now(stop.requested or 0):
-        raise Stopped(stopping, step)
 
 
 def _check_finite(session: Session, state: TrainState, step: int) -> None:
@@ -172,7 +168,8 @@ def _steps(
         train_steps = calls.compile(step)
         _compile_ahead(session, carry)
     changes = {phase.first_step for phase in session.phases[1:]}  # of what is frozen
-    _end_if_asked(stop, agree, step)
+    stop.at_once = False  # from here on there are steps to save
+    stop.end_if_asked(step)
     validation = session.dataset("validation") if session.has_validation else None
     finished: TrainMetrics | None = None  # of a line that is due, and is written when the device has its next step
 

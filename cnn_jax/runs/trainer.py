@@ -83,7 +83,9 @@ def training_events(
     workdir = None if workdir is None else local_path(workdir, "--workdir")
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
     own_folder = None if config.code is None else config.code.folder
-    with only_training(), join, precision(config.model.dtype), neighbours(own_folder):
+    with only_training(), join, StopSignals() as stop, precision(config.model.dtype), neighbours(own_folder):
+        stop.at_once = jax.process_count() == 1  # one of several would leave the others waiting
+        stop.end_if_asked()
         config = resolve_weights(resolve_batch_norm(resolve_parts(config), num_devices=jax.device_count()))
         check_path(Path("runs" if workdir is None else workdir))
         if workdir is not None and not parallel.distributed:
@@ -103,10 +105,8 @@ def training_events(
             found = known_to_all(by_process_0(lambda: str(default_directory(here, old_name))))
             workdir = Path(str(found))
             check_path(workdir)
-        with (
-            StopSignals() as stop,
-            contextlib.closing(take_run(workdir, config, session.derived, content, session.info)) as writer,
-        ):
+        stop.end_if_asked()
+        with contextlib.closing(take_run(workdir, config, session.derived, content, session.info)) as writer:
             try:
                 yield from run_events(session, writer, stop, quiet=quiet, profile=profile)
             except DivergedError:

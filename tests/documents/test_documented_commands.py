@@ -19,9 +19,9 @@ EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 
 def commands():
     """What follows `cnn-jax` on the lines of fenced blocks and docstrings, up to a pipe or the end of a loop."""
-    texts = [block for path in DOCUMENTS for block in blocks(path)]
+    texts = [block for path in DOCUMENTS for language in ("", "bash") for block in blocks(path, language)]
     texts += [ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for path in EXPERIMENTS]
-    starts = r"^\s*(?:for .*; do )?(?:\w+=\S+ )?(?:uv run )?cnn-jax (.*?)(?:; done| \| .*)?$"
+    starts = r"^\s*(?:for .*; do )?(?:\w+=\S+ )?(?:uv run |srun )?cnn-jax (.*?)(?:; done| \| .*)?$"
     found = re.findall(starts, "\n".join(texts), flags=re.MULTILINE)
     return sorted({re.sub(r"\$\w+", "1", command).strip() for command in found})
 

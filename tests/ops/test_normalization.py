@@ -12,7 +12,14 @@ SCALE, BIAS = RNG.normal(size=(2, 6)).astype(np.float32)
 MEAN, VAR = np.linspace(-1, 1, 6, dtype=np.float32), np.linspace(0.5, 2, 6, dtype=np.float32)
 
 
-def test_batch_norm_in_training_uses_and_stores_the_batch():
+@pytest.fixture(params=["cpu", "cuda"])
+def platform(request):
+    """Both forms of the statistics, two passes and one."""
+    with context(platform=request.param):
+        yield
+
+
+def test_batch_norm_in_training_uses_and_stores_the_batch(platform):
     y, (mean, var) = batch_norm(X, SCALE, BIAS, MEAN, VAR, train=True, momentum=0.8, epsilon=1e-3)
     expected, batch_mean, batch_var = references.batch_norm(X, SCALE, BIAS, 1e-3)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
@@ -20,7 +27,7 @@ def test_batch_norm_in_training_uses_and_stores_the_batch():
     np.testing.assert_allclose(var, 0.8 * VAR + 0.2 * batch_var, rtol=1e-5)
 
 
-def test_batch_norm_stores_the_unbiased_variance_when_asked():
+def test_batch_norm_stores_the_unbiased_variance_when_asked(platform):
     with context(unbiased_variance=True):
         _, (_, var) = batch_norm(X, SCALE, BIAS, MEAN, VAR, train=True, momentum=0.0)
     np.testing.assert_allclose(var, X.reshape(-1, 6).astype(np.float64).var(0, ddof=1), rtol=1e-5)
@@ -34,7 +41,7 @@ def test_batch_norm_in_evaluation_uses_and_keeps_the_running_statistics():
     assert (mean == MEAN).all() and (var == VAR).all()
 
 
-def test_batch_norm_gradients_agree_with_finite_differences():
+def test_batch_norm_gradients_agree_with_finite_differences(platform):
     with jax.enable_x64(True):
         x, scale, bias = X[:2, :2, :2, :2].astype(np.float64), SCALE[:2].astype(float), BIAS[:2].astype(float)
         zero, weights = np.zeros(2), RNG.normal(size=x.shape)
@@ -55,7 +62,7 @@ def test_batch_norm_gradients_agree_with_finite_differences():
             np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
-def test_batch_norm_gradient_reaches_x_through_the_running_statistics():
+def test_batch_norm_gradient_reaches_x_through_the_running_statistics(platform):
     def total(x):
         _, (mean, var) = batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True, momentum=0.0)
         return mean.sum() + var.sum()
@@ -65,7 +72,7 @@ def test_batch_norm_gradient_reaches_x_through_the_running_statistics():
     np.testing.assert_allclose(jax.grad(total)(X), 1 / count + 2 * (X - mean) / count, rtol=1e-4, atol=1e-6)
 
 
-def test_batch_norm_over_a_mapped_axis_is_batch_norm_of_the_whole():
+def test_batch_norm_over_a_mapped_axis_is_batch_norm_of_the_whole(platform):
     def run(x, batch="parts"):
         with context(batch=batch, unbiased_variance=True):
             return batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True)
@@ -85,12 +92,36 @@ def test_batch_norm_over_a_mapped_axis_is_batch_norm_of_the_whole():
     np.testing.assert_allclose(gradient.reshape(X.shape), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_batch_norm_survives_a_mean_far_from_zero():
+def test_batch_norm_survives_a_mean_far_from_zero(platform):
     x = X + np.float32(4096)  # in float32 the mean of squares minus the squared mean is off by about 2 here
     y, (_, var) = batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True, momentum=0.0)
     expected, _, batch_var = references.batch_norm(x, SCALE, BIAS, 1e-5)
     np.testing.assert_allclose(var, batch_var, rtol=1e-4)
     np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_one_pass_cancels_no_more_than_its_first_row_allows():
+    x = RNG.normal(size=(64, 2, 2, 3)).astype(np.float32)
+    x[0] += 1e4  # the worst first row: 6 bits of 24 cancel, where the mean alone would cancel all
+    with context(platform="cuda"):
+        _, (mean, var) = batch_norm(x, None, None, np.zeros(3), np.ones(3), train=True, momentum=0.0)
+    _, true_mean, true_var = references.batch_norm(x, np.ones(3), np.zeros(3), 1e-5)
+    np.testing.assert_allclose(mean, true_mean, atol=2**-16 * np.sqrt(true_var).max())
+    # 6 bits of 24, and 5 of the 8 that a CPU's sum of 256 values, one after the other, may cost
+    np.testing.assert_allclose(var, true_var, rtol=2**-13)
+
+
+def test_both_forms_of_the_statistics_have_the_same_second_derivatives():
+    weights = jnp.asarray(RNG.normal(size=X.shape).astype(np.float32))
+
+    def curvature(x):
+        gradient = jax.grad(lambda x: (batch_norm(x, SCALE, BIAS, MEAN, VAR, train=True)[0] ** 3 * weights).sum())
+        return jax.jvp(gradient, (x,), (weights,))[1]
+
+    with context(conv="xla"):  # plain autodiff of two passes
+        expected = curvature(X)
+    with context(platform="cuda"):
+        np.testing.assert_allclose(curvature(X), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])

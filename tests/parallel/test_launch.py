@@ -51,6 +51,27 @@ def sums_of(folder):
     return json.loads((folder / "checkpoints" / "400" / "checksum" / "metadata").read_text())
 
 
+# Says when it is ready, and ends with the status of the signal that it gets.
+WAITS = """
+import signal, sys
+signals = {signal.SIGUSR1, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+print("ready", flush=True)
+sys.exit(128 + signal.sigwait(signals))
+"""
+LAUNCH = "import sys; from cnn_jax.parallel import launch; sys.exit(launch(sys.argv[1:], processes=1))"
+
+
+@pytest.mark.parametrize(("sent", "passed"), [("SIGUSR1", "SIGUSR1"), ("SIGTERM", "SIGTERM"), ("SIGINT", "SIGTERM")])
+def test_the_status_of_a_launch_says_which_signal_ended_it(sent, passed):
+    command = [sys.executable, "-c", LAUNCH, sys.executable, "-c", WAITS]
+    launcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout.readline() == "ready\n"
+    launcher.send_signal(getattr(signal, sent))
+    assert launcher.wait(timeout=20) == 128 + getattr(signal, passed)
+    launcher.stdout.close()
+
+
 @pytest.fixture(scope="module")
 def undisturbed(experiment, tmp_path_factory):
     """A run of two processes, and what it printed."""
@@ -127,6 +148,38 @@ def test_sigterm_to_one_stops_all_at_the_same_step(stopped):
     validation = [line for line in lines if line["split"] == "validation"]  # batches of 64 in two do not divide it
     assert {line["num_examples"] for line in validation} == {180}
     assert re.search(r"^\[0\] step ", err, re.MULTILINE) and not re.search(r"^\[1\] step ", err, re.MULTILINE)
+
+
+WAITING = """
+import os, pathlib, time
+import numpy as np
+from cnn_jax import Images
+
+def waiting(split):
+    here = pathlib.Path(__file__).parent
+    (here / f"reads{os.getpid()}").touch()
+    while not (here / "go").exists():
+        time.sleep(0.05)
+    return Images(np.zeros((128, 8, 8, 1), np.uint8), np.arange(128) % 10, tuple("0123456789"))
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_that_reads_its_data_stops_all_before_a_step(experiment, tmp_path):
+    file = tmp_path / "waiting.py"
+    file.write_text(WAITING + experiment.read_text().replace('"digits"', "waiting"))
+    launcher = start(file, tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("reads*"))) < 2:
+        assert launcher.poll() is None and time.monotonic() < deadline, launcher.communicate()[1]
+        time.sleep(0.05)
+    os.kill(process_of(launcher, 1), signal.SIGTERM)
+    (tmp_path / "go").touch()
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 143, err
+    said = re.findall(r"^\[(\d)\] cnn-jax: stopped by SIGTERM; no step was made", err, re.MULTILINE)
+    assert sorted(said) == ["0", "1"]
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -52,6 +52,21 @@ def test_a_process_joins_with_the_gpus_that_its_job_says(monkeypatch, gpus, job,
     assert seen == [(None, None, None, own)]
 
 
+def test_jax_leaves_sigterm_alone(monkeypatch):
+    """Its preemption service would take it, and a run that has not begun would not end."""
+    seen = []
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: False)
+    look = lambda *_, **__: seen.append(jax.config.jax_enable_preemption_service)  # noqa: E731
+    monkeypatch.setattr(jax.distributed, "initialize", look)
+    before = jax.config.jax_enable_preemption_service
+    try:
+        with joined(True):
+            pass
+    finally:
+        jax.config.update("jax_enable_preemption_service", before)
+    assert seen == [False]
+
+
 def test_gpus_that_the_processes_cannot_share_are_refused_before_they_meet(monkeypatch):
     monkeypatch.setattr(jax.distributed, "is_initialized", lambda: False)
     monkeypatch.setattr(jax.distributed, "initialize", lambda *_, **__: pytest.fail("it joined"))

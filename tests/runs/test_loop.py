@@ -1,6 +1,8 @@
 """The loop around the step: what stands in the folder does not depend on how often it is saved, or on when it ends."""
 
 import dataclasses
+import functools
+import importlib
 import json
 import os
 import shutil
@@ -328,8 +330,49 @@ def test_what_is_no_number_is_null_in_json_and_said_in_a_table(copy, capsys, mon
     assert capsys.readouterr().out.count("not finite") == 6
 
 
+@pytest.mark.parametrize(
+    ("place", "begun"),
+    [
+        ("trainer.open_session", False),
+        ("trainer.content_of", False),
+        ("loop.initial_state", True),
+        ("session.Session.compile_train_step", True),
+    ],
+)
+def test_a_signal_before_the_loop_ends_the_run_at_once(experiment, tmp_path, capsys, monkeypatch, place, begun):
+    """While data are read, the state is made, and the step is compiled."""
+    room, *names, last = place.split(".")
+    owner = functools.reduce(getattr, names, importlib.import_module(f"cnn_jax.runs.{room}"))
+
+    def interrupted(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(owner, last, interrupted)
+    folder = tmp_path / "run"
+    assert run(experiment, folder) == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM; no step was made. The same command continues." in capsys.readouterr().err
+    assert folder.exists() == begun and not list(folder.glob("checkpoints/*"))
+
+
+def test_a_signal_while_a_checkpoint_is_read_loses_nothing(copy, experiment, capsys, monkeypatch):
+    real = Checkpoints.restore
+
+    def restore(self, *given, **how):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return real(self, *given, **how)
+
+    flags = ("--train.checkpoint-every", "6", "--train.eval-every", "6")
+    before = files(copy)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "restore", restore)
+        assert run(experiment, copy, *flags) == 128 + signal.SIGUSR1
+    assert "stopped by SIGUSR1" in capsys.readouterr().err
+    assert {k: v for k, v in files(copy).items() if k != ".lock"} == {k: v for k, v in before.items() if k != ".lock"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("when", "said"), [(0, "no step was made yet"), (12, "saved at step 12")])
+@pytest.mark.parametrize(("when", "said"), [(0, "no step was made"), (12, "saved at step 12")])
 def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_politely(
     finished, experiment, tmp_path, capsys, monkeypatch, when, said
 ):

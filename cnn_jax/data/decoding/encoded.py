@@ -104,7 +104,10 @@ def _open_records(folder: Path, split: str) -> Any:
 
 
 def _parse(record: bytes) -> dict[str, bytes]:
-    """What a record holds as bytes: the image file, and its name. TFDS makes arrays of all, for a tenth of the time."""
+    """What a record holds as bytes: the image file, and its name.
+
+    TFDS itself makes arrays of all that is in it: with the reading 140 µs a record of 62 kB, in place of 50.
+    """
     from tensorflow_datasets.proto import tf_example_pb2
 
     features = tf_example_pb2.Example.FromString(record).features.feature

@@ -23,8 +23,11 @@ _EXTRAS = {
     "h5py": ("keras", "Keras's .h5 files"),
     "tensorflow": ("tensorflow", "preparing official TFDS sets"),
 }
-# Where an accelerator shows without its driver library, and the extra that drives it.
-_DEVICES = {"NVIDIA GPU": ("/dev/nvidia[0-9]*", "cuda"), "TPU": ("/dev/accel[0-9]*", "tpu")}
+# Where an accelerator shows without its driver library; the extra that drives it, a module of that, and what it needs.
+_DEVICES = {
+    "NVIDIA GPU": ("/dev/nvidia[0-9]*", "cuda", "jax_cuda13_plugin", "CUDA 13 needs driver 580 or newer"),
+    "TPU": ("/dev/accel[0-9]*", "tpu", "libtpu", "one process at a time has a TPU"),
+}
 
 
 class Finding(NamedTuple):
@@ -47,16 +50,28 @@ def _devices(here: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("devices", f"{jax.device_count()} × {here['device']}, {device.platform}")
     yield Finding("processor", f"{here['cpu']}: {here['cpu_extensions']}")
     if device.platform != "cpu":
-        yield Finding("driver", str(here["platform"]))
+        yield from _driver(here)
         packages = {name: found for name, found in here.items() if name.startswith(("nvidia-", "jax-", "libtpu"))}
         yield Finding("plugin", ", ".join(f"{name} {found}" for name, found in packages.items()))
         return
-    for name, (pattern, extra) in _DEVICES.items():
+    for name, (pattern, extra, module, needs) in _DEVICES.items():
         if found := sorted(Path("/").glob(pattern.lstrip("/"))):
             remedy = f"`uv sync --extra {extra}`, and then `uv run --extra {extra} …`: a plain `uv sync` removes it"
+            if find_spec(module) is not None:
+                remedy = f"`JAX_PLATFORMS={extra} cnn-jax doctor` says why its plugin does not start; {needs}"
             if os.environ.get("JAX_PLATFORMS"):
                 remedy = f"unset JAX_PLATFORMS, which is {os.environ['JAX_PLATFORMS']}; else {remedy}"
             yield Finding(name, f"{len(found)} here, which JAX does not use", remedy)
+
+
+def _driver(here: dict[str, Any]) -> Iterator[Finding]:
+    """What drives an accelerator; of NVIDIA's, with CUDA and cuDNN as they are loaded."""
+    if here.get("cuda") is None:
+        yield Finding("driver", here["platform"])
+        return
+    yield Finding("driver", f"{here['driver'] or 'version unknown'}, for CUDA up to {here['driver_cuda']}")
+    yield Finding("CUDA", here["cuda"])
+    yield Finding("cuDNN", here["cudnn"] or "not found")
 
 
 def _arithmetic(here: dict[str, Any]) -> Iterator[Finding]:

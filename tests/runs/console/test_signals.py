@@ -1,5 +1,6 @@
 """Every signal that ends a job is noted, and none interrupts the save."""
 
+import contextlib
 import os
 import signal
 
@@ -52,6 +53,35 @@ def test_what_nohup_ignores_stays_ignored():
         assert stop.requested is None
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_nothing_is_lost_a_signal_ends_what_is_done_at_once(name):
+    number = getattr(signal, name)
+    with pytest.raises(Stopped, match=f"stopped by {name}; no step was made") as stopped, StopSignals() as stop:
+        stop.at_once = True
+        try:
+            os.kill(os.getpid(), number)
+        except Exception:  # as a decoder takes for damage whatever comes
+            pytest.fail("it was taken for a fault")
+        pytest.fail("it went on")
+    assert stopped.value.exit_status == 128 + number
+
+
+def test_a_signal_that_something_swallowed_is_still_noted():
+    with StopSignals() as stop:
+        stop.at_once = True
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Stopped, match="saved at step 3"):
+            stop.end_if_asked(3)
+
+
+def test_a_signal_that_came_before_is_taken_over():
+    with StopSignals():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with StopSignals() as inner, pytest.raises(Stopped, match="SIGUSR1"):
+            inner.end_if_asked()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 """What the doctor finds, and what it says to do."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -26,11 +27,41 @@ def test_the_command_shows_what_there_is(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(("device", "extra"), [("NVIDIA GPU", "cuda"), ("TPU", "tpu")])
 def test_an_accelerator_that_jax_does_not_use_is_missed(monkeypatch, tmp_path, device, extra):
     (tmp_path / "device0").touch()
-    monkeypatch.setitem(doctor._DEVICES, device, (f"{tmp_path}/device[0-9]*", extra))
+    monkeypatch.setitem(doctor._DEVICES, device, (f"{tmp_path}/device[0-9]*", *doctor._DEVICES[device][1:]))
+    monkeypatch.setattr(doctor, "find_spec", lambda module: None)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     assert found(device).remedy.startswith(f"`uv sync --extra {extra}`")
+    monkeypatch.setattr(doctor, "find_spec", lambda module: module)
+    assert found(device).remedy.startswith(f"`JAX_PLATFORMS={extra} cnn-jax doctor` says why")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    assert found(device).remedy.startswith("unset JAX_PLATFORMS, which is cpu; else `uv sync")
+    assert found(device).remedy.startswith("unset JAX_PLATFORMS, which is cpu; else `JAX_PLATFORMS")
+
+
+H100 = {"cuda": "13.0.0", "driver": "580.65.06", "driver_cuda": "13.1.0", "cudnn": "9.24.0"}
+
+
+@pytest.mark.parametrize(
+    ("here", "lines"),
+    [
+        (H100, {"driver": "580.65.06, for CUDA up to 13.1.0", "CUDA": "13.0.0", "cuDNN": "9.24.0"}),
+        (
+            H100 | {"driver": None, "cudnn": None},
+            {"driver": "version unknown, for CUDA up to 13.1.0", "CUDA": "13.0.0", "cuDNN": "not found"},
+        ),
+        ({"libtpu": "0.0.50.1"}, {"driver": "a runtime", "plugin": "libtpu 0.0.50.1"}),
+    ],
+    ids=["gpu", "gpu that tells less", "tpu"],
+)
+def test_what_drives_an_accelerator_is_shown(monkeypatch, here, lines):
+    stats = {"bytes_limit": 79 * 2**30}
+    device = SimpleNamespace(platform="gpu", device_kind="H100", memory_stats=lambda: stats)
+    known = doctor.environment() | {"platform": "a runtime", "device": "H100"} | here
+    monkeypatch.setattr(doctor, "environment", lambda: known)
+    monkeypatch.setattr(doctor.jax, "devices", lambda: [device])
+    monkeypatch.setattr(doctor.jax, "local_devices", lambda: [device])
+    rows = {finding.name: finding.found for finding in doctor.findings()}
+    assert lines.items() <= rows.items()
+    assert rows["devices"] == "1 × H100, gpu" and rows["device memory"] == "79.0 GiB for JAX on each"
 
 
 def test_without_an_accelerator_none_is_missed():
