@@ -141,6 +141,7 @@ EQUAL = {
     "reporting": (
         Config(train=TrainConfig(log_every=7, eval_every=7, checkpoint_every=7, keep_checkpoints=7)),
         Config(train=TrainConfig(deterministic=True)),
+        Config(train=TrainConfig(steps_per_call=7)),
         Config(),
     ),
     "devices": (Config(parallel=ParallelConfig("fsdp", distributed=True, num_processes=2)), Config()),

@@ -112,8 +112,8 @@ LONG |= {"model.weights", "model.new_head", "model.name"}
 LONG |= {"model.remat"}
 # these by `runs/test_loop.py` and `runs/test_watching.py`.
 LONG |= {f"train.{name}" for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints", "test")}
-# What this does on a GPU by `parallel/test_deterministic.py`.
-LONG |= {"train.deterministic"}
+# What these do on a GPU by `parallel/test_deterministic.py` and `runs/test_calls.py`.
+LONG |= {"train.deterministic", "train.steps_per_call"}
 # Where sets lie is seen by every test that prepares one, and these in `training` and `data/augmentation`.
 LONG |= {"data.root", "data.mix", "data.interpolation", "seeds.dropout", "optim.unfreeze"}
 # All options go the way of these two, and all arguments the way of these: as one dictionary.

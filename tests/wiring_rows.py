@@ -199,6 +199,7 @@ ROWS: dict[str, list[Any]] = {
     "train.eval_every": [Same(RUN, (2, 4))],
     "train.checkpoint_every": [Same(RUN, (4, 3))],
     "train.keep_checkpoints": [Same(RUN, (2, 1))],
+    "train.steps_per_call": [Same(RUN, (None, 3))],  # on a CPU; `runs/test_calls.py` is of GPUs
     "train.deterministic": [Same(RUN, (False, True))],  # on a CPU; `parallel/test_deterministic.py` is of GPUs
     "parallel.accumulate": [Changes(SMALL, (1, 2))],
     "parallel.batch_norm": [Changes(TWO_DEVICES, ("global", "per_device"), on_two_devices)],

@@ -165,6 +165,9 @@ class TrainConfig:
     """Steps between checkpoints; None is an epoch, but at least 100 steps."""
     keep_checkpoints: int = outside_identity(2)
     """The newest checkpoints kept, beside the best one."""
+    steps_per_call: int | None = outside_identity(None)
+    """The most steps that one call to a GPU or TPU makes, of a data set that fits there (arrays, below 1 GiB); None is
+    50. No number changes a result. On a CPU each step is a call."""
     deterministic: bool = outside_identity(False)
     """On a GPU, take only kernels that give equal bits every time, chosen without a clock: perhaps slower. Without
     effect elsewhere: a CPU's bits are equal anyway, and of TPUs nothing else is known."""

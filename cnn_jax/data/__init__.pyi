@@ -10,6 +10,7 @@ from .augmentation.views import parse_views as parse_views
 from .batches import blank_batch as blank_batch
 from .batches import eval_batches as eval_batches
 from .batches import train_batches as train_batches
+from .batches import train_rows as train_rows
 from .dataset import ArrayDataset as ArrayDataset
 from .dataset import Dataset as Dataset
 from .dataset import DatasetInfo as DatasetInfo

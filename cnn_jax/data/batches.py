@@ -58,6 +58,23 @@ def _train_batches(
         step += 1
 
 
+def train_rows(
+    num_examples: int, batch_size: int, steps: int, columns: int, *, seed: int, start: int, rows: slice | None = None
+) -> Batch:
+    """Which examples make up some batches of the training stream, the first of them batch `start`; without the images.
+
+    Returns:
+      {"index": int32 [b, columns], "epoch": int32 [b, columns]}: a column for each of the `steps` batches, then -1.
+    """
+    found = {}
+    for name, numbers in zip(
+        ("index", "epoch"), stream(seed, start * batch_size, steps * batch_size, num_examples), strict=True
+    ):
+        by_step = numbers.reshape(steps, batch_size)[:, rows or slice(None)]
+        found[name] = np.pad(by_step, ((0, columns - steps), (0, 0)), constant_values=-1).T.copy()
+    return found
+
+
 def eval_batches(dataset: Dataset, batch_size: int, *, rows: slice | None = None) -> Iterator[Batch]:
     """Every example exactly once, in order, in batches of exactly `batch_size` rows.
 

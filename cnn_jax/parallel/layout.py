@@ -83,6 +83,12 @@ class Layout(abc.ABC):
             return jax.device_put(dict(batch), self.split)
         return {k: jax.make_array_from_process_local_data(self.split, v) for k, v in batch.items()}
 
+    def put_whole(self, tree: Any) -> Any:
+        """Arrays that every process holds alike, as every device gets them, whole."""
+        if jax.process_count() == 1:
+            return jax.device_put(tree, self.replicated)
+        return jax.tree.map(lambda a: jax.make_array_from_process_local_data(self.replicated, a), tree)
+
     def abstract(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of such a batch once it is put."""
         placed = self.put(batch)
@@ -99,8 +105,8 @@ class Layout(abc.ABC):
         Args:
           arrays: global arrays, or their shapes with shardings: a state or variables, a batch, and what else every
             device gets whole.
-          donate: the first of them is a state, which comes back first, placed by `shardings`. It is donated, and must
-            not be used again.
+          donate: the first of them is a state, or a tree with one, which comes back first, placed by `shardings`. It
+            is donated, and must not be used again.
         """
 
     def compile(self, step: Callable[..., Any], *arrays: Any, donate: bool = False) -> jax.stages.Compiled:

@@ -100,7 +100,8 @@ def check(config: Config, num_devices: int) -> None:
         ),
         *(
             (key, unset_or_positive(key), "it must be positive, or None for the default")
-            for key in ("train.epochs", "train.steps", "train.log_every", "train.eval_every", "train.checkpoint_every")
+            for key in values
+            if re.fullmatch(r"train\.(epochs|steps|\w+_every|steps_per_call)", key)
         ),
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
         ("optim.learning_rate", optim.learning_rate >= 0, "it must not be negative"),

@@ -14,6 +14,7 @@ from cnn_jax.models import abstract_variables
 from cnn_jax.ops import StatisticsError
 from cnn_jax.parallel import Layout
 from cnn_jax.runs.build import step_context
+from cnn_jax.runs.calls import MOST_RESIDENT, fits
 from cnn_jax.runs.checks import MOST_STEPS
 from cnn_jax.runs.parts import check_network
 from cnn_jax.runs.phases import by_layers, phases, rate_factors, unfreezing
@@ -56,6 +57,11 @@ def check_fit(
         if config.data.on_error == "skip" and eval_augment.host is None:
             name = config.data.name
             raise ConfigError(f"`data.on_error` has no effect on {name}, which holds no files; leave it out.")
+        if (steps := config.train.steps_per_call) is not None and not fits(info):
+            raise ConfigError(
+                f"`train.steps_per_call` is {steps}: it has no effect on {config.data.name}, whose images stay on the "
+                f"host: they are files, or more than {MOST_RESIDENT:,} bytes. Leave it out."
+            )
         with named("data.mix"):
             mix.check(shape, num_classes)
         check_statistics(config, model, layout, variables, shape)

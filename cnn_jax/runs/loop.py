@@ -12,17 +12,20 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import jax
+import numpy as np
 
 from cnn_jax.data import prefetch
 from cnn_jax.parallel import Agreement, is_writer, known_to_all
+from cnn_jax.runs.calls import Calls
 from cnn_jax.runs.console.headline import headline
 from cnn_jax.runs.console.pictures import draw_pictures, is_drawn
-from cnn_jax.runs.console.profile import StepProfiler
+from cnn_jax.runs.console.profile import PROFILED_STEPS, StepProfiler
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.console.signals import Stopped, StopSignals
 from cnn_jax.runs.evaluation import evaluate_split
 from cnn_jax.runs.events import Event, Finished, Logged, Result, Saved
 from cnn_jax.runs.folder.checkpoint import Checkpoints
+from cnn_jax.runs.folder.checksum import checksum
 from cnn_jax.runs.folder.noted import missing_newest
 from cnn_jax.runs.folder.predictions import write_predictions
 from cnn_jax.runs.folder.record import Record
@@ -31,10 +34,10 @@ from cnn_jax.runs.log_window import LogWindow
 from cnn_jax.runs.session import Session
 from cnn_jax.runs.start.continuing import inherited
 from cnn_jax.runs.start.initial_state import initial_state
+from cnn_jax.training.carry import Carry
 from cnn_jax.training.finite import not_finite
-from cnn_jax.training.metrics import TrainMetrics
+from cnn_jax.training.metrics import Calibration, TrainMetrics
 from cnn_jax.training.state import TrainState
-from cnn_jax.training.step import Carry
 
 
 class DivergedError(RuntimeError):
@@ -84,6 +87,7 @@ def run_events(
                 checkpoints.save(step, carry, lines=writer.lines)  # so that the parent is not needed again
             else:
                 carry = session.carry(initial_state(session, progress.say))
+            if not restored:
                 _check_finite(session, carry["state"], step)
             state = carry["state"]
             if step < last or not tested:
@@ -133,6 +137,17 @@ def _diverged(session: Session, what: str) -> DivergedError:
     return DivergedError(f"{what}. {rate} `optim.clip_norm` may keep it finite.")
 
 
+def _compile_ahead(session: Session, carry: Carry) -> None:
+    """Compiles what the first log line, evaluation and checkpoint need, which would keep the device waiting then."""
+    session.carry(carry["state"])
+    with np.errstate(invalid="ignore"):  # the means of no step
+        jax.device_get(carry["window"]).compute()
+    if session.has_validation or session.tests:
+        session.compiled_eval_step  # noqa: B018
+        jax.device_get(Calibration.empty()).compute()
+    checksum(carry)
+
+
 def _steps(
     session: Session,
     writer: RunWriter,
@@ -145,15 +160,17 @@ def _steps(
     agree: Agreement,
     profile: bool,
 ) -> Generator[Event, None, TrainState]:
-    config, derived, layout = session.config, session.derived, session.layout
-    batches = session.training_batches(step)
+    config, derived, first, last = session.config, session.derived, step, session.derived.steps
+    every = derived.log_every, derived.checkpoint_every, derived.eval_every
+    traced = (first + PROFILED_STEPS.start, first + PROFILED_STEPS.stop) if profile else ()
+    calls = Calls(session, last, every=every, at=traced)
     with record.spend("compile"):
-        train_step = session.compile_train_step(step)
+        train_steps = calls.compile(step)
+        _compile_ahead(session, carry)
     changes = {phase.first_step for phase in session.phases[1:]}  # of what is frozen
     stop.at_once = False  # from here on there are steps to save
     stop.end_if_asked(step)
     validation = session.dataset("validation") if session.has_validation else None
-    first, last = step, derived.steps
     finished: TrainMetrics | None = None  # of a line that is due, and is written when the device has its next step
 
     def line() -> list[Event]:
@@ -179,28 +196,25 @@ def _steps(
 
     with (
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
-        contextlib.closing(prefetch(batches, layout.put)) as ready,
+        contextlib.closing(prefetch(calls.given(step), calls.put)) as ready,
     ):
         window = LogWindow(config.data.batch_size)
         while step < last:
             events: list[Event] = []
             if step in changes:
                 with window.paused(), record.spend("compile"):
-                    train_step = session.compile_train_step(step)
+                    train_steps = calls.compile(step)
             profiler.before_step(step - first)
             with window.waiting(), record.spend("waiting"):
-                batch = next(ready)
-            carry, made = train_step(carry, batch)
+                count, batch = next(ready)
+            carry, made = train_steps(carry, batch)
             events += line()
-            step += 1
-            window.add(1, made)
+            step += count
+            window.add(count, made)
             stopping = agree(stop.requested or 0)
             progress.update(step)
             writer.note_saved(checkpoints.poll())
-            logs, saves, evaluates = (
-                step % every == 0 or step == last
-                for every in (derived.log_every, derived.checkpoint_every, derived.eval_every)
-            )
+            logs, saves, evaluates = (step % n == 0 or step == last for n in every)
             if logs:
                 finished, carry = carry["window"], session.carry(carry["state"])
             if saves or evaluates or stopping:

@@ -9,23 +9,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from flax import linen as nn
-from jaxtyping import UInt32
+from jaxtyping import Array
 
 from cnn_jax.config import Config
-from cnn_jax.data import Chain, Dataset, DatasetInfo, Mix, blank_batch, preprocess_image, train_batches
+from cnn_jax.data import Dataset, DatasetInfo, blank_batch, preprocess_image, train_batches
 from cnn_jax.models import abstract_variables
-from cnn_jax.parallel import Layout, create_layout, peak_bytes
-from cnn_jax.randomness import Seed
-from cnn_jax.runs.build import step_context, training_step
+from cnn_jax.parallel import create_layout, peak_bytes
+from cnn_jax.runs.build import Built, step_context
+from cnn_jax.runs.calls import columns
 from cnn_jax.runs.checks import check, check_ranges
 from cnn_jax.runs.derive import Derived, derive
 from cnn_jax.runs.fitting import check_fit, check_loss, check_rows
 from cnn_jax.runs.machine.settings import precision as precision
-from cnn_jax.runs.machine.sharing import Shared, find_shared, share
-from cnn_jax.runs.parts import learning_rate, loss, network, optimizer, own_metrics
-from cnn_jax.runs.phases import by_layers, phases
+from cnn_jax.runs.machine.sharing import find_shared, share
+from cnn_jax.runs.parts import network, own_metrics
 from cnn_jax.runs.splits import (
     forget_data,
     has_test,
@@ -37,90 +34,17 @@ from cnn_jax.runs.splits import (
     seen_at_evaluation,
     with_convention,
 )
-from cnn_jax.training.freeze import Phase
-from cnn_jax.training.losses import Loss
+from cnn_jax.training.carry import Carry, CarryStep, carrying, many_steps
 from cnn_jax.training.metrics import TrainMetrics
-from cnn_jax.training.schedules import LearningRate
-from cnn_jax.training.state import TrainState, create_state
-from cnn_jax.training.step import (
-    Carry,
-    CarryStep,
-    EvalStep,
-    LogitsOf,
-    TrainStep,
-    carrying,
-    make_eval_step,
-    make_logits,
-    no_train_metrics,
-)
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import EvalStep, make_logits, no_train_metrics
 
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Session(Shared):
-    """A configuration made ready to run; nothing here changes while it runs.
-
-    What only training needs (the optimiser, the schedule, the step) is made when it is asked for.
-    """
-
-    config: Config
-    derived: Derived
-    model: nn.Module
-    layout: Layout
-    info: DatasetInfo
-    augment: Chain
-    mix: Mix
-    eval_augment: Chain
-    image_shape: tuple[int, int, int]
-    """(H, W, C) as the network sees them, after augmentation."""
-    logits: LogitsOf
-
-    @functools.cached_property
-    def rate(self) -> LearningRate:
-        """The learning rate of every step."""
-        return learning_rate(self.config, self.derived)
-
-    @functools.cached_property
-    def optimizer(self) -> optax.GradientTransformationExtraArgs:
-        """With clipping, weight decay and what is frozen."""
-        return self._optimizer(0)
-
-    def _optimizer(self, phase: int) -> optax.GradientTransformationExtraArgs:
-        return optimizer(self._by_layers, self.rate, self.phases, phase)
-
-    @functools.cached_property
-    def _by_layers(self) -> Config:
-        return by_layers(self.config, self.model, self.image_shape)
-
-    @functools.cached_property
-    def phases(self) -> list[Phase]:
-        """The parts of the run, by what stands still in them."""
-        return phases(self._by_layers, self.derived.steps)
-
-    @functools.cached_property
-    def loss(self) -> Loss:
-        """Of each row."""
-        return loss(self.config, self.derived.num_classes)
-
-    @functools.cached_property
-    def train_step(self) -> TrainStep:
-        """With the run's own seeds, as it begins."""
-        return self._train_step(0, *self._seeds.tolist())
-
-    def _train_step(self, phase: int, *seeds: Seed) -> TrainStep:
-        parts = self._by_layers, self.model, self._optimizer(phase), self.rate, self.loss
-        images = self.augment, self.mix, self.info, self.derived.num_classes
-        return training_step(*parts, *images, self.layout, *seeds, freeze=self.phases[phase].freeze)
-
-    @property
-    def _seeds(self) -> UInt32[np.ndarray, "2"]:
-        return np.array([self.config.seed_of("augment"), self.config.seed_of("dropout")], np.uint32)
-
-    @functools.cached_property
-    def eval_step(self) -> EvalStep:
-        """To be compiled by the layout."""
-        return make_eval_step(self.logits, self.loss, self.layout, own_metrics(self.config, self.derived.num_classes))
+class Session(Built):
+    """A configuration made ready to run: its data, and its steps compiled for the devices."""
 
     def dataset(self, split: str) -> Dataset:
         """A split of the run's data set, to evaluate on."""
@@ -168,26 +92,37 @@ class Session(Shared):
         variables = {"batch_stats": {}, **abstract_variables(self.model, self.image_shape)}
         return self.layout.placed({name: variables[name] for name in ("params", "batch_stats")})
 
-    def make_state(self, seed: Seed | None = None) -> TrainState:
-        """The state before the first step, drawn from the run's own seed where none is given; to be jitted."""
-        ema, scaled = self.config.optim.ema_decay is not None, self.config.model.dtype == "float16"
-        seed = self.config.seed_of("init") if seed is None else seed
-        return create_state(self.model, self.optimizer, self.image_shape, seed=seed, ema=ema, loss_scale=scaled)
-
     def abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of a training batch."""
         shape = self.augment.batch_shape(self.info.image_shape)
         return self.layout.abstract(blank_batch(self.config.data.batch_size // jax.process_count(), shape))
 
-    def compile_train_step(self, step: int = 0) -> CarryStep:
-        """That of the phase that a step is in, compiled: `(carry, batch) -> (carry, steps)`, its carry donated."""
-        seeds = jax.device_put(self._seeds, self.layout.replicated)
+    def abstract_rows(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes, dtypes and shardings of what many steps are given in place of a batch."""
+        shape = self.config.data.batch_size // jax.process_count(), columns(self.config.train)
+        return self.layout.abstract({name: np.zeros(shape, np.int32) for name in ("index", "epoch")})
+
+    def compile_train_step(self, step: int = 0, *resident: Array) -> CarryStep:
+        """That of the phase that a step is in, compiled: `(carry, batch) -> (carry, steps)`, its carry donated.
+
+        Args:
+          resident: all images and labels of the training split, on the devices: the function then makes many steps,
+            and takes the rows of `many_steps` in place of a batch.
+        """
+        seeds = self.layout.put_whole(self._seeds)
         phase = max(i for i, part in enumerate(self.phases) if part.first_step <= step)
-        with_seeds = lambda carry, batch, seeds: carrying(self._train_step(phase, *seeds))(carry, batch)  # noqa: E731
-        arrays = lambda: (self.abstract_checkpoint(), self.abstract_batch(), seeds)  # noqa: E731
-        compiled = self.once(f"train {phase}", lambda: self.layout.compile(with_seeds, *arrays(), donate=True))
+
+        def call(carry: Carry, batch: Any, seeds: Array, *resident: Array) -> tuple[Carry, Array]:
+            step = carrying(self._train_step(phase, *seeds))
+            return (many_steps(step, *resident) if resident else step)(carry, batch)
+
+        def compile() -> jax.stages.Compiled:
+            batch = self.abstract_rows() if resident else self.abstract_batch()
+            return self.layout.compile(call, self.abstract_checkpoint(), batch, seeds, *resident, donate=True)
+
+        compiled = self.once(f"train {phase} {len(resident)}", compile)
         logger.debug("%s; memory of a step: %.0f MB on each device", self.derived, peak_bytes(compiled) / 1e6)
-        return lambda carry, batch: compiled(carry, batch, seeds)
+        return lambda carry, batch: compiled(carry, batch, seeds, *resident)
 
     def carry(self, state: TrainState) -> Carry:
         """What the first step after a log line is given; all of it may be donated."""

@@ -9,6 +9,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from cnn_jax.training.losses import softmax_cross_entropy
+
 BareState = tuple[Any, Any, Any]
 """Parameters, running statistics, optimiser state."""
 BareStep = Callable[[BareState, Float[Array, "b h w c"], Int[Array, "b"]], tuple[BareState, Float[Array, ""]]]
@@ -28,8 +30,7 @@ def bare_step(model: nn.Module, optimizer: optax.GradientTransformation) -> Bare
                 mutable=["batch_stats"],
                 rngs={"dropout": jax.random.key(1)},
             )
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), updates.get("batch_stats", {})
+            return softmax_cross_entropy(logits, labels).mean(), updates.get("batch_stats", {})
 
         (loss, new_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters)
         updates, moments = optimizer.update(gradients, moments, parameters)

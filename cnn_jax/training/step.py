@@ -1,7 +1,7 @@
 """One step of training and one of evaluation, as pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,16 +24,6 @@ from cnn_jax.training.update import Update
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, TrainMetrics]]
 
-
-class Carry(TypedDict):
-    """What a run hands on from step to step, and keeps in its checkpoints."""
-
-    state: TrainState
-    window: TrainMetrics
-    """Of the steps since the last log line, merged in their order."""
-
-
-CarryStep = Callable[[Carry, Batch], tuple[Carry, Int[Array, ""]]]
 LogitsOf = Callable[[Mapping[str, Any], Array], Array]
 Predicted = dict[str, Array]
 EvalStep = Callable[[Mapping[str, Any], Batch], tuple[EvalMetrics, Predicted]]
@@ -61,21 +51,6 @@ def make_train_step(
         return new, train_metrics(loss, logits, labels, grad_norm=norm, learning_rate=rate, finite=finite)
 
     return train_step
-
-
-def carrying(step: TrainStep) -> CarryStep:
-    """The same step as a run makes it: its metrics are merged into those of the steps before, and nothing else is left.
-
-    Returns:
-      A function `(carry, batch) -> (carry, steps)`; `steps`, the state's count, is there to wait for where the carry is
-      donated to the next call.
-    """
-
-    def carry_step(carry: Carry, batch: Batch) -> tuple[Carry, Int[Array, ""]]:
-        state, metrics = step(carry["state"], batch)
-        return {"state": state, "window": carry["window"].merge(metrics)}, state.step
-
-    return carry_step
 
 
 def train_metrics(

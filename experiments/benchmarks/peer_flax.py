@@ -94,10 +94,10 @@ def prepare(layers: Layers, batch: int, channels: int, size: int, dtype: str) ->
         updates, moments = optimizer.update(gradients, moments, params)
         return [optax.apply_updates(params, updates), stats, moments], loss
 
-    def step() -> float:
+    def step() -> Array:
         nonlocal state
         state, loss = train_step(state, images, labels)
-        return float(loss)
+        return loss
 
     return step
 

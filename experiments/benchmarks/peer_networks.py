@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 Layers = list[tuple[Any, ...]]
-Step = Callable[[], float]
+Step = Callable[[], Any]
+"""Takes a training step, and gives its loss, which may still be under way: `float` waits for it."""
 
 
 def conv_norm(filters: int, window: int, stride: int = 1, padding: int = 0) -> Layers:
@@ -103,7 +104,7 @@ def median_ms(step: Step, steps: int, warmup: int = 2) -> float:
     times = []
     for _ in range(warmup + steps):
         start = time.perf_counter()
-        step()
+        float(step())
         times.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times[warmup:])
 

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_network import Small
 
-from cnn_jax import train
+from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig, train
 from cnn_jax.cli import main
 from cnn_jax.config import load_experiment
 from cnn_jax.runs.folder.checkpoint import Checkpoints
@@ -22,6 +23,7 @@ from cnn_jax.runs.folder.events import EventWriter, cut_events, line_of, read_re
 from cnn_jax.runs.folder.lock import only_training
 from cnn_jax.runs.folder.metrics_file import RunError
 from cnn_jax.runs.folder.stored import read_run
+from cnn_jax.runs.log_window import LogWindow
 from cnn_jax.training.finite import not_finite
 
 TINY = ["--train.steps", "12", "--train.log-every", "4", "--model.conv", "xla", "--data.batch-size", "16"]
@@ -401,3 +403,23 @@ def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_poli
     monkeypatch.undo()
     assert run(experiment, folder) == 0
     assert lines(folder, "test") == lines(finished, "test")
+
+
+def test_nothing_is_compiled_between_the_first_step_and_the_last_checkpoint(tmp_path, monkeypatch, caplog):
+    """Not at the first log line, evaluation or checkpoint, each of which is later than the first step."""
+    compiled, real = [], LogWindow.add
+
+    def add(*arguments):
+        compiled.append([record.getMessage() for record in caplog.records if "XLA compilation" in record.getMessage()])
+        return real(*arguments)
+
+    monkeypatch.setattr(LogWindow, "add", add)
+    config = Config(
+        model=ModelConfig(Small, conv="xla"),
+        data=DataConfig("digits", batch_size=24),
+        train=TrainConfig(steps=7, log_every=2, eval_every=3, checkpoint_every=4, test="never"),
+    )
+    with jax.log_compiles():
+        train(config, tmp_path / "run")
+    assert any("eval_step" in message for message in compiled[0])
+    assert compiled[-1] == compiled[0] and len(compiled) == 7

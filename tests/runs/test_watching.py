@@ -107,9 +107,9 @@ def test_a_run_may_leave_its_test_split_alone(trained, tmp_path):
 
 
 def test_variables_are_read_without_the_optimiser(trained, monkeypatch):
-    import cnn_jax.runs.session as session
+    from cnn_jax.runs import build, session
 
-    monkeypatch.setattr(session, "optimizer", lambda *_: pytest.fail("an optimiser was made"))
+    monkeypatch.setattr(build, "optimizer", lambda *_: pytest.fail("an optimiser was made"))
     monkeypatch.setattr(session, "load_training", lambda *_: pytest.fail("training data were opened"))
     figures = evaluate(trained[0])
     assert figures["loss"] == trained[1].test["loss"]

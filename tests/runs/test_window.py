@@ -10,9 +10,10 @@ from small_network import Small
 
 from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig, train
 from cnn_jax.runs.log_window import LogWindow
+from cnn_jax.training.carry import carrying
 from cnn_jax.training.metrics import TrainMetrics
 from cnn_jax.training.state import TrainState
-from cnn_jax.training.step import carrying, no_train_metrics
+from cnn_jax.training.step import no_train_metrics
 
 
 def step_metrics(k):

@@ -12,6 +12,7 @@ from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig, c
 from cnn_jax.data import apply_augment, parse_augment
 from cnn_jax.models import abstract_variables, initialize
 from cnn_jax.runs.session import open_session
+from cnn_jax.training.carry import carrying, many_steps
 from cnn_jax.training.gradient import loss_gradient
 from cnn_jax.training.losses import softmax_cross_entropy
 from cnn_jax.training.state import TrainState
@@ -71,7 +72,7 @@ def test_the_same_step_for_a_cpu_holds_what_these_do_without():
     assert FOREIGN & set(found)
 
 
-def test_a_whole_step_with_augmentation_and_mixing_scatters_nothing():
+def test_many_whole_steps_with_augmentation_and_mixing_scatter_nothing_and_are_there_once():
     config = Config(
         model=ModelConfig("lenet5", precision="highest"),
         data=DataConfig("digits", batch_size=8, augment=AUGMENT, mix=("cutmix()",), eval_augment=("resize(28)",)),
@@ -79,10 +80,22 @@ def test_a_whole_step_with_augmentation_and_mixing_scatters_nothing():
         train=TrainConfig(steps=2),
     )
     session = open_session(config)
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), session.abstract_batch())
-    state = jax.eval_shape(session.make_state)
-    found, text = operations(session.train_step, state, batch, platform="cuda")
-    assert not FOREIGN & set(found) - {"while"}, found  # threefry is a loop
+    carry, rows, images, labels = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype),
+        (
+            session.abstract_checkpoint(),
+            session.abstract_rows(),
+            jax.ShapeDtypeStruct((1258, 8, 8, 1), jnp.uint8),
+            jax.ShapeDtypeStruct((1258,), jnp.int32),
+        ),
+    )
+
+    def steps(carry, rows, images, labels):
+        return many_steps(carrying(session.train_step), images, labels)(carry, rows)
+
+    found, text = operations(steps, carry, rows, images, labels, platform="cuda")
+    assert not FOREIGN & set(found) - {"while"}, found  # the steps' loop, and threefry's
+    assert found["convolution"] == 5
     products = [line for line in text.splitlines() if "stablehlo.convolution" in line or "stablehlo.dot" in line]
     assert len(products) > 10 and all("HIGHEST" in line for line in products)
 

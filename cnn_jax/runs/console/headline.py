@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from cnn_jax.runs.calls import loops, steps_per_call
 from cnn_jax.runs.session import Session
 
 
@@ -23,12 +24,13 @@ def headline(session: Session, environment: dict[str, Any], directory: Path) -> 
         what = device.device_kind
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(session.abstract_variables()["params"]))
     epochs = derived.steps / derived.steps_per_epoch
+    calls = f", up to {steps_per_call(config.train)} in a call" if loops(session.info) else ""
     return " · ".join(
         (
             what if number == 1 else f"{number} devices, {what}",
             f"{config.data.name}, {session.info.num_examples:,} images",
             f"{str(config.model.name).removeprefix(':')}, {parameters:,} parameters",
-            f"{derived.steps:,} steps, {round(epochs, 1):g} epochs at batch {config.data.batch_size}",
+            f"{derived.steps:,} steps, {round(epochs, 1):g} epochs at batch {config.data.batch_size}{calls}",
             f"learning rate {derived.learning_rate:.4g}",
             f"seed {config.seed}",
             str(directory),

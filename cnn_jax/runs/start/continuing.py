@@ -13,7 +13,7 @@ from cnn_jax.runs.folder.metrics_file import read_metrics
 from cnn_jax.runs.folder.paths import run_and_step
 from cnn_jax.runs.folder.stored import Run, RunError, is_begun, read_run
 from cnn_jax.runs.session import Session
-from cnn_jax.training.step import Carry
+from cnn_jax.training.carry import Carry
 
 
 def find_parent(given: str, session: Session, workdir: Path | None) -> Parent:

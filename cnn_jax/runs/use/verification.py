@@ -9,6 +9,7 @@ import numpy as np
 
 from cnn_jax.config import ConfigError
 from cnn_jax.data import prefetch
+from cnn_jax.runs.calls import Calls
 from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.console.progress import TrainProgress
 from cnn_jax.runs.folder.checkpoint import Checkpoints
@@ -68,16 +69,17 @@ def verify(
                 state = checkpoints.restore(first, session.abstract_checkpoint())["state"]
             else:
                 state = inherited(session, parent)[0]["state"] if parent else initial_state(session)
-        layout, batches = session.layout, session.training_batches(first)
+        calls = Calls(session, last)
         with (
             TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
-            contextlib.closing(prefetch(batches, layout.put)) as ready,
+            contextlib.closing(prefetch(calls.given(first), calls.put)) as ready,
         ):
-            step, carry = session.compile_train_step(first), session.carry(state)
-            for number in range(first + 1, last + 1):
-                if any(phase.first_step == number - 1 for phase in session.phases):
-                    step = session.compile_train_step(number - 1)
-                carry, _ = step(carry, next(ready))
+            number, steps, carry = first, calls.compile(first), session.carry(state)
+            for count, batch in ready:
+                if any(phase.first_step == number for phase in session.phases):
+                    steps = calls.compile(number)
+                carry, _ = steps(carry, batch)
+                number += count
                 progress.update(number)
         tree = {"state": carry["state"]}
         there = manifest.sums_by_path()
