@@ -81,7 +81,7 @@ def evaluate(
         number, variables = load_variables(opened, session, step)
         own_pass = None if dataset is None else answers_and_figures(session, variables, dataset, quiet=quiet)
         known = own_pass[0] if own_pass is not None and split == "validation" else None
-        temperature, why = _temperature(opened, session, variables, known, quiet=quiet)
+        temperature, why = validation_temperature(opened, session, variables, known, quiet=quiet)
 
         def scored(session: Session, dataset: Dataset, said: Answers, figures: dict[str, Any]) -> dict[str, Any]:
             if other is None or session is other[0]:
@@ -121,8 +121,8 @@ def _own_split(session: Session, split: str, *, needed: bool) -> Dataset | None:
     return dataset
 
 
-def _temperature(
-    run: Run, session: Session, variables: Mapping[str, Any], known: Answers | None, *, quiet: bool
+def validation_temperature(
+    run: Run, session: Session, variables: Mapping[str, Any], known: Answers | None, *, quiet: bool = True
 ) -> tuple[float, str]:
     """The best temperature for the validation split; or 1, and why there is none.
 

@@ -14,8 +14,10 @@ from cnn_jax.data import Dataset, eval_batches
 from cnn_jax.data.subset import Subset
 from cnn_jax.inspect.feature_names import Shape, logits, with_feature
 from cnn_jax.runs.evaluation import Answers, answers
+from cnn_jax.runs.folder.run import Run
 from cnn_jax.runs.session import Session
 from cnn_jax.runs.splits import seen_at_evaluation
+from cnn_jax.runs.use.evaluation import validation_temperature
 from cnn_jax.training.step import evaluation_inputs
 
 _POINTS, _TOGETHER = 2000, 100  # examples of the split in the space of a feature; images in one call
@@ -29,7 +31,7 @@ class Inspected:
     Attributes:
       take: brings images as the data set holds them to what the network takes.
       inputs: the images so.
-      labels: their classes, where they are known.
+      labels, index: their classes, and their places in the split, where they are of it.
       titles: what each is called.
       names: of the classes.
       maps: the features to look at, by name, with their shapes for one image: that asked for, or all that are maps.
@@ -37,11 +39,13 @@ class Inspected:
       split, dataset: the split; None where it cannot be read, for the reason `why`.
     """
 
+    run: Run
     session: Session
     variables: dict[str, Any]
     take: Callable[[UInt8[Array, "b h w c"]], Float[Array, "b h2 w2 c2"]]
     inputs: Float[Array, "n h w c"]
     labels: Int[np.ndarray, "n"] | None
+    index: Int[np.ndarray, "n"] | None
     titles: tuple[str, ...]
     names: tuple[str, ...]
     maps: Mapping[str, Shape]
@@ -105,11 +109,10 @@ class Inspected:
         return None if self.dataset is None else answers(self.session, self.variables, self.dataset)
 
     @functools.cached_property
-    def validation(self) -> Answers | None:
-        """The logits of the validation split, which no figure of the split has seen; None where there is none."""
-        if self.split == "validation" or self.dataset is None or not self.session.has_validation:
-            return None
-        return answers(self.session, self.variables, self.session.dataset("validation"))
+    def temperature(self) -> tuple[float, str]:
+        """The best for the validation split; or 1, and why there is none."""
+        known = self.answers if self.split == "validation" else None
+        return validation_temperature(self.run, self.session, self.variables, known)
 
     @functools.cached_property
     def space(self) -> tuple[str, Float[np.ndarray, "m d"], Float[np.ndarray, "n d"], Int[np.ndarray, "m"]] | None:

@@ -1,8 +1,9 @@
 """Pictures of what a run's network makes of a whole split: neighbours, confusion, mistakes, calibration."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from cnn_jax.inspect.calibration import confidence, fit_temperature, is_correct, reliability
+from cnn_jax.inspect.calibration import confidence, is_correct, reliability
 from cnn_jax.inspect.confusions import commonest_confusions, confusion
 from cnn_jax.inspect.draw import draw_confusion, draw_mistakes, draw_plane, draw_reliability, draw_tiles, to_image
 from cnn_jax.inspect.draw.page import Section, picture
@@ -11,6 +12,7 @@ from cnn_jax.inspect.mistakes import surest_mistakes
 from cnn_jax.runs.use.inspected import Inspected
 
 _MISTAKES, _NEIGHBOURS, _QUERIES = 8, 3, 6
+_SURE = "Is it as sure as it is right?"
 _CLASSES = 20  # of which a confusion matrix is drawn and points have shapes of their own
 
 
@@ -24,15 +26,15 @@ def neighbours(of: Inspected) -> Section | None:
         figure = draw_plane(principal_plane(known), labels, of.names)
         pictures.append(picture("plane", figure, f"{len(known):,} {of.split} images in the plane of {name}"))
     inputs, asked = of.inputs[:_QUERIES], asked[:_QUERIES]
-    found = nearest_neighbours(known, asked, _NEIGHBOURS + 1)
-    tiles, titles = [], []
-    for i, query in enumerate(to_image(of.pixels(inputs))):
-        others = [int(j) for j, d in zip(found.indices[i], found.distance[i], strict=True) if d > 0][:_NEIGHBOURS]
-        near = of.take(jnp.asarray(of.dataset.images(index[others])))
-        tiles += [query, *to_image(of.pixels(near))]
-        said = f"is {of.names[of.labels[i]]}" if of.labels is not None else of.titles[i]
-        titles += [f"{i + 1}: {said}", *(of.names[labels[j]] for j in others)]
-    if len(tiles) % (_NEIGHBOURS + 1) == 0:
+    found = nearest_neighbours(known, asked, _NEIGHBOURS + 1).indices
+    if found.shape[1] > _NEIGHBOURS:
+        tiles, titles = [], []
+        for i, query in enumerate(to_image(of.pixels(inputs))):
+            others = [j for j in found[i] if of.index is None or index[j] != of.index[i]][:_NEIGHBOURS]
+            near = of.take(jnp.asarray(of.dataset.images(index[others])))
+            tiles += [query, *to_image(of.pixels(near))]
+            said = f"is {of.names[of.labels[i]]}" if of.labels is not None else of.titles[i]
+            titles += [f"{i + 1}: {said}", *(of.names[labels[j]] for j in others)]
         caption = f"Left: images 1 to {len(inputs)}; beside each, its nearest {of.split} images and what they are"
         pictures.append(picture("neighbours", draw_tiles(tiles, titles), caption))
     note = f"Distances are taken in the feature {name}; the plane is that of its largest variance."
@@ -68,12 +70,15 @@ def calibration(of: Inspected) -> Section | None:
     if of.answers is None:
         return None
     logits, labels = of.answers.logits, of.answers.label
+    if not np.isfinite(logits).all():
+        return Section("calibration", _SURE, f"The logits of the {of.split} split are not finite.", [])
     right = is_correct(logits, labels)
     curves = {"as trained": reliability(confidence(logits), right)}
-    note = "There is no validation split to fit a temperature on."
-    if of.validation is not None:
-        temperature = fit_temperature(of.validation.logits, of.validation.label)
+    temperature, why = of.temperature
+    note = f"There is no temperature beside it: {why}."
+    if not why:
         curves[f"at temperature {temperature:.2f}"] = reliability(confidence(logits, temperature), right)
-        note = f"The temperature {temperature:.2f} was fitted on the validation split alone; it changes no prediction."
+        where = "this split itself" if of.split == "validation" else "the validation split alone"
+        note = f"The temperature {temperature:.2f} was fitted on {where}; it changes no prediction."
     drawn = picture("reliability", draw_reliability(curves), f"Accuracy by confidence, {of.split} images")
-    return Section("calibration", "Is it as sure as it is right?", note, [drawn])
+    return Section("calibration", _SURE, note, [drawn])

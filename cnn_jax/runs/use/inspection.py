@@ -135,7 +135,7 @@ def _look(
         pixels, labels = dataset.images(index), dataset.labels[index]
         titles = [f"{split or 'test'} image {i}" for i in index]
     else:
-        (titles, pixels), labels = given, None
+        (titles, pixels), labels, index = given, None, None
     number, variables = load_variables(run, session, step)
     shape = session.image_shape
     try:
@@ -146,11 +146,13 @@ def _look(
         raise ConfigError(f"{'`--feature`: ' if feature else ''}{error}") from error
     take = evaluation_inputs_of(session)
     looked = Inspected(
+        run,
         session,
         variables,
         take,
         take(jnp.asarray(pixels)),
         labels,
+        index,
         tuple(titles),
         names,
         maps,

@@ -1,5 +1,6 @@
 """The page of a small network on the digits, and what is refused."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -10,7 +11,9 @@ from PIL import Image
 
 import cnn_jax
 from cnn_jax.cli import main
-from cnn_jax.runs.use import inspection
+from cnn_jax.inspect.draw import draw_tiles
+from cnn_jax.runs.evaluation import answers
+from cnn_jax.runs.use import inspected, inspected_split, inspection
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -58,6 +61,30 @@ def test_files_of_ones_own_are_explained_for_a_class_and_their_names_are_text(ru
     page = made.page.read_text()
     assert "<img src=x" not in page and "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "explained: 3" in page and "the feature stem, weighted" in page
+
+
+def test_no_image_is_its_own_neighbour(run, tmp_path, monkeypatch):
+    only(monkeypatch, "neighbours")
+    drawn, nearest = [], inspected_split.nearest_neighbours
+    shaken = lambda known, asked, n: nearest(known, asked + 1e-6, n)  # noqa: E731, as another program rounds them
+    monkeypatch.setattr(inspected_split, "nearest_neighbours", shaken)
+    monkeypatch.setattr(inspected_split, "draw_tiles", lambda tiles, titles: drawn.extend(tiles) or draw_tiles(tiles))
+    cnn_jax.inspect_run(run, [], tmp_path / "page")
+    assert len(drawn) == 6 * 4
+    for i in range(0, len(drawn), 4):
+        assert all((drawn[i] != other).any() for other in drawn[i + 1 : i + 4])
+
+
+def test_calibration_says_why_there_is_no_temperature(run, tmp_path, monkeypatch):
+    only(monkeypatch, "calibration")
+    monkeypatch.setattr(inspected, "validation_temperature", lambda *_: (1.0, "the weights come from elsewhere"))
+    page = cnn_jax.inspect_run(run, [], tmp_path / "page").page.read_text()
+    assert "no temperature beside it: the weights come from elsewhere." in page and "was fitted" not in page
+    nan = np.full((359, 10), np.nan)
+    nothing = lambda *given, **how: dataclasses.replace(answers(*given, **how), logits=nan)  # noqa: E731
+    monkeypatch.setattr(inspected, "answers", nothing)
+    page = cnn_jax.inspect_run(run, [], tmp_path / "page").page.read_text()
+    assert "The logits of the test split are not finite." in page
 
 
 def test_without_the_data_set_files_are_looked_at_all_the_same(run, image, tmp_path, monkeypatch):
