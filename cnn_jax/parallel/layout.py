@@ -78,7 +78,12 @@ class Layout(abc.ABC):
         return self.creation(make_state, *arguments)(*arguments)
 
     def put(self, batch: Mapping[str, np.ndarray]) -> dict[str, Array]:
-        """This process's rows of a batch, as its part of the global arrays that the compiled steps take."""
+        """This process's rows of a batch, as its part of the global arrays that the compiled steps take.
+
+        On a CPU that is one device they stay NumPy's, which a compiled step takes in a tenth of the host time.
+        """
+        if self.num_devices == 1 and jax.default_backend() == "cpu":
+            return dict(batch)  # type: ignore[arg-type]
         if jax.process_count() == 1:  # half the host time of the general way
             return jax.device_put(dict(batch), self.split)
         return {k: jax.make_array_from_process_local_data(self.split, v) for k, v in batch.items()}
@@ -92,7 +97,8 @@ class Layout(abc.ABC):
     def abstract(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.ShapeDtypeStruct]:
         """The shapes, dtypes and shardings of such a batch once it is put."""
         placed = self.put(batch)
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding), placed)
+        sharding = lambda a: getattr(a, "sharding", self.split)  # noqa: E731
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding(a)), placed)
 
     def replicated_jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function under jit whose whole result every process can read; all processes must call it alike."""

@@ -47,9 +47,13 @@ class DivergedError(RuntimeError):
 
 
 def run_events(
-    session: Session, writer: RunWriter, stop: StopSignals, *, quiet: bool, profile: bool
+    session: Session, writer: RunWriter, stop: StopSignals, *, quiet: bool, profile: bool, watched: bool
 ) -> Iterator[Event]:
-    """What happens from the newest checkpoint of a folder to the end of its run; see `training_events`."""
+    """What happens from the newest checkpoint of a folder to the end of its run; see `training_events`.
+
+    Args:
+      watched: whether someone may take their time over an event; the devices then come to rest, and the clock stops.
+    """
     config, run, last = session.config, writer.run, session.derived.steps
     directory = run.directory
     saved = Checkpoints(run.checkpoints, keep=config.train.keep_checkpoints, identity=run.identity)
@@ -94,10 +98,8 @@ def run_events(
                 agree = Agreement(session.layout)
                 with Record(writer, step) as record:
                     if step < last:
-                        steps = _steps(
-                            session, writer, record, checkpoints, progress, carry, step, stop, agree, profile
-                        )
-                        state = yield from steps
+                        shown = record, checkpoints, progress
+                        state = yield from _steps(session, writer, *shown, carry, step, stop, agree, profile, watched)
                         with record.spend("saving"):
                             writer.note_saved(checkpoints.wait())
                     stop.end_if_asked(last)
@@ -159,6 +161,7 @@ def _steps(
     stop: StopSignals,
     agree: Agreement,
     profile: bool,
+    watched: bool,
 ) -> Generator[Event, None, TrainState]:
     config, derived, first, last = session.config, session.derived, step, session.derived.steps
     every = derived.log_every, derived.checkpoint_every, derived.eval_every
@@ -233,7 +236,7 @@ def _steps(
                     writer.note_saved(checkpoints.wait())
                 raise Stopped(stopping, step)
             try:
-                with window.paused() if events else contextlib.nullcontext():
+                with window.paused() if events and watched else contextlib.nullcontext():
                     yield from events
             except GeneratorExit:  # whoever watches has seen enough
                 if not saves:

@@ -52,7 +52,7 @@ def train(
         before there is anything to save.
       PeerError: when another process of the run dies.
     """
-    *_, last = training_events(config, workdir, quiet=False, profile=profile, parent=parent)
+    *_, last = _events(config, workdir, quiet=False, profile=profile, parent=parent, watched=False)
     assert isinstance(last, Finished)
     return last.result
 
@@ -79,6 +79,12 @@ def training_events(
           if isinstance(event, Logged) and event.split == "validation":
               print(event.step, event.values["top1"])
     """
+    yield from _events(config, workdir, quiet=quiet, profile=profile, parent=parent, watched=True)
+
+
+def _events(
+    config: Config, workdir: Path | str | None, *, quiet: bool, profile: bool, parent: str | None, watched: bool
+) -> Generator[Event, None, None]:
     config, parallel = check_types(config), config.parallel
     workdir = None if workdir is None else local_path(workdir, "--workdir")
     join = joined(parallel.distributed, parallel.coordinator, parallel.num_processes, parallel.process_id)
@@ -108,7 +114,7 @@ def training_events(
         stop.end_if_asked()
         with contextlib.closing(take_run(workdir, config, session.derived, content, session.info)) as writer:
             try:
-                yield from run_events(session, writer, stop, quiet=quiet, profile=profile)
+                yield from run_events(session, writer, stop, quiet=quiet, profile=profile, watched=watched)
             except DivergedError:
                 if is_writer():
                     draw_curves(workdir)
