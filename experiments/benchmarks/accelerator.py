@@ -4,9 +4,10 @@
 
 It measures part after part, the most telling first, each in a process of its own and in less than nine minutes, and
 keeps what is done in the folder `--out`: started again, it goes on where it was stopped. From a checkout that is not
-installed it needs jax, flax, optax, orbax-checkpoint, jaxtyping and lazy-loader; PyTorch, where there is one, is timed
-in eager mode and compiled. It ends with a table, `results.json` and, where there is matplotlib, `results.png`.
-`accelerator_parts.py` says how each part measures. Results: in the README beside this file.
+installed it needs jax, flax, optax, orbax-checkpoint, jaxtyping and lazy-loader, and leaves the part `calls` out.
+PyTorch, where there is one, is timed in eager mode and compiled. It ends with a table, `results.json` and, where there
+is matplotlib, `results.png`. `accelerator_parts.py` says how each part measures. Results: in the README beside this
+file.
 """
 
 import argparse
@@ -25,6 +26,7 @@ PARTS = [
     "resnet50-bfloat16",
     "repeats",
     "lenet5-bfloat16",
+    "calls",
     "resnet20_cifar-bfloat16",
     "pooling",
     *(f"{network}-bfloat16" for network in ("vgg16", "googlenet", "alexnet")),

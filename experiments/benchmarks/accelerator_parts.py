@@ -35,16 +35,15 @@ def network(name: str, dtype: str, given: argparse.Namespace) -> list[Row]:
     size = {"alexnet": 67, "lenet5": 28}.get(name, 32) if given.reduced else size
     arguments = (layers(), batch, channels, size, dtype)
 
-    def compiled() -> list[Contender]:
-        own = [Contender("ours", (one := Ours(name, batch, size, dtype)).run, one.note)]
-        if name in ("lenet5", "resnet20_cifar"):
-            many = Ours(name, batch, size, dtype, many=True)
-            own.append(Contender(f"ours, {STEPS_PER_CALL} steps a call", many.run, many.note))
-        return [*own, peer("stock Flax", functools.partial(peer_flax.prepare, *arguments))]
-
-    with ThreadPoolExecutor(1) as pool:  # XLA and PyTorch compile beside each other, each for a minute or more
-        of_jax, of_torch = pool.submit(compiled), torch_peers(arguments)
-        contenders = of_jax.result() + of_torch
+    # One after another, for all that it takes: XLA records CUDA graphs as it runs, which fails while PyTorch is at work
+    # in another thread.
+    own = Ours(name, batch, size, dtype)
+    contenders = [Contender("ours", own.run, own.note)]
+    if name in ("lenet5", "resnet20_cifar"):
+        many = Ours(name, batch, size, dtype, many=True)
+        contenders.append(Contender(f"ours, {STEPS_PER_CALL} steps a call", many.run, many.note))
+    contenders.append(peer("stock Flax", functools.partial(peer_flax.prepare, *arguments)))
+    contenders += torch_peers(arguments)
     took = in_turn(contenders, given.rounds, given.seconds)
     rows = []
     for contender, seconds in zip(contenders, took, strict=True):
@@ -95,13 +94,41 @@ def repeated(mode: str, reduced: bool) -> Ours:
     return Ours(name, batch, size, "bfloat16", deterministic() if mode == "deterministic" else {})
 
 
-def digest(own: Ours) -> str:
-    """The digest of the parameters after 20 steps."""
-    own.run(20)
+def digest(parameters: Any) -> str:
+    """Of all their bytes."""
     found = hashlib.sha256()
-    for leaf in jax.tree.leaves(jax.device_get(own.state[0])):
+    for leaf in jax.tree.leaves(jax.device_get(parameters)):
         found.update(leaf.tobytes())
     return found.hexdigest()
+
+
+def calls(given: argparse.Namespace) -> list[Row]:
+    """Images a second of whole trainings of LeNet-5 on the digits, by how many steps a call makes; and their bits."""
+    try:
+        import cnn_jax
+        from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
+        from cnn_jax.runs.folder.run import read_metrics
+    except ImportError as error:
+        print(f"  left out: {error}; `pip install .` in the repository installs all", file=sys.stderr, flush=True)
+        return []
+    rows, digests = [], []
+    steps, every = (4, 2) if given.reduced else (2000, 200)
+    size, augment = 8 if given.reduced else 64, ("resize(28)", "pad_crop(3)")
+    for count in (1, 7, STEPS_PER_CALL):
+        config = Config(
+            model=ModelConfig("lenet5"),
+            data=DataConfig("digits", batch_size=size, augment=augment, mix=("cutmix()",), eval_augment=augment[:1]),
+            optim=OptimConfig("sgd", learning_rate=0.05, ema_decay=0.9),
+            train=TrainConfig(steps=steps, log_every=every, eval_every=steps, steps_per_call=count),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            cnn_jax.train(config, Path(folder) / "run")
+            lines = [line for line in read_metrics(Path(folder) / "run") if line["split"] == "train"]
+            digests.append(digest(cnn_jax.open_run(Path(folder) / "run").variables()))
+        rates = [line["time/images_per_s"] for line in lines[1:]]  # the first line's time holds the start
+        row = rates_row(f"{count} step{'s' * (count > 1)} a call", rates, "images/s")
+        rows.append(row | {"note": "the same bits" if digests[-1] == digests[0] else "OTHER BITS"})
+    return rows
 
 
 def pooling(given: argparse.Namespace) -> list[Row]:
@@ -171,9 +198,11 @@ def main() -> None:
     given = words.parse_args()
     kind, _, how = given.part.partition("-")
     if kind == "once":
-        print(json.dumps({"digest": digest(repeated(how, given.reduced))}))
+        own = repeated(how, given.reduced)
+        own.run(20)
+        print(json.dumps({"digest": digest(own.state[0])}))
         return
-    parts = {"repeats": repeats, "pooling": pooling, "checkpoint": checkpoint}
+    parts = {"repeats": repeats, "calls": calls, "pooling": pooling, "checkpoint": checkpoint}
     rows = parts[kind](given) if kind in parts else network(kind, how, given)
     device = jax.devices()[0]
     machine = f"{device.device_kind} ({device.client.platform_version.splitlines()[0]}), jax {jax.__version__}"

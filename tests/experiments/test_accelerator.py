@@ -38,11 +38,13 @@ def test_all_parts_work(tmp_path):
     ended = run(tmp_path)
     assert ended.returncode == 0, ended.stderr
     results = json.loads((tmp_path / "results.json").read_text())
-    parts = {"repeats", "pooling", "checkpoint", *(f"{n}-{d}" for n in NETWORKS for d in ("bfloat16", "float32"))}
+    others = {"repeats", "calls", "pooling", "checkpoint"}
+    parts = {*others, *(f"{n}-{d}" for n in NETWORKS for d in ("bfloat16", "float32"))}
     assert set(results) == parts and (tmp_path / "results.png").exists()
     rows = {row["what"]: row for row in results["repeats"]["rows"]}
     assert rows["deterministic: equal to the first"]["median"] == 2  # as every process of a CPU does
-    for part in parts - {"repeats", "pooling", "checkpoint"}:
+    assert [row["note"] for row in results["calls"]["rows"]] == 3 * ["the same bits"]
+    for part in parts - others:
         whats = [row["what"] for row in results[part]["rows"]]
         assert whats[0] == "ours" and "stock Flax" in whats and results[part]["rows"][0]["ratio"] == 1
         assert ("ours, 50 steps a call" in whats) == part.startswith(("lenet5", "resnet20"))
