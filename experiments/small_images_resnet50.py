@@ -12,7 +12,7 @@ pooling would leave the last stage a single pixel of 28×28. STL-10's 96×96 are
     cnn-jax train experiments/small_images_resnet50.py --data.name stl10 --model.options.stem imagenet \
         --data.augment "pad_crop(12)" "horizontal_flip()" --train.epochs 100
 
-Result: not yet run; meant for bfloat16 on one GPU, with all 128 images on it. No published recipe; the KMNIST authors
+Result: not yet run; meant for one GPU, which takes all 128 images, in bfloat16. No published recipe; the KMNIST authors
 report 97.82 % for a ResNet-18 with pre-activation, the EMNIST authors 78.02 % on the balanced split for OPIUM, a
 network with one hidden layer.
 """

@@ -7,7 +7,7 @@ import jax
 # By the first two, a program has only kernels that give equal bits every time; and of those that could compute a
 # convolution or a product, XLA takes the first that compiles. Otherwise it takes the one that is fastest by the clock
 # when it compiles, another in another process (xla/service/gpu/autotuning/config_assigner_pass.cc, as in jaxlib 0.11.2
-# and 0.12.0). It would still take what was found by the clock before: for other programs of this process, which the
+# and 0.12.0.1). It would still take what was found by the clock before: for other programs of this process, which the
 # third option keeps in another store, or for another process, in the folder that JAX gives it beside its compilation
 # cache, which the fourth takes away.
 DETERMINISTIC: dict[str, Any] = {

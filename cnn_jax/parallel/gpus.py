@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class ClusterError(ValueError):
-    """The processes of a run, or their GPUs, are neither given nor found, or given in a way that cannot be."""
+    """The processes of a run, or their GPUs, are not known, or do not fit each other."""
 
     exit_status = 2
 
@@ -21,7 +21,8 @@ def visible_gpus(environment: Mapping[str, str] = os.environ, devices: Path = Pa
     """The GPUs that JAX would use here, by names that CUDA_VISIBLE_DEVICES takes; none where it stays on the CPU.
 
     Args:
-      devices: where the driver shows each GPU as `nvidia` with a number.
+      devices: where the driver shows each GPU as `nvidia` with a number. Under WSL2 it does not: name them in
+        CUDA_VISIBLE_DEVICES there. GPUs of other makers are not counted.
     """
     platform = environment.get("JAX_PLATFORMS", "").split(",")[0]
     if platform not in ("", "cuda", "gpu") or not any("cuda" in p.name for p in entry_points(group="jax_plugins")):
@@ -29,7 +30,9 @@ def visible_gpus(environment: Mapping[str, str] = os.environ, devices: Path = Pa
     if (listed := environment.get("CUDA_VISIBLE_DEVICES")) is None:
         return [str(number) for number, _ in enumerate(devices.glob("nvidia[0-9]*"))]
     # CUDA's rule: what stands after a name of no device is not seen either. (Slurm says NoDevFiles for none.)
-    return list(takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), map(str.strip, listed.split(","))))
+    there = len(list(devices.glob("nvidia[0-9]*")))
+    known = lambda name: name not in ("", "-1", "NoDevFiles") and not (name.isdecimal() and 0 < there <= int(name))  # noqa: E731
+    return list(takewhile(known, map(str.strip, listed.split(","))))
 
 
 def equal_parts[T](gpus: Sequence[T], processes: int) -> list[list[T]]:
@@ -70,7 +73,10 @@ def own_gpus(environment: Mapping[str, str], gpus: int) -> list[int] | None:
         return None
     number, tasks = task
     per_task = _count(environment.get("SLURM_GPUS_PER_TASK"))
-    on_node = _count(environment.get("SLURM_GPUS_ON_NODE")) or per_task * tasks or gpus
+    counted = _count(environment.get("SLURM_GPUS_ON_NODE")) or per_task * tasks
+    if not counted and gpus < tasks and "CUDA_VISIBLE_DEVICES" in environment:  # each was given its own by hand
+        return list(range(gpus))
+    on_node = counted or gpus
     if gpus == (per_task or on_node / tasks):
         return list(range(gpus))
     if gpus == on_node and gpus % tasks == 0 and per_task in (0, gpus // tasks):
@@ -78,8 +84,8 @@ def own_gpus(environment: Mapping[str, str], gpus: int) -> list[int] | None:
     asked = f", `--gpus-per-task` {per_task}" if per_task else ""
     raise ClusterError(
         f"on this node the job's processes are {tasks}, its GPUs {on_node}{asked}, and this process sees {gpus}: some "
-        f"would be left over, or taken twice. Ask for as many tasks as GPUs (`--ntasks-per-node={on_node}`) or for one "
-        "(`--ntasks-per-node=1`), or name those of each process, from 0, in JAX_LOCAL_DEVICE_IDS."
+        f"would be left over, or taken twice. Start as many processes as GPUs (Slurm's `--ntasks-per-node={on_node}`) "
+        "or one, name those of each, from 0, in JAX_LOCAL_DEVICE_IDS, or stay on the CPU by JAX_PLATFORMS=cpu."
     )
 
 

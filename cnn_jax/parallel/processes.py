@@ -158,7 +158,7 @@ def known_to_all[T](value: T) -> T:
 
 
 def largest_of_all(number: int) -> int:
-    """The maximum over all processes; each waits for all, which is no matter outside the steps."""
+    """The maximum over all processes; each waits for all, which costs nothing outside the steps."""
     if jax.process_count() == 1:
         return number
     return int(np.max(multihost_utils.process_allgather(np.int32(number))))

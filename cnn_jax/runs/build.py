@@ -1,4 +1,4 @@
-"""The parts of a run and its steps, as a configuration describes them: pure functions, none of them compiled."""
+"""What a configuration describes: model, optimiser, schedule, loss and steps; nothing is compiled here, or read."""
 
 import dataclasses
 import functools

@@ -19,7 +19,7 @@ from cnn_jax.training.carry import CarryStep
 if TYPE_CHECKING:
     from cnn_jax.runs.session import Session
 
-# Steps in a call where nothing else is asked for: the host is then out of the way but for 2 %. Untuned.
+# Steps in a call where nothing else is asked for: the host then acts once where it acted fifty times. Untuned.
 STEPS_PER_CALL = 50
 # Bytes of images that lie on each device: an eighth of a small GPU's memory, seven times CIFAR-10.
 MOST_RESIDENT = 2**30

@@ -10,6 +10,8 @@ from cnn_jax.config.reference import OPTIMIZERS
 # Steps are counted, and the rows of a batch numbered, in 32 bits.
 MOST_STEPS = MOST_ROWS = 2**31 - 1
 
+_COUNTS = ("epochs", "steps", "log_every", "eval_every", "checkpoint_every", "steps_per_call")
+
 
 def check(config: Config, num_devices: int) -> None:
     """Refuses a configuration with a value out of range, or with one that could have no effect whatever the data.
@@ -100,8 +102,7 @@ def check(config: Config, num_devices: int) -> None:
         ),
         *(
             (key, unset_or_positive(key), "it must be positive, or None for the default")
-            for key in values
-            if re.fullmatch(r"train\.(epochs|steps|\w+_every|steps_per_call)", key)
+            for key in (f"train.{name}" for name in _COUNTS)
         ),
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
         ("optim.learning_rate", optim.learning_rate >= 0, "it must not be negative"),

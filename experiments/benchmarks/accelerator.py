@@ -13,9 +13,12 @@ file.
 import argparse
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ BATCHES = {"resnet50": 256, "resnet20_cifar": 512, "lenet5": 1024, "vgg16": 128,
 PARTS = [
     "resnet50-bfloat16",
     "repeats",
+    "repeats-default",
     "lenet5-bfloat16",
     "calls",
     "resnet20_cifar-bfloat16",
@@ -37,26 +41,42 @@ PARTS = [
 
 def measured(part: str, out: Path, settings: list[str]) -> dict[str, Any] | None:
     """A part's figures, kept with the same settings or measured now; None where it failed, or took too long."""
-    kept = out / f"{part}.json"
-    if kept.exists() and (before := json.loads(kept.read_text()))["settings"] == settings:
+    kept, here = out / f"{part}.json", [*settings, f"jax {metadata.version('jax')}", cards()]
+    if kept.exists() and (before := json.loads(kept.read_text()))["settings"] == here:
         return before
     print(f"{part} …", file=sys.stderr, flush=True)
     began = time.perf_counter()
     command = [sys.executable, str(Path(__file__).with_name("accelerator_parts.py")), part, *settings]
     # JAX would take most of the memory for itself, and a peer works in the same process.
     environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     try:
-        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=MOST_SECONDS, env=environment)
-    except subprocess.TimeoutExpired:
+        printed, _ = process.communicate(timeout=MOST_SECONDS)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)  # it may have started others
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         print(f"{part}: over {MOST_SECONDS} s; left out", file=sys.stderr, flush=True)
         return None
-    if ended.returncode:
+    if process.returncode:
         print(f"{part}: failed; left out", file=sys.stderr, flush=True)
         return None
-    figures = json.loads(ended.stdout.splitlines()[-1]) | {"settings": settings}
-    kept.write_text(json.dumps(figures, indent=1))
+    figures: dict[str, Any] = json.loads(printed.splitlines()[-1]) | {"settings": here}
+    if figures["rows"]:  # else something is not installed, and the part waits for it
+        kept.with_suffix(".new").write_text(json.dumps(figures, indent=1))
+        kept.with_suffix(".new").replace(kept)
     print(f"{part}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return figures
+
+
+def cards() -> str:
+    """The GPUs of this machine, by NVIDIA's tool; nothing where there is none."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        return ""
+    return re.sub(r" \(UUID.*?\)", "", listed.strip())
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:

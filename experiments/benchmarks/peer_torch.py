@@ -86,7 +86,7 @@ def prepare(
       compiled: by `torch.compile`; else eager.
     """
     if device != "cpu":
-        torch.backends.cudnn.benchmark = True  # as who trains for speed sets it; TF32 is cuDNN's default
+        torch.backends.cudnn.benchmark = True  # the usual setting for speed; TF32 is cuDNN's default
         torch.set_float32_matmul_precision("high")
     images = torch.randn(batch, channels, size, size, device=device).to(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % layers[-1][1]

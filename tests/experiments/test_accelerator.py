@@ -33,12 +33,20 @@ def test_an_unknown_part_is_refused_and_figures_of_other_settings_are_not_taken(
     assert "pooling …" in run(tmp_path, "pooling").stderr
 
 
+def test_what_is_not_installed_is_said_and_waits(tmp_path, monkeypatch):
+    (tmp_path / "tyro.py").write_text("raise ImportError('no tyro here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ended = run(tmp_path, "calls")
+    assert ended.returncode == 0 and "left out: no tyro here; `pip install .`" in ended.stderr
+    assert not (tmp_path / "calls.json").exists()
+
+
 @pytest.mark.slow
 def test_all_parts_work(tmp_path):
     ended = run(tmp_path)
     assert ended.returncode == 0, ended.stderr
     results = json.loads((tmp_path / "results.json").read_text())
-    others = {"repeats", "calls", "pooling", "checkpoint"}
+    others = {"repeats", "repeats-default", "calls", "pooling", "checkpoint"}
     parts = {*others, *(f"{n}-{d}" for n in NETWORKS for d in ("bfloat16", "float32"))}
     assert set(results) == parts and (tmp_path / "results.png").exists()
     rows = {row["what"]: row for row in results["repeats"]["rows"]}

@@ -8,6 +8,19 @@ import pytest
 from cnn_jax.parallel import ClusterError, joined, processes
 
 
+@pytest.fixture(autouse=True)
+def no_scheduler(monkeypatch):
+    """Outside any job; and what joining sets for the whole process is put back."""
+    for name in os.environ:
+        if name.startswith(("SLURM_", "OMPI_", "JAX_LOCAL_DEVICE_IDS")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
+    before = jax.config.jax_enable_preemption_service
+    yield
+    jax.config.update("jax_enable_preemption_service", before)
+    jax.config.update("jax_check_proxy_envs", True)  # as JAX has it; it cannot be read
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -58,12 +71,8 @@ def test_jax_leaves_sigterm_alone(monkeypatch):
     monkeypatch.setattr(jax.distributed, "is_initialized", lambda: False)
     look = lambda *_, **__: seen.append(jax.config.jax_enable_preemption_service)  # noqa: E731
     monkeypatch.setattr(jax.distributed, "initialize", look)
-    before = jax.config.jax_enable_preemption_service
-    try:
-        with joined(True):
-            pass
-    finally:
-        jax.config.update("jax_enable_preemption_service", before)
+    with joined(True):
+        pass
     assert seen == [False]
 
 

@@ -58,7 +58,7 @@ def _devices(here: dict[str, Any]) -> Iterator[Finding]:
         if found := sorted(Path("/").glob(pattern.lstrip("/"))):
             remedy = f"`uv sync --extra {extra}`, and then `uv run --extra {extra} …`: a plain `uv sync` removes it"
             if find_spec(module) is not None:
-                remedy = f"`JAX_PLATFORMS={extra} cnn-jax doctor` says why its plugin does not start; {needs}"
+                remedy = f"`JAX_PLATFORMS={extra} cnn-jax doctor --debug` says why its plugin does not start; {needs}"
             if os.environ.get("JAX_PLATFORMS"):
                 remedy = f"unset JAX_PLATFORMS, which is {os.environ['JAX_PLATFORMS']}; else {remedy}"
             yield Finding(name, f"{len(found)} here, which JAX does not use", remedy)
