@@ -5,15 +5,17 @@ GPU. A step within the loop rounds otherwise than one outside of it, and so plat
 is, never a clock; how many steps a call makes changes nothing.
 """
 
+import contextlib
+import itertools
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnn_jax import ops
 from cnn_jax.config import TrainConfig
-from cnn_jax.data import DatasetInfo, train_rows
+from cnn_jax.data import DatasetInfo, prefetch, train_rows
 from cnn_jax.training.carry import CarryStep
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 # Steps in a call where nothing else is asked for: the host then acts once where it acted fifty times. Untuned.
 STEPS_PER_CALL = 50
+# Batches of small images, and their bytes, that the background hands over at once.  Untuned.
+MOST_TOGETHER, BYTES_TOGETHER = 8, 2**21
 # Bytes of images that lie on each device: an eighth of a small GPU's memory, seven times CIFAR-10.
 MOST_RESIDENT = 2**30
 
@@ -88,6 +92,20 @@ class Calls:
         ends += [step + every - step % every for every in self._every] + [end for end in self._ends if end > step]
         return min(ends)
 
-    def put(self, call: tuple[int, dict[str, np.ndarray]]) -> tuple[int, Any]:
-        """The same with what it is given on the devices."""
-        return call[0], self._session.layout.put(call[1])
+    def ready(self, start: int) -> Generator[tuple[int, Any]]:
+        """The same on the devices, made ready in the background."""
+
+        def put(calls: Iterable[tuple[int, dict[str, np.ndarray]]]) -> list[tuple[int, Any]]:
+            return [(count, self._session.layout.put(given)) for count, given in calls]
+
+        with contextlib.closing(prefetch(itertools.batched(self.given(start), self._together()), put)) as ready:
+            for calls in ready:
+                yield from calls
+
+    def _together(self) -> int:
+        """How many batches the background hands over at once: each time takes as long as some small batches do."""
+        session = self._session
+        if self._data is not None or session.info.are_files:
+            return 1
+        batch_bytes = session.config.data.batch_size * math.prod(session.info.image_shape)
+        return max(1, min(MOST_TOGETHER, BYTES_TOGETHER // batch_bytes))

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.data import prefetch
 from cnn_jax.parallel import Agreement, is_writer, known_to_all
 from cnn_jax.runs.calls import Calls
 from cnn_jax.runs.console.headline import headline
@@ -199,7 +198,7 @@ def _steps(
 
     with (
         StepProfiler(writer.run.directory / "profile", enabled=profile) as profiler,
-        contextlib.closing(prefetch(calls.given(step), calls.put)) as ready,
+        contextlib.closing(calls.ready(step)) as ready,
     ):
         window = LogWindow(config.data.batch_size)
         while step < last:

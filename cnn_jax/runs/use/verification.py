@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from cnn_jax.config import ConfigError
-from cnn_jax.data import prefetch
 from cnn_jax.runs.calls import Calls
 from cnn_jax.runs.compare import check_data
 from cnn_jax.runs.console.progress import TrainProgress
@@ -72,7 +71,7 @@ def verify(
         calls = Calls(session, last)
         with (
             TrainProgress(last, first, last / opened.derived.steps_per_epoch, quiet=quiet) as progress,
-            contextlib.closing(prefetch(calls.given(first), calls.put)) as ready,
+            contextlib.closing(calls.ready(first)) as ready,
         ):
             number, steps, carry = first, calls.compile(first), session.carry(state)
             for count, batch in ready:
