@@ -25,8 +25,8 @@ HEARTBEAT_SECONDS = 30
 # Status codes of XLA that are about the program or this machine; with any other, a peer may be what failed.
 _OWN_FAULTS = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
 
-# Steps after which a number that one process put in is known to all: no more than the loop runs ahead of the devices.
-STEPS_TO_AGREE = 2
+# Calls after which a number that one process put in is known to all: no more than the loop runs ahead of the devices.
+CALLS_TO_AGREE = 2
 
 
 class PeerError(RuntimeError):
@@ -168,8 +168,8 @@ class Agreement:
     """Tells every process, at the same step, the largest number that any of them put in.
 
     Two processes that get a signal at different moments must stop at the same step, or one would wait for ever in the
-    next one's reduction.  The maximum over all devices is taken in the background, `STEPS_TO_AGREE` steps behind, so
-    that no step waits for it.
+    next one's reduction.  The maximum over all devices is taken in the background, `CALLS_TO_AGREE` steps behind, so
+    that no call waits for it.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -178,9 +178,9 @@ class Agreement:
         self._under_way: collections.deque[Array] = collections.deque()
 
     def __call__(self, number: int) -> int:
-        """Puts in this step's number; returns the maximum of some steps before, 0 at first, or `number` when alone."""
+        """Puts in this call's number; returns the maximum of some calls before, 0 at first, or `number` when alone."""
         if jax.process_count() == 1:
             return number
         mine = np.full(jax.local_device_count(), number, np.int32)
         self._under_way.append(self._largest(jax.make_array_from_process_local_data(self._split, mine)))
-        return int(self._under_way.popleft()) if len(self._under_way) > STEPS_TO_AGREE else 0
+        return int(self._under_way.popleft()) if len(self._under_way) > CALLS_TO_AGREE else 0

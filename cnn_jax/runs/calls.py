@@ -62,8 +62,7 @@ class Calls:
         """
         self._session, self._last, self._every = session, last, every
         self._ends = {*at, *(phase.first_step for phase in session.phases)}
-        data = None if ops.current().on_cpu else session.training_data()
-        self._data = data if data is not None and loops(data.info) else None
+        self._data = session.training_data() if loops(session.info) else None
         self._resident: tuple[Any, ...] = ()
         if self._data is not None:
             arrays = self._data.images(np.arange(len(self._data))), self._data.labels

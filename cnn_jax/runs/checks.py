@@ -10,6 +10,7 @@ from cnn_jax.config.reference import OPTIMIZERS
 # Steps are counted, and the rows of a batch numbered, in 32 bits.
 MOST_STEPS = MOST_ROWS = 2**31 - 1
 
+MOST_STEPS_PER_CALL = 1000  # whose indices are made before; the host is then busy once in a thousand steps
 _COUNTS = ("epochs", "steps", "log_every", "eval_every", "checkpoint_every", "steps_per_call")
 
 
@@ -103,6 +104,11 @@ def check(config: Config, num_devices: int) -> None:
         *(
             (key, unset_or_positive(key), "it must be positive, or None for the default")
             for key in (f"train.{name}" for name in _COUNTS)
+        ),
+        (
+            "train.steps_per_call",
+            (config.train.steps_per_call or 1) <= MOST_STEPS_PER_CALL,
+            f"it must be at most {MOST_STEPS_PER_CALL}; more gains nothing",
         ),
         ("train.keep_checkpoints", config.train.keep_checkpoints > 0, "keep at least one"),
         ("optim.learning_rate", optim.learning_rate >= 0, "it must not be negative"),

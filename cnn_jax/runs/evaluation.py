@@ -20,7 +20,7 @@ from cnn_jax.runs.folder.metrics_file import read_test_line
 from cnn_jax.runs.folder.noted import missing_best, missing_newest
 from cnn_jax.runs.folder.predictions import Predictions
 from cnn_jax.runs.folder.run import Run, RunError
-from cnn_jax.runs.log_window import STEPS_AHEAD
+from cnn_jax.runs.log_window import CALLS_AHEAD
 from cnn_jax.runs.session import Session
 from cnn_jax.training.metrics import EvalMetrics
 from cnn_jax.training.state import TrainState
@@ -89,8 +89,8 @@ def _one_pass(
         for batch in ready:
             metrics, predicted = session.compiled_eval_step(variables, batch)
             parts.append((metrics, {name: predicted[name] for name in {"mask", *wanted}}))
-            if len(parts) > STEPS_AHEAD:  # those before are on the host, so that no device keeps a whole split's logits
-                parts[-1 - STEPS_AHEAD] = jax.device_get(parts[-1 - STEPS_AHEAD])
+            if len(parts) > CALLS_AHEAD:  # those before are on the host, so that no device keeps a whole split's logits
+                parts[-1 - CALLS_AHEAD] = jax.device_get(parts[-1 - CALLS_AHEAD])
             done(batch_size)
     found = jax.device_get(parts)
     total = functools.reduce(lambda a, b: a.merge(b), (metrics for metrics, _ in found))

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from cnn_jax.training.metrics import TrainMetrics
 
 # Calls that may be under way at once: enough to hide the host, few enough to bound the memory of waiting batches.
-STEPS_AHEAD = 2
+CALLS_AHEAD = 2
 
 
 class LogWindow:
@@ -22,7 +22,7 @@ class LogWindow:
 
     def __init__(self, batch_size: int) -> None:
         """Starts the clock; `batch_size` is for the images a second."""
-        self._under_way: deque[Array] = deque(maxlen=STEPS_AHEAD + 1)
+        self._under_way: deque[Array] = deque(maxlen=CALLS_AHEAD + 1)
         self._batch_size = batch_size
         self._steps, self._seconds, self._waited, self._since = 0, 0.0, 0.0, time.perf_counter()
 
@@ -34,10 +34,10 @@ class LogWindow:
         self._waited += time.perf_counter() - began
 
     def add(self, steps: int, made: Array) -> None:
-        """Counts the steps of a call, which gave the array `made`; waits for the call `STEPS_AHEAD` before it."""
+        """Counts the steps of a call, which gave the array `made`; waits for the call `CALLS_AHEAD` before it."""
         self._under_way.append(made)
         self._steps += steps
-        if len(self._under_way) > STEPS_AHEAD:
+        if len(self._under_way) > CALLS_AHEAD:
             jax.block_until_ready(self._under_way[0])
 
     def line(self, metrics: TrainMetrics) -> dict[str, float]:
@@ -59,5 +59,7 @@ class LogWindow:
         """Stops the clock for what is not training, from the end of the steps under way."""
         jax.block_until_ready(list(self._under_way))
         self._seconds += time.perf_counter() - self._since
-        yield
-        self._since = time.perf_counter()
+        try:
+            yield
+        finally:  # who leaves a run within the pause has a line written afterwards
+            self._since = time.perf_counter()

@@ -86,11 +86,11 @@ def run_events(
                 carry: Carry = restored[1]
             elif parent:
                 carry, said = inherited(session, parent)
+                _check_finite(session, carry["state"], step)
                 progress.say(said)
                 checkpoints.save(step, carry, lines=writer.lines)  # so that the parent is not needed again
             else:
                 carry = session.carry(initial_state(session, progress.say))
-            if not restored:
                 _check_finite(session, carry["state"], step)
             state = carry["state"]
             if step < last or not tested:
@@ -163,7 +163,7 @@ def _steps(
     watched: bool,
 ) -> Generator[Event, None, TrainState]:
     config, derived, first, last = session.config, session.derived, step, session.derived.steps
-    every = derived.log_every, derived.checkpoint_every, derived.eval_every
+    every = derived.log_every, derived.checkpoint_every, derived.eval_every if session.has_validation else last
     traced = (first + PROFILED_STEPS.start, first + PROFILED_STEPS.stop) if profile else ()
     calls = Calls(session, last, every=every, at=traced)
     with record.spend("compile"):

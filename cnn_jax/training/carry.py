@@ -42,8 +42,8 @@ def many_steps(step: CarryStep, images: UInt8[Array, "n h w c"], labels: Int[Arr
     """A step, repeated in one loop on the device: the function `(carry, rows) -> (carry, steps)`.
 
     `rows` holds `index` and `epoch`, int32 [b, k], a column for each step, with -1 in the columns that are not used.
-    How many steps are made is found when it runs, so that a call of any number, of one as well, runs the same program,
-    with the same bits.
+    How many steps are made is found when it runs, so that a call of any number up to k, of one as well, runs the same
+    program, with the same bits.
 
     Args:
       images, labels: of the whole training split; a batch is gathered from them by its indices.

@@ -177,7 +177,7 @@ def test_sigterm_to_one_that_reads_its_data_stops_all_before_a_step(experiment, 
     (tmp_path / "go").touch()
     _, err = launcher.communicate(timeout=120)
     assert launcher.returncode == 143, err
-    said = re.findall(r"^\[(\d)\] cnn-jax: stopped by SIGTERM; no step was made", err, re.MULTILINE)
+    said = re.findall(r"^\[(\d)\] cnn-jax: stopped by SIGTERM; nothing was lost", err, re.MULTILINE)
     assert sorted(said) == ["0", "1"]
     assert not (tmp_path / "run").exists()
 

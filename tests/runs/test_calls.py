@@ -127,6 +127,13 @@ def test_verification_makes_the_same_calls(whole, monkeypatch):
     assert set(made) == {2}  # with the images and labels
 
 
+def test_who_runs_calls_of_many_steps_reads_so_in_the_first_line(whole, tmp_path, capsys):
+    train(configured(steps=2, log_every=2, eval_every=2, checkpoint_every=2, steps_per_call=7), tmp_path)
+    assert "at batch 32, up to 7 in a call" in capsys.readouterr().err.splitlines()[0]
+    with pytest.raises(ConfigError, match=r"`train\.steps_per_call` is 1001: it must be at most 1000"):
+        opened(configured(steps_per_call=1001))
+
+
 def test_calls_end_at_multiples_at_single_steps_and_where_what_is_frozen_changes():
     config = dataclasses.replace(CONFIG, optim=OptimConfig(freeze="stem", unfreeze=("stem=0.5",)))
     session = opened(configured(config, steps_per_call=8))

@@ -351,7 +351,7 @@ def test_a_signal_before_the_loop_ends_the_run_at_once(experiment, tmp_path, cap
     monkeypatch.setattr(owner, last, interrupted)
     folder = tmp_path / "run"
     assert run(experiment, folder) == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM; no step was made. The same command continues." in capsys.readouterr().err
+    assert "stopped by SIGTERM; nothing was lost. The same command continues." in capsys.readouterr().err
     assert folder.exists() == begun and not list(folder.glob("checkpoints/*"))
 
 
@@ -372,7 +372,7 @@ def test_a_signal_while_a_checkpoint_is_read_loses_nothing(copy, experiment, cap
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("when", "said"), [(0, "no step was made"), (12, "saved at step 12")])
+@pytest.mark.parametrize(("when", "said"), [(0, "nothing was lost"), (12, "saved at step 12")])
 def test_a_signal_before_the_first_step_or_the_test_evaluation_ends_the_run_politely(
     finished, experiment, tmp_path, capsys, monkeypatch, when, said
 ):

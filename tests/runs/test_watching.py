@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import time
 
 import jax
 import numpy as np
@@ -76,8 +77,13 @@ def test_leaving_where_the_next_line_is_due_as_well_loses_none(tmp_path):
     config = dataclasses.replace(CONFIG, train=TrainConfig(steps=6, log_every=1, test="never"))
     events = training_events(config, tmp_path)
     assert next(events).step == 1
+    looked = 1.0
+    time.sleep(looked)
     events.close()
     assert read_run(tmp_path).record[-1]["last_step"] == 2
+    left = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert left["step"] == 2
+    assert config.data.batch_size / left["time/images_per_s"] < looked  # the clock stops for who looks
     train(config, tmp_path)
     assert [line["step"] for line in lines(tmp_path) if line["split"] == "train"] == [1, 2, 3, 4, 5, 6]
 

@@ -14,7 +14,7 @@ class Stopped(Exception):
     ended = "stopped"  # in the run's record
 
     def __init__(self, number: int, step: int | None) -> None:
-        saved = f"saved at step {step}" if step else "no step was made"
+        saved = f"saved at step {step}" if step else "nothing was lost"
         super().__init__(f"stopped by {signal.Signals(number).name}; {saved}. The same command continues.")
         self.exit_status = 128 + number  # the shell's convention
 

@@ -58,7 +58,7 @@ def test_what_nohup_ignores_stays_ignored():
 @pytest.mark.parametrize("name", NAMES)
 def test_where_nothing_is_lost_a_signal_ends_what_is_done_at_once(name):
     number = getattr(signal, name)
-    with pytest.raises(Stopped, match=f"stopped by {name}; no step was made") as stopped, StopSignals() as stop:
+    with pytest.raises(Stopped, match=f"stopped by {name}; nothing was lost") as stopped, StopSignals() as stop:
         stop.at_once = True
         try:
             os.kill(os.getpid(), number)
