@@ -44,7 +44,7 @@ def write_study(folder, question, arms, accuracies, seeds):
     reached = dict(zip(study.arms, accuracies, strict=True))
     here = environment(folder)  # which takes as long as the rest
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cnn_jax.runs.folder.run.environment", lambda folder: here)
+        patch.setattr("cnn_jax.runs.folder.run.environment", lambda folder, *, deterministic: here)
         for (arm, seed), config in study.configs.items():
             write_run(folder / "study" / arm / f"seed-{seed}", config, reached[arm])
     return folder / "study"

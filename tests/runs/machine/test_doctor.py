@@ -32,7 +32,7 @@ def test_an_accelerator_that_jax_does_not_use_is_missed(monkeypatch, tmp_path, d
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     assert found(device).remedy.startswith(f"`uv sync --extra {extra}`")
     monkeypatch.setattr(doctor, "find_spec", lambda module: module)
-    assert found(device).remedy.startswith(f"`JAX_PLATFORMS={extra} cnn-jax doctor` says why")
+    assert found(device).remedy.startswith(f"`JAX_PLATFORMS={extra} cnn-jax doctor --debug` says why")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert found(device).remedy.startswith("unset JAX_PLATFORMS, which is cpu; else `JAX_PLATFORMS")
 
