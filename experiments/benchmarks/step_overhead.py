@@ -7,9 +7,9 @@ by the wall clock from one log line to the next; and as many of the same compile
 device. The share is 1 - bare / loop, by the wall clock and in the time of all processors, which others at work on the
 machine change less.
 
-Medians with quartiles, on two cores that other programs shared (AMD EPYC, Zen 3, jax 0.12.0.1): of the wall clock 3.5 %
-for LeNet-5 (-4.0 to 7.9, 80 turns of 25 steps) and 1.9 % for ResNet-20 (-2.9 to 5.7, 40 turns of 8 steps); of the
-processors' time, 4.4 and 1.9 %.
+Medians with quartiles, on two idle cores (AMD EPYC, Zen 3, jax 0.12.0.1): of the wall clock 3.5 % for LeNet-5 (-1.2 to
+7.7, 80 turns of 25 steps) and 0.7 % for ResNet-20 (-2.8 to 3.0, 40 turns of 8 steps); of the processors' time, 3.7 and
+1.3 %.
 """
 
 import contextlib
