@@ -16,9 +16,9 @@ cores: such files as a training reads them, from the records of a prepared set, 
 Each line is the best of the rounds: images/s, images per second of processor time (which other work on the machine
 disturbs less), and ours divided by the peer's. They are rates of one machine: trust the ratios.
 
-Result of `cores`, files of 62 kB on average, in five runs on a virtual machine whose speed changes from minute to minute
-(AMD EPYC, Zen 3): with one core 508 to 785 images/s, median 604; with two 446 to 698 a core, median 599. With 16 cores:
-not run.
+Result of `cores`, files of 62 kB on average, in five runs on a virtual machine whose speed changes by the minute (AMD
+EPYC, Zen 3): with one core 508 to 785 images/s, median 604; with two 446 to 698 a core, median 599. With 16 cores: not
+run.
 """
 
 import io
