@@ -23,6 +23,7 @@ from peer_networks import NETWORKS
 from cnn_jax import ops
 
 REPEATED = ("resnet18", 64, 224)  # with BatchNorm and overlapping max pooling; its batch and side
+REDUCED = ("resnet8_cifar", 2, 32)
 Row = dict[str, Any]
 
 
@@ -89,13 +90,14 @@ def equal(mode: str, given: argparse.Namespace) -> Row:
         digests = list(pool.map(once, range(given.processes)))
     same, different = digests.count(digests[0]), len(set(digests))
     print(f"  {mode}: {same} of {len(digests)} equal, {different} different", file=sys.stderr, flush=True)
-    note = f"{different} different; {REPEATED[0]}, bfloat16, 20 steps, SHA-256 of the parameters"
+    name = (REDUCED if given.reduced else REPEATED)[0]
+    note = f"{different} different; {name}, bfloat16, 20 steps, SHA-256 of the parameters"
     return {"what": f"{mode}: equal to the first", "median": same, "unit": f"of {len(digests)}", "note": note}
 
 
 def repeated(mode: str, reduced: bool) -> Ours:
     """The step that is repeated."""
-    name, batch, size = ("resnet8_cifar", 2, 32) if reduced else REPEATED
+    name, batch, size = REDUCED if reduced else REPEATED
     return Ours(name, batch, size, "bfloat16", deterministic() if mode == "deterministic" else {})
 
 

@@ -4,7 +4,6 @@ The platform is named, so that a CPU runs the loop.
 """
 
 import dataclasses
-import json
 import os
 import signal
 
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from small_network import Small
+from stored_run import lines, sums
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, ParallelConfig, TrainConfig, ops
 from cnn_jax.config import ConfigError, check_types
@@ -53,15 +53,6 @@ def on_a_gpu():
         yield
 
 
-def sums(run):
-    return Checkpoints(run / "checkpoints", read_only=True).manifest(STEPS).sums
-
-
-def lines(run):
-    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in read]
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """In one call."""
@@ -74,7 +65,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_calls_of_any_length_end_with_the_same_bits(whole, tmp_path, count):
     train(configured(steps_per_call=count), tmp_path)
-    assert sums(tmp_path) == sums(whole) and lines(tmp_path) == lines(whole)
+    assert sums(tmp_path, STEPS) == sums(whole, STEPS) and lines(tmp_path) == lines(whole)
 
 
 def test_a_call_ends_where_something_is_to_be_done_and_a_run_left_there_resumes(whole, tmp_path):
@@ -88,7 +79,7 @@ def test_a_call_ends_where_something_is_to_be_done_and_a_run_left_there_resumes(
     seen = [event.step for event in events if isinstance(event, Logged) and event.split == "train"]
     assert seen == [36, 45, 50]
     assert [line["step"] for line in lines(tmp_path) if line["split"] == "train"] == [9, 18, 27, 36, 45, 50]
-    assert sums(tmp_path) == sums(whole) and lines(tmp_path)[-1] == lines(whole)[-1]
+    assert sums(tmp_path, STEPS) == sums(whole, STEPS) and lines(tmp_path)[-1] == lines(whole)[-1]
 
 
 @pytest.mark.slow
@@ -115,8 +106,8 @@ def test_other_steps_have_the_same_bits_too(tmp_path, changes):
             next(events)
         events.close()
         train(configured(config, steps_per_call=count), run)
-        found.append(Checkpoints(run / "checkpoints", read_only=True).manifest(24).sums)
-    assert all(sums == found[0] for sums in found)
+        found.append(sums(run, 24))
+    assert all(each == found[0] for each in found)
 
 
 @pytest.mark.slow

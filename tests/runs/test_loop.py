@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small_network import Small
+from stored_run import lines
 
 from cnn_jax import Config, DataConfig, ModelConfig, TrainConfig, train
 from cnn_jax.cli import main
@@ -31,12 +32,6 @@ TINY = ["--train.steps", "12", "--train.log-every", "4", "--model.conv", "xla", 
 
 def run(experiment, folder, *flags):
     return main(["train", str(experiment), "--workdir", str(folder), *TINY, *flags])
-
-
-def lines(folder, split=None):
-    """The lines without times."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in r.items() if not k.startswith("time/")} for r in rows if split in (None, r["split"])]
 
 
 def files(folder):

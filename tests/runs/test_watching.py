@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import pytest
 from small_network import Small
+from stored_run import lines, sums
 
 from cnn_jax import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 from cnn_jax.runs import Finished, Logged, Saved, evaluate, list_runs, train, training_events
-from cnn_jax.runs.folder.checkpoint import Checkpoints
 from cnn_jax.runs.folder.stored import read_run
 
 CONFIG = Config(
@@ -21,15 +21,6 @@ CONFIG = Config(
     optim=OptimConfig(learning_rate=0.2),
     train=TrainConfig(steps=12, log_every=5, eval_every=6, checkpoint_every=4),
 )
-
-
-def sums(run, step=12):
-    return Checkpoints(run / "checkpoints", read_only=True).manifest(step).sums
-
-
-def lines(run):
-    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in read]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +37,13 @@ def test_every_line_and_save_is_an_event_and_the_last_is_the_result(trained, tmp
     assert [(e.step, e.split) for e in logged] == [(line["step"], line["split"]) for line in lines(tmp_path)]
     assert [e.step for e in events if isinstance(e, Saved)] == [4, 8, 12]
     assert events[-1] == Finished(dataclasses.replace(result, run=tmp_path))
-    assert sums(tmp_path) == sums(run) and lines(tmp_path) == lines(run)
+    assert sums(tmp_path, 12) == sums(run, 12) and lines(tmp_path) == lines(run)
 
 
 def test_the_state_can_be_looked_at_where_it_is_saved(trained, tmp_path):
     seen = {event.step: event.state() for event in training_events(CONFIG, tmp_path) if isinstance(event, Saved)}
     assert sorted(seen) == [4, 8, 12] and [int(seen[step].step) for step in seen] == [4, 8, 12]
-    assert sums(tmp_path) == sums(trained[0])
+    assert sums(tmp_path, 12) == sums(trained[0], 12)
     kernels = [state.params["head"]["kernel"] for state in seen.values()]
     assert not np.array_equal(kernels[0], kernels[1]) and isinstance(kernels[0], np.ndarray)
 
@@ -70,7 +61,7 @@ def test_leaving_the_loop_saves_and_the_same_call_continues(trained, tmp_path, s
     assert list_runs(tmp_path)[0]["state"] == "stopped"
     *_, last = training_events(CONFIG, tmp_path)
     assert last.result.test == trained[1].test
-    assert sums(tmp_path) == sums(trained[0]) and lines(tmp_path) == lines(trained[0])
+    assert sums(tmp_path, 12) == sums(trained[0], 12) and lines(tmp_path) == lines(trained[0])
 
 
 def test_leaving_where_the_next_line_is_due_as_well_loses_none(tmp_path):
@@ -98,14 +89,14 @@ def test_an_error_of_who_watches_ends_the_run_as_resumably(trained, tmp_path):
             if event.step >= 5:
                 raise ZeroDivisionError("seen enough")
     assert train(CONFIG, tmp_path).test == trained[1].test
-    assert sums(tmp_path) == sums(trained[0])
+    assert sums(tmp_path, 12) == sums(trained[0], 12)
 
 
 def test_a_run_may_leave_its_test_split_alone(trained, tmp_path):
     untested = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, test="never"))
     for _ in range(2):  # the second finds it finished
         assert train(untested, tmp_path).test is None
-    assert sums(tmp_path) == sums(trained[0])
+    assert sums(tmp_path, 12) == sums(trained[0], 12)
     assert "test" not in {line["split"] for line in lines(tmp_path)}
     assert list_runs(tmp_path)[0]["state"] == "finished"
     assert train(CONFIG, tmp_path).test == trained[1].test  # the same experiment, looked at
