@@ -12,7 +12,8 @@ PACKAGE = ROOT / "cnn_jax"
 
 # What each room may import from, beside itself.  A room that is not listed imports nothing of the package.
 DOORS = {
-    "ops": set(),
+    "native": {"paths"},
+    "ops": {"native"},
     "modules": {"ops", "randomness"},
     "models": {"modules", "nearest", "ops", "randomness", "signatures", "typed"},
     "inspect": {"models", "modules", "nearest", "ops", "randomness"},
@@ -23,8 +24,8 @@ DOORS = {
     "config": {"code", "names", "paths", "typed"},
     "training": {"data", "models", "modules", "ops", "parallel", "randomness", "signatures"},
     "runs": {
-        *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "ops", "parallel", "paths"),
-        *("nearest", "randomness", "signatures", "training", "weights"),
+        *("code", "config", "data", "inspect", "logs", "models", "modules", "names", "native", "ops", "parallel"),
+        *("nearest", "paths", "randomness", "signatures", "training", "weights"),
     },
     "study": {"config", "data", "inspect", "parallel", "paths", "runs"},
     "download": set(),

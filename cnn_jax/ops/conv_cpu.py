@@ -2,29 +2,34 @@
 
 Which form computes which pass is decided here, by shape alone:
 
-| pass | XLA's own | ours |
-|---|---|---|
-| forward | always | |
-| gradient to the input | stride 1, or groups | strided: `strided_input_gradient` |
-| gradient to the kernel | groups; few channels under 5 x 5 and more, or a stride | `weight_gradient` |
+| pass | in C++ (`native/`) | in JAX | XLA's own |
+|---|---|---|---|
+| forward | `_products_win` | | else |
+| gradient to the input | `_products_win` | strided: `strided_input_gradient` | stride 1, or groups |
+| gradient to the kernel | `_sums_win` | `weight_gradient` | groups; few channels under 5 x 5, or with a stride |
 
 oneDNN's 3 x 3 convolutions run at the processor's peak. Winograd's form of them (Lavin and Gray 2015, F(2 x 2, 3 x 3))
 multiplies 2.25 times less and moves four times more: from 192 channels on it took 9 % off vgg16's step and nothing off
 googlenet's, added to alexnet's, and spreads a NaN to its neighbours; so it is not here.
 """
 
+import math
 from functools import partial
 
 import jax
 from jax import Array
 
+from cnn_jax.native import convolution as native
 from cnn_jax.ops.forward_mode import reverse_mode_only
-from cnn_jax.ops.geometry import ConvGeometry
+from cnn_jax.ops.geometry import ConvGeometry, Pair, positions
 from cnn_jax.ops.input_gradient import strided_input_gradient
-from cnn_jax.ops.precision import materialize_on_cpu
+from cnn_jax.ops.precision import is_half, materialize_on_cpu
 from cnn_jax.ops.varying import sum_to_vary_as, vary_alike
 from cnn_jax.ops.weight_gradient import FOLDED_CHANNELS, weight_gradient
-from cnn_jax.ops.xla_conv import transposed_conv, xla_conv
+from cnn_jax.ops.xla_conv import transposed_conv, xla_conv, xla_weight_gradient
+
+# Products of a pass from which on it is left to C++.
+FEWEST_PRODUCTS = 1 << 24
 
 
 @reverse_mode_only
@@ -38,12 +43,12 @@ def conv_custom_vjp(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
-    return xla_conv(x, kernel, geometry)
+    return _places(x, kernel, geometry)
 
 
 def _forward(x: Array, kernel: Array, geometry: ConvGeometry) -> tuple[Array, tuple[Array, Array]]:
     x = materialize_on_cpu(x)
-    return xla_conv(x, kernel, geometry), (x, kernel)
+    return _places(x, kernel, geometry), (x, kernel)
 
 
 def _backward(geometry: ConvGeometry, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
@@ -55,16 +60,51 @@ def _backward(geometry: ConvGeometry, saved: tuple[Array, Array], g: Array) -> t
 _conv.defvjp(_forward, _backward)
 
 
+def _places(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
+    if not _products_win(x, kernel.shape, geometry):
+        return xla_conv(x, kernel, geometry)
+    form = partial(xla_conv, geometry=geometry)
+    return native.convolution(form, x, kernel, _out(x, kernel.shape, geometry), geometry.strides, geometry.pads)
+
+
 def _to_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
-    if geometry.groups > 1 or geometry.strides == (1, 1):
-        return transposed_conv(g, kernel, (x.shape[1], x.shape[2]), geometry)
-    return strided_input_gradient(g, kernel, (x.shape[1], x.shape[2]), geometry)
+    size, dense = (x.shape[1], x.shape[2]), geometry.groups > 1 or geometry.strides == (1, 1)
+    form = partial(transposed_conv if dense else strided_input_gradient, size=size, geometry=geometry)
+    if _products_win(x, kernel.shape, geometry):
+        return native.to_images(form, g, kernel, size, geometry.strides, geometry.pads)
+    return form(g, kernel)
 
 
 def _to_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
-    if geometry.groups > 1 or _has_few_channels(kernel, geometry):
-        return jax.linear_transpose(lambda kernel: xla_conv(x, kernel, geometry), kernel)(g)[0]
-    return weight_gradient(x, g, (kernel.shape[0], kernel.shape[1]), geometry)
+    window, xla = (kernel.shape[0], kernel.shape[1]), geometry.groups > 1 or _has_few_channels(kernel, geometry)
+    form = partial(xla_weight_gradient if xla else weight_gradient, window=window, geometry=geometry)
+    if _sums_win(x, kernel.shape, geometry):
+        return native.to_filters(form, x, g, window, geometry.strides, geometry.pads)
+    return form(x, g)
+
+
+def _products_win(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> bool:
+    """Whether the convolution and its gradient to the images are faster in C++."""
+    kh, kw, c, o = kernel
+    few = min(c, o) <= (64 if is_half(x) else 32)
+    return (few or (is_half(x) and kh * kw == 1)) and _worth_a_compiler(x, kernel, geometry)
+
+
+def _sums_win(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> bool:
+    """Whether the gradient to the kernel is faster in C++: where its sums stay in a core's cache."""
+    return math.prod(kernel) <= 1 << 16 and _worth_a_compiler(x, kernel, geometry)
+
+
+def _worth_a_compiler(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> bool:
+    """Whether C++ serves a convolution, and takes a millisecond or so: a first small network waits for no compiler."""
+    if geometry.groups > 1 or geometry.dilation != (1, 1) or not native.serves(x):
+        return False
+    return x.shape[0] * math.prod(_out(x, kernel, geometry)) * math.prod(kernel) >= FEWEST_PRODUCTS
+
+
+def _out(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> Pair:
+    window = (kernel[0], kernel[1])
+    return positions(x.shape[1:3], window, geometry.strides, geometry.pads, geometry.dilation, "conv2d")
 
 
 def _has_few_channels(kernel: Array, geometry: ConvGeometry) -> bool:

@@ -138,6 +138,12 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
     )
 
 
+def xla_weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) -> Array:
+    """The gradient to the kernel as XLA derives it: a convolution whose window is the whole image."""
+    kernel = jax.ShapeDtypeStruct((*window, x.shape[3] // geometry.groups, g.shape[3]), x.dtype)
+    return jax.linear_transpose(lambda kernel: xla_conv(x, kernel, geometry), kernel)(g)[0]
+
+
 def _transposed_pads(window: Pair, out: Pair, size: Pair, geometry: ConvGeometry) -> Sides:
     """The padding around the spread gradient of the output; negative where pixels of it are seen by no image pixel."""
     lows = [span(window[i], geometry.dilation[i]) - 1 - geometry.pads[i][0] for i in range(2)]

@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from cnn_jax.native.build import offer
+
 _PACKAGES = (
     "cnn-jax",
     "jax",
@@ -94,6 +96,7 @@ def environment(folder: Path | None = None, *, deterministic: bool = False) -> d
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "sources": _sources(),
+        **({"native": str(offer())} if device.platform == "cpu" else {}),
         "git": _revision(folder),
         "host": platform.node() or None,
         "system": f"{platform.system()} {platform.machine()}",
@@ -168,7 +171,7 @@ def _sources() -> str | None:
     package = Path(sys.modules["cnn_jax"].__path__[0])
     content = hashlib.sha256()
     try:
-        for path in sorted(package.rglob("*.py")):
+        for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".h", ".cc")):
             content.update(f"{path.relative_to(package).as_posix()}\0{path.stat().st_size}\0".encode())
             content.update(path.read_bytes())
     except OSError:

@@ -1,0 +1,175 @@
+"""The compiled kernels: found in the cache or compiled into it, loaded, checked, and made known to XLA; or why not.
+
+Nothing is compiled before a program is lowered that calls a kernel. The library lies in the cache folder under a digest
+of all that it depends on: the sources, jaxlib with its headers, the compiler and the processor's extensions.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jaxlib
+import numpy as np
+
+from cnn_jax.paths import cache_folder
+
+SWITCH = "CNN_JAX_NATIVE"  # "0" turns the kernels off
+HANDLERS = ("Convolution", "ToImages", "ToFilters")
+PREFIX = "cnn_jax_"
+
+_HERE = Path(__file__).parent
+_SOURCE = _HERE / "handlers.cc"
+_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
+# Widest first: what the processor must have, and what the compiler may then use.
+_EXTENSIONS = {
+    "AVX-512": ({"avx2", "fma", *_AVX512}, ("-mavx2", "-mfma", *(f"-m{name}" for name in _AVX512))),
+    "AVX2": ({"avx2", "fma"}, ("-mavx2", "-mfma")),
+}
+_LOCK = threading.Lock()
+
+
+class Offer(NamedTuple):
+    """What this machine can run, before anything is compiled: the processor's extension and compiler, or why none."""
+
+    extension: str = ""
+    compiler: str = ""
+    version: str = ""
+    why_not: str = ""
+
+    def __str__(self) -> str:
+        return f"none: {self.why_not}" if self.why_not else f"{self.extension}, {self.version}"
+
+
+def offer() -> Offer:
+    """What this machine offers to the kernels, as an environment record holds it; a build that failed counts."""
+    found = _offer(os.environ.get(SWITCH, ""), os.environ.get("CXX", ""), os.environ.get("PATH", ""))
+    if not found.why_not and (failed := _folder(found) / "failed").is_file():
+        return Offer(why_not=f"{failed.read_text().strip()} (remove {failed.parent} to try again)")
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def _offer(switch: str, cxx: str, path: str) -> Offer:
+    if switch == "0":
+        return Offer(why_not=f"{SWITCH}=0")
+    flags = processor_flags()
+    extension = next((name for name, (needed, _) in _EXTENSIONS.items() if needed <= flags), "")
+    if not extension or sys.platform != "linux":
+        return Offer(why_not="they need Linux and a processor with AVX2")
+    for name in [cxx] if cxx else ["g++", "clang++"]:
+        if compiler := shutil.which(name):
+            answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+            if answer.returncode == 0 and answer.stdout:
+                return Offer(extension, compiler, answer.stdout.splitlines()[0])
+    return Offer(why_not=f"no C++ compiler, {cxx or 'g++ or clang++'}")
+
+
+def processor_flags() -> set[str]:
+    """The extensions that the processor names; none where the system does not tell."""
+    try:
+        rows = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return set()
+    return set(next((row.partition(":")[2] for row in rows if row.startswith("flags")), "").split())
+
+
+def ready() -> bool:
+    """Whether the kernels can be called; the first call compiles them where it must, and says why where they cannot."""
+    with _LOCK:
+        return _ready(os.environ.get(SWITCH, ""))
+
+
+@functools.cache
+def _ready(switch: str) -> bool:
+    found = offer()
+    why = found.why_not
+    if not why:
+        try:
+            _load(_built(found))
+        except (OSError, subprocess.CalledProcessError, jax.errors.JaxRuntimeError, Wrong) as error:
+            why = _reason(error)
+            _remember(found, why)
+    if why and switch != "0":
+        print(f"cnn_jax computes convolutions without its own kernels, slower: {why}.", file=sys.stderr, flush=True)
+    return not why
+
+
+class Wrong(ArithmeticError):
+    """The kernels computed something else than they should."""
+
+
+def _folder(found: Offer) -> Path:
+    content = hashlib.sha256(repr((found, jaxlib.__version__, _EXTENSIONS[found.extension][1])).encode())
+    for path in sorted([*_HERE.glob("*.h"), _SOURCE]):
+        content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    return cache_folder() / "native" / content.hexdigest()[:24]
+
+
+def _built(found: Offer) -> Path:
+    """The library in the cache, compiled first where it is not there; two processes may do so at once."""
+    folder = _folder(found)
+    library = folder / "kernels.so"
+    if library.is_file() and library.stat().st_uid == os.getuid():
+        return library
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *_EXTENSIONS[found.extension][1]]
+    command += ["-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o"]
+    print(
+        f"compiling cnn_jax's convolutions for {found.extension}, once on this machine, about ten seconds …",
+        file=sys.stderr,
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        subprocess.run([*command, f"{own}/kernels.so"], capture_output=True, text=True, check=True)
+        os.replace(f"{own}/kernels.so", library)
+    return library
+
+
+def _load(library: Path) -> None:
+    loaded = ctypes.CDLL(str(library))
+    for name in HANDLERS:
+        jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(loaded, PREFIX + name)), platform="cpu")
+    _check()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = [line for line in error.stderr.splitlines() if "error" in line] or error.stderr.splitlines()
+        return f"{error.cmd[0]} failed: {lines[0] if lines else f'status {error.returncode}'}"
+    return " ".join(str(error).splitlines()[:1])
+
+
+def _remember(found: Offer, why: str) -> None:
+    folder = _folder(found)
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        (folder / "failed").write_text(why)
+
+
+def _check() -> None:
+    """Raises `Wrong` where a small convolution or its gradients are not those of sums over its taps."""
+    rng = np.random.default_rng(0)
+    x, kernel, g = (rng.normal(size=shape).astype("float32") for shape in ((2, 7, 7, 9), (3, 3, 9, 17), (2, 4, 4, 17)))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    y, dx, dkernel = np.zeros(g.shape), np.zeros(padded.shape), np.zeros(kernel.shape)
+    for a, b in np.ndindex(3, 3):
+        seen = (slice(None), slice(a, a + 7, 2), slice(b, b + 7, 2))
+        y += padded[seen] @ kernel[a, b]
+        dx[seen] += g @ kernel[a, b].T
+        dkernel[a, b] = np.tensordot(padded[seen], g, ((0, 1, 2), (0, 1, 2)))
+    expected = y, dx[:, 1:-1, 1:-1], dkernel
+    for handler, arrays, true in zip(HANDLERS, ((x, kernel), (g, kernel), (x, g)), expected, strict=True):
+        kernel_call = jax.ffi.ffi_call(PREFIX + handler, jax.ShapeDtypeStruct(true.shape, np.float32))
+        found = kernel_call(
+            *arrays, **{name: np.int64(value) for name, value in dict(sh=2, sw=2, top=1, left=1).items()}
+        )
+        if not np.allclose(found, true, atol=1e-4):
+            raise Wrong(f"{handler} differs from NumPy's")

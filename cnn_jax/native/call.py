@@ -1,0 +1,81 @@
+"""One JAX primitive for all kernels: their handler where a program is for one CPU, and pure JAX in all other programs.
+
+The choice falls when a program is lowered, where all that matters is known: the platform, the devices, whether it is
+for export. All transformations (`vmap`, forward mode, derivatives of derivatives) transform the pure JAX form.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from cnn_jax.native import build
+
+type Form = Callable[..., Array]
+
+_native = Primitive("cnn_jax_native")
+
+
+def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Array, **attributes: int) -> Array:
+    """What a kernel computes of some arrays.
+
+    Args:
+      otherwise: the same in pure JAX, for the programs and the transformations that the kernel does not serve.
+      handler: one of `build.HANDLERS`.
+      shape: of the result, whose dtype is that of the first array.
+      attributes: what the handler takes beside the arrays.
+    """
+    settings = tuple(sorted(attributes.items()))
+    return _native.bind(*arrays, otherwise=otherwise, handler=handler, shape=tuple(shape), attributes=settings)
+
+
+@_native.def_impl
+def _eagerly(*arrays: Array, **parameters: Any) -> Array:
+    return jax.jit(partial(_native.bind, **parameters))(*arrays)
+
+
+@_native.def_abstract_eval
+def _result(first: Any, *others: Any, shape: tuple[int, ...], **_: Any) -> Any:
+    return first.update(shape=shape)
+
+
+def _forward_mode(primals: Any, tangents: Any, *, otherwise: Form, **_: Any) -> tuple[Array, Array]:
+    return jax.jvp(otherwise, primals, tuple(map(ad.instantiate_zeros, tangents)))
+
+
+def _batch(arrays: Any, axes: Any, *, otherwise: Form, **_: Any) -> tuple[Array, int]:
+    return jax.vmap(otherwise, axes)(*arrays), 0
+
+
+ad.primitive_jvps[_native] = _forward_mode
+batching.primitive_batchers[_native] = _batch
+
+
+def _lower(context: Any, *operands: Any, otherwise: Form, **_: Any) -> Any:
+    return mlir.lower_fun(otherwise, multiple_results=False)(context, *operands)
+
+
+def _lower_for_cpu(
+    context: Any, *operands: Any, handler: str, attributes: tuple[tuple[str, int], ...], **others: Any
+) -> Any:
+    module = context.module_context
+    if module.lowering_parameters.for_export or not _on_one_device(module.axis_context) or not build.ready():
+        return _lower(context, *operands, **others)
+    settings = {name: np.int64(value) for name, value in attributes}
+    return jax.ffi.ffi_lowering(build.PREFIX + handler)(context, *operands, **settings)
+
+
+def _on_one_device(axes: Any) -> bool:
+    """Whether the arrays lie on one device whole, or under `jax.shard_map` on each in parts that it sees alone."""
+    if hasattr(axes, "manual_axes"):
+        return set(axes.manual_axes) == set(axes.mesh.axis_names)
+    return getattr(axes, "num_devices", 0) == 1
+
+
+mlir.register_lowering(_native, _lower)
+mlir.register_lowering(_native, _lower_for_cpu, platform="cpu")
