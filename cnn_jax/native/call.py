@@ -36,7 +36,8 @@ def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Arra
 
 @_native.def_impl
 def _eagerly(*arrays: Array, **parameters: Any) -> Array:
-    return jax.jit(partial(_native.bind, **parameters))(*arrays)
+    with jax.disable_jit(False):  # or it would come back here
+        return jax.jit(partial(_native.bind, **parameters))(*arrays)
 
 
 @_native.def_abstract_eval

@@ -14,7 +14,9 @@
 
 namespace cnn {
 
-constexpr i64 FIRST_CACHE = 6 << 10;  // numbers: 24 KiB
+// Numbers of a band: 24 KiB, of the first cache; 384 KiB where the sums fill that anyhow, and are to be passed seldom
+// (3 x 3, 64 channels, 56 x 56: 1.5 times as fast as XLA's, with small bands 1.2 times).
+constexpr i64 SMALL_BAND = 6 << 10, LARGE_BAND = 96 << 10, MANY_SUMS = 32 << 10;
 constexpr i64 MOST_GROUPS = 16, MOST_SUMS = 8 << 20;
 
 struct Grid {  // places, and how far apart their numbers lie in images and gradient
@@ -66,7 +68,8 @@ template <class T>
 void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* dkernel) {
   const i64 taps = v.kh * v.kw * v.c, vectors = (o + LANES - 1) / LANES, line = vectors * LANES, run = v.kw * v.c;
   const i64 wide = ((v.wo - 1) * v.sw + v.kw) * v.c;
-  const i64 rows = rows_of_band(v, v.sh * wide + v.wo * line, FIRST_CACHE), bands = (v.ho + rows - 1) / rows;
+  const i64 budget = taps * line > MANY_SUMS ? LARGE_BAND : SMALL_BAND;
+  const i64 rows = rows_of_band(v, v.sh * wide + v.wo * line, budget), bands = (v.ho + rows - 1) / rows;
   const i64 groups = std::min(v.n * bands, std::clamp<i64>(MOST_SUMS / (taps * line), 2, MOST_GROUPS));
   float* const sums = scratch<SUMS>(groups * taps * line);
   parallel(pool, groups, [&](i64 group) {
@@ -101,8 +104,8 @@ void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* d
     for (i64 k = tap * v.c; k < (tap + 1) * v.c; ++k)
       for (i64 vector = 0; vector < vectors; ++vector) {
         const float* part = sums + k * line + vector * LANES;
-        Vec total = load(part);
-        for (i64 group = 1; group < groups; ++group) total += load(part + group * taps * line);
+        Vec total = {};
+        for (i64 group = 0; group < groups; ++group) total += load(part + group * taps * line);
         store(dkernel + k * o + vector * LANES, total, o - vector * LANES);
       }
   });

@@ -92,7 +92,7 @@ def _products_win(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> 
 
 def _sums_win(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> bool:
     """Whether the gradient to the kernel is faster in C++: where its sums stay in a core's cache."""
-    return math.prod(kernel) <= 1 << 16 and _worth_a_compiler(x, kernel, geometry)
+    return math.prod(kernel) < 1 << 18 and _worth_a_compiler(x, kernel, geometry)
 
 
 def _worth_a_compiler(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> bool:
