@@ -5,10 +5,12 @@
     uv run python experiments/benchmarks/convolutions.py 16,56,56,64:3,64,1  batch, h, w, c : window, filters, stride
 
 Prints the processor's milliseconds a core, which other programs on the machine disturb less than the clock, compiled
-with the options that training steps are compiled with, and the ratio: above 1 we are faster. Where both leave a pass to
-XLA the programs are the same, and the ratio shows the noise. On the 20 unseen shapes (two cores of an AMD EPYC, Zen 4),
-the three passes together, each shape's median of five runs: 0.93 to 3.11, median 1.12; the lowest of a single run is
-0.66, of a shape with 0.96 to 1.04 in the other four.
+with the options that training steps are compiled with: of our convolution, of the same without kernels in C++
+(`CNN_JAX_NATIVE=0`), and of XLA's own; then the ratios of both to the first, above 1 where it is faster. Where two leave
+a pass to XLA the programs are the same, and the ratio shows the noise.
+
+Without kernels, on the 20 unseen shapes (two cores of an AMD EPYC, Zen 4), the three passes together, each shape's median
+of five runs, ours over XLA's: 0.93 to 3.11, median 1.12.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnn_jax.native.build import SWITCH
 from cnn_jax.ops import context, conv2d
 from cnn_jax.parallel.compile import compiler_options
 
@@ -42,18 +45,18 @@ def unseen(count: int) -> list[str]:
     return shapes
 
 
-def passes(shape: str) -> dict[str, tuple[Callable[..., jax.Array], tuple[jax.Array, ...]]]:
+def passes(shape: str, dtype: str) -> dict[str, tuple[Callable[..., jax.Array], tuple[jax.Array, ...]]]:
     """The three passes of a convolution with padding that keeps the size, as functions and their arguments."""
     image, filters = (tuple(map(int, part.split(","))) for part in shape.split(":"))
     window, features, stride = filters
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=image), jnp.float32)
-    kernel = jnp.asarray(rng.normal(size=(window, window, image[3], features)), jnp.float32)
+    x = jnp.asarray(rng.normal(size=image), dtype)
+    kernel = jnp.asarray(rng.normal(size=(window, window, image[3], features)), dtype)
 
     def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return conv2d(x, kernel, strides=stride, padding=window // 2)
 
-    g = jnp.ones(jax.eval_shape(convolve, x, kernel).shape)
+    g = jnp.ones(jax.eval_shape(convolve, x, kernel).shape, dtype)
     return {
         "forward": (convolve, (x, kernel)),
         "input": (lambda x, kernel, g: jax.vjp(convolve, x, kernel)[1](g)[0], (x, kernel, g)),
@@ -64,7 +67,11 @@ def passes(shape: str) -> dict[str, tuple[Callable[..., jax.Array], tuple[jax.Ar
 def milliseconds(function: Callable[..., jax.Array], arguments: tuple[jax.Array, ...], repeats: int = 5) -> float:
     """The processor's time of a call, divided by the cores, in the fastest run."""
     # A new function each time: jit remembers by identity what it compiled.
-    compiled = jax.jit(lambda *a: function(*a), compiler_options=compiler_options()).lower(*arguments).compile()
+    compiled = (
+        jax.jit(lambda *a: function(*a), compiler_options=compiler_options(str(arguments[0].dtype)))
+        .lower(*arguments)
+        .compile()
+    )
     jax.block_until_ready(compiled(*arguments))
     start = time.perf_counter()
     jax.block_until_ready(compiled(*arguments))
@@ -79,26 +86,32 @@ def milliseconds(function: Callable[..., jax.Array], arguments: tuple[jax.Array,
     return min(times)
 
 
+# What is compared: the context, and the kernels' switch.
+CONTENDERS = {"ours": ("auto", ""), "without": ("auto", "0"), "xla": ("xla", "0")}
+
+
 def row(shape: str, name: str, times: dict[str, float]) -> str:
     """A line of the table."""
-    ours, xla = times["auto"], times["xla"]
-    return f"| {shape} | {name} | {ours:.2f} | {xla:.2f} | {xla / ours:.2f} |"
+    ours, without, xla = times.values()
+    return f"| {shape} | {name} | {ours:.2f} | {without:.2f} | {xla:.2f} | {without / ours:.2f} | {xla / ours:.2f} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("shapes", nargs="*", default=NETWORKS.split())
     parser.add_argument("--unseen", type=int, help="so many random shapes instead")
+    parser.add_argument("--dtype", default="float32")
     given = parser.parse_args()
-    print("| shape | pass | ours ms | XLA's ms | ratio |\n|---|---|---|---|---|")
+    print("| shape | pass | ours ms | without kernels | XLA's | without / ours | XLA's / ours |")
+    print(f"|{'---|' * 7}")
     for shape in unseen(given.unseen) if given.unseen else given.shapes:
-        together = {"auto": 0.0, "xla": 0.0}
-        for name, (function, arguments) in passes(shape).items():
+        together = dict.fromkeys(CONTENDERS, 0.0)
+        for name, (function, arguments) in passes(shape, given.dtype).items():
             times = {}
-            for choice in together:
+            for contender, (choice, os.environ[SWITCH]) in CONTENDERS.items():
                 with context(conv=choice):
-                    times[choice] = milliseconds(function, arguments)
-                together[choice] += times[choice]
+                    times[contender] = milliseconds(function, arguments)
+                together[contender] += times[contender]
             print(row(shape, name, times), flush=True)
         print(row(shape, "together", together), flush=True)
 
