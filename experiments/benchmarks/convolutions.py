@@ -6,11 +6,11 @@
 
 Prints the processor's milliseconds a core, which other programs on the machine disturb less than the clock, compiled
 with the options that training steps are compiled with: of our convolution, of the same without kernels in C++
-(`CNN_JAX_NATIVE=0`), and of XLA's own; then the ratios of both to the first, above 1 where it is faster. Where two leave
-a pass to XLA the programs are the same, and the ratio shows the noise.
+(`CNN_JAX_NATIVE=0`), and of XLA's own; then the ratios of both to the first, above 1 where it is faster. Where two
+leave a pass to XLA the programs are the same, and the ratio shows the noise.
 
-Without kernels, on the 20 unseen shapes (two cores of an AMD EPYC, Zen 4), the three passes together, each shape's median
-of five runs, ours over XLA's: 0.93 to 3.11, median 1.12.
+On the 20 unseen shapes, the three passes together: 0.93 to 2.12, median 1.20, over ours without kernels; 1.01 to 5.11,
+median 1.73, over XLA's own (one run, two cores of an AMD EPYC, Zen 3, AVX2).
 """
 
 import argparse
