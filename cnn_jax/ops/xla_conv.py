@@ -13,11 +13,13 @@ oneDNN in it, and how each kind is avoided:
 from functools import lru_cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
 from cnn_jax.ops.geometry import ConvGeometry, Pair, positions, span
 from cnn_jax.ops.precision import is_half
+from cnn_jax.ops.varying import vary_alike
 
 type Sides = tuple[Pair, Pair]
 
@@ -140,7 +142,9 @@ def transposed_conv(g: Array, kernel: Array, size: Pair, geometry: ConvGeometry)
 
 def xla_weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) -> Array:
     """The gradient to the kernel as XLA derives it: a convolution whose window is the whole image."""
-    kernel = jax.ShapeDtypeStruct((*window, x.shape[3] // geometry.groups, g.shape[3]), x.dtype)
+    kernel = jnp.zeros((*window, x.shape[3] // geometry.groups, g.shape[3]), x.dtype)
+    # Of one kernel for all devices, the gradient would be their sum already.
+    kernel, x, g = vary_alike(kernel, x, g)
     return jax.linear_transpose(lambda kernel: xla_conv(x, kernel, geometry), kernel)(g)[0]
 
 
