@@ -18,6 +18,7 @@ import pytest
 
 import cnn_jax
 from cnn_jax.config import Config, DataConfig, ModelConfig, TrainConfig, load_experiment
+from cnn_jax.native.build import Offer
 from cnn_jax.runs.console.signals import Stopped
 from cnn_jax.runs.derive import derive
 from cnn_jax.runs.folder.record import Record
@@ -119,6 +120,22 @@ def test_another_environment_is_a_warning_and_is_kept(tmp_path, monkeypatch):
     assert entries(tmp_path)[1]["environment_changes"] == {"settings.ONEDNN_MAX_CPU_ISA": [None, "AVX2"]}
     stored = json.loads((tmp_path / "config.json").read_text())["environment"]
     assert stored["settings"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+
+
+def test_convolutions_in_cpp_that_come_or_go_are_a_change_of_bits(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNN_JAX_NATIVE", "0")
+    with contextlib.suppress(Stopped), start(tmp_path):
+        raise Stopped(15, 8)
+    assert json.loads((tmp_path / "config.json").read_text())["environment"]["native"] == "none: CNN_JAX_NATIVE=0"
+    monkeypatch.setattr(module, "offer", lambda: Offer("AVX2", "/usr/bin/g++", "g++ 12.2.0"))
+    warning = r"bits may differ.*native none: CNN_JAX_NATIVE=0 → AVX2, g\+\+ 12.2.0"
+    with pytest.warns(UserWarning, match=warning), start(tmp_path):
+        pass
+    assert entries(tmp_path)[1]["environment_changes"] == {"native": ["none: CNN_JAX_NATIVE=0", "AVX2, g++ 12.2.0"]}
+
+
+def test_a_gpu_has_no_convolutions_in_cpp(gpu):
+    assert "native" not in environment()
 
 
 DETERMINISTIC = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, deterministic=True))

@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from cnn_jax.cli import main
+from cnn_jax.native.build import offer
 from cnn_jax.runs.machine import doctor
 
 
@@ -22,6 +23,13 @@ def test_the_command_shows_what_there_is(capsys, monkeypatch, tmp_path):
     assert str(tmp_path / "sets") in rows["data sets"]["found"] and "threads" in rows["decoding"]["found"]
     assert main(["doctor"]) == 0
     assert "what to do" in capsys.readouterr().out
+
+
+def test_whether_convolutions_are_computed_in_cpp_is_shown(monkeypatch):
+    monkeypatch.delenv("CNN_JAX_NATIVE", raising=False)
+    assert found("convolutions in C++").found == str(offer())
+    monkeypatch.setenv("CNN_JAX_NATIVE", "0")
+    assert found("convolutions in C++").found == "none: CNN_JAX_NATIVE=0"
 
 
 @pytest.mark.parametrize(("device", "extra"), [("NVIDIA GPU", "cuda"), ("TPU", "tpu")])
