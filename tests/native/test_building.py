@@ -25,6 +25,7 @@ def as_at_first_use(monkeypatch, tmp_path):
     monkeypatch.delenv(build.SWITCH, raising=False)
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("cnn_jax.ops.conv_cpu.FEWEST_PRODUCTS", 0)
     yield
     for cache in caches:
         cache.cache_clear()
