@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jaxlib
 import numpy as np
 
 from cnn_jax.paths import cache_folder
@@ -108,7 +108,7 @@ class Wrong(ArithmeticError):
 
 
 def _folder(found: Offer) -> Path:
-    content = hashlib.sha256(repr((found, jaxlib.__version__, _EXTENSIONS[found.extension][1])).encode())
+    content = hashlib.sha256(repr((found, metadata.version("jaxlib"), _EXTENSIONS[found.extension][1])).encode())
     for path in sorted([*_HERE.glob("*.h"), _SOURCE]):
         content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return cache_folder() / "native" / content.hexdigest()[:24]

@@ -113,7 +113,7 @@ def test_another_jaxlib_compiler_processor_or_source_is_another_library(cache, m
     others = [found._replace(version="another"), found._replace(extension="AVX-512")]
     folders = {build._folder(other) for other in (found, *others)}
     with monkeypatch.context() as patch:
-        patch.setattr(build.jaxlib, "__version__", "0.0.1")
+        patch.setattr(build.metadata, "version", lambda name: "0.0.1")
         folders.add(build._folder(found))
     for path in build._HERE.iterdir():
         if path.suffix in (".h", ".cc"):
