@@ -25,6 +25,7 @@ from cnn_jax.paths import cache_folder
 SWITCH = "CNN_JAX_NATIVE"  # "0" turns the kernels off
 HANDLERS = ("Convolution", "ToImages", "ToFilters")
 PREFIX = "cnn_jax_"
+LIBRARY = "kernels.so"
 
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "handlers.cc"
@@ -52,9 +53,19 @@ class Offer(NamedTuple):
 def offer() -> Offer:
     """What this machine offers to the kernels, as an environment record holds it; a build that failed counts."""
     found = _offer(os.environ.get(SWITCH, ""), os.environ.get("CXX", ""), os.environ.get("PATH", ""))
-    if not found.why_not and (failed := _folder(found) / "failed").is_file():
-        return Offer(why_not=f"{failed.read_text().strip()} (remove {failed.parent} to try again)")
+    if found.why_not:
+        return found
+    folder = _folder(found)
+    if (failed := folder / "failed").is_file():
+        return Offer(why_not=f"{failed.read_text().strip()} (remove {folder} to try again)")
+    if not (folder / LIBRARY).is_file() and not _can_be_written(folder):
+        return Offer(why_not=f"{folder} cannot be written, set $XDG_CACHE_HOME to a folder of yours")
     return found
+
+
+def _can_be_written(folder: Path) -> bool:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
 @functools.lru_cache(maxsize=8)
@@ -117,7 +128,7 @@ def _folder(found: Offer) -> Path:
 def _built(found: Offer) -> Path:
     """The library in the cache, compiled first where it is not there; two processes may do so at once."""
     folder = _folder(found)
-    library = folder / "kernels.so"
+    library = folder / LIBRARY
     if library.is_file() and library.stat().st_uid == os.getuid():
         return library
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -129,8 +140,8 @@ def _built(found: Offer) -> Path:
         flush=True,
     )
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        subprocess.run([*command, f"{own}/kernels.so"], capture_output=True, text=True, check=True)
-        os.replace(f"{own}/kernels.so", library)
+        subprocess.run([*command, f"{own}/{LIBRARY}"], capture_output=True, text=True, check=True)
+        os.replace(f"{own}/{LIBRARY}", library)
     return library
 
 
@@ -168,8 +179,8 @@ def _check() -> None:
     expected = y, dx[:, 1:-1, 1:-1], dkernel
     for handler, arrays, true in zip(HANDLERS, ((x, kernel), (g, kernel), (x, g)), expected, strict=True):
         kernel_call = jax.ffi.ffi_call(PREFIX + handler, jax.ShapeDtypeStruct(true.shape, np.float32))
-        found = kernel_call(
-            *arrays, **{name: np.int64(value) for name, value in dict(sh=2, sw=2, top=1, left=1).items()}
-        )
+        moves = {name: np.int64(value) for name, value in dict(sh=2, sw=2, top=1, left=1).items()}
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            found = kernel_call(*arrays, **moves)
         if not np.allclose(found, true, atol=1e-4):
             raise Wrong(f"{handler} differs from NumPy's")

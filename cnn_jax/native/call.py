@@ -5,7 +5,7 @@ for export. All transformations (`vmap`, forward mode, derivatives of derivative
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -25,7 +25,9 @@ def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Arra
     """What a kernel computes of some arrays.
 
     Args:
-      otherwise: the same in pure JAX, for the programs and the transformations that the kernel does not serve.
+      otherwise: the same in pure JAX, for the programs and the transformations that the kernel does not serve. It is
+        traced when the program is lowered, outside of the `context` around this call. The same object each time, or
+        outside of `jax.jit` each call is compiled anew.
       handler: one of `build.HANDLERS`.
       shape: of the result, whose dtype is that of the first array.
       attributes: what the handler takes beside the arrays.
@@ -37,7 +39,12 @@ def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Arra
 @_native.def_impl
 def _eagerly(*arrays: Array, **parameters: Any) -> Array:
     with jax.disable_jit(False):  # or it would come back here
-        return jax.jit(partial(_native.bind, **parameters))(*arrays)
+        return _compiled(**parameters)(*arrays)
+
+
+@lru_cache(maxsize=256)
+def _compiled(**parameters: Any) -> Callable[..., Array]:
+    return jax.jit(partial(_native.bind, **parameters))
 
 
 @_native.def_abstract_eval

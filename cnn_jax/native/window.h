@@ -17,7 +17,7 @@ namespace cnn {
 struct Window {
   i64 n, h, w, c;      // images
   i64 kh, kw, sh, sw;  // taps and strides
-  i64 top, left;       // padding; negative where the window starts inside the image
+  i64 top, left;       // padding; in a phase of `to_images` negative, where the window starts inside the image
   i64 ho, wo;          // places
 };
 
