@@ -45,6 +45,7 @@ def split_by_jit():
     check(lambda x, kernel: gradients(x, kernel), arguments, 0)
     with context(batch=rows):
         check(lambda x, kernel: gradients(x, kernel), arguments, 0)
+        assert "cnn_jax_native" not in str(jax.make_jaxpr(gradients)(X, KERNEL))  # the forms learn here of the split
 
 
 def mapped(devices, check_vma=True, own_kernels=False, **names):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.native import build
+from cnn_jax.native import build, call
 from cnn_jax.native.convolution import convolution, to_filters, to_images
 from cnn_jax.ops import context, conv2d
 from cnn_jax.ops.geometry import ConvGeometry
@@ -54,6 +54,14 @@ def with_xla(function, *arguments):
     with context(conv="xla"):
         assert calls(function, *arguments) == 0
         return jax.jit(lambda *arguments: function(*arguments))(*arguments)
+
+
+def test_without_jit_a_kernel_is_compiled_once():
+    conv2d(X, KERNEL)
+    before = call._compiled.cache_info()
+    conv2d(X + 1, KERNEL)
+    after = call._compiled.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
 
 
 def test_a_convolution_and_its_gradients_are_three_calls():
