@@ -36,6 +36,7 @@ _EXTENSIONS = {
     "AVX2": ({"avx2", "fma"}, ("-mavx2", "-mfma")),
 }
 _LOCK = threading.Lock()
+_LOADED: set[str] = set()  # names of cache entries
 
 
 class Offer(NamedTuple):
@@ -105,7 +106,9 @@ def _ready(switch: str) -> bool:
     why = found.why_not
     if not why:
         try:
-            _load(_built(found))
+            # XLA takes one library of them a process; from another cache folder the same one is loaded already.
+            if _folder(found).name not in _LOADED:
+                _load(_built(found))
         except (OSError, subprocess.CalledProcessError, jax.errors.JaxRuntimeError, Wrong) as error:
             why = _reason(error)
             _remember(found, why)
@@ -150,6 +153,7 @@ def _load(library: Path) -> None:
     for name in HANDLERS:
         jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(loaded, PREFIX + name)), platform="cpu")
     _check()
+    _LOADED.add(library.parent.name)
 
 
 def _reason(error: Exception) -> str:

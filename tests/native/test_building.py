@@ -22,6 +22,7 @@ def as_at_first_use(monkeypatch, tmp_path):
     caches = build._ready, build._offer
     for cache in caches:
         cache.cache_clear()
+    monkeypatch.setattr(build, "_LOADED", set())
     monkeypatch.delenv(build.SWITCH, raising=False)
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -130,6 +131,12 @@ def test_another_jaxlib_compiler_processor_or_source_is_another_library(cache, m
     (tmp_path / "vectors.h").write_text((tmp_path / "vectors.h").read_text() + "\n")
     folders.add(build._folder(found))
     assert len(folders) == 5 - (found.extension == "AVX-512")
+
+
+def test_the_library_is_loaded_once_whatever_the_cache(cache, monkeypatch, capfd, tmp_path):
+    build._ready.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build.ready() and capfd.readouterr().err == "" and not list(tmp_path.iterdir())
 
 
 def test_a_library_of_garbage(as_at_first_use, capfd):
