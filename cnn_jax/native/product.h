@@ -27,23 +27,28 @@ struct Runs {
   i64 count, length, line;
 };
 
+// sum[r][v] += row[r][at] * vectors[v]: R * V products, of which each number and each vector is read once.
+template <int R, int V>
+inline __attribute__((always_inline)) void add_products(Vec (&sum)[R][V], const float* const (&row)[R], i64 at,
+                                                        const float* vectors) {
+  Vec vector[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) vector[v] = load(vectors + v * LANES);
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+    const Vec seen = splat(row[r][at]);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[r][v] += seen * vector[v];
+  }
+}
+
 template <int R, int V, class T>
 void product(const float* images, const i64* places, const Runs& runs, const float* panel, T* y, const i64* results, i64 filters) {
   Vec sum[R][V] = {};
   for (i64 run = 0; run < runs.count; ++run) {
     const float* place[R];
     for (int r = 0; r < R; ++r) place[r] = images + places[r] + run * runs.line;
-    for (i64 k = 0; k < runs.length; ++k, panel += V * LANES) {
-      Vec filter[V];
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) filter[v] = load(panel + v * LANES);
-#pragma GCC unroll 12
-      for (int r = 0; r < R; ++r) {
-        const Vec seen = splat(place[r][k]);
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) sum[r][v] += seen * filter[v];
-      }
-    }
+    for (i64 k = 0; k < runs.length; ++k, panel += V * LANES) add_products(sum, place, k, panel);
   }
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)

@@ -30,17 +30,8 @@ void outer(const float* images, const i64* taps, const float* gradient, const Gr
     const float* tap[R];
     for (int r = 0; r < R; ++r) tap[r] = images + row * grid.image_row + taps[r];
     const float* g = gradient + row * grid.gradient_row;
-    for (i64 column = 0, at = 0; column < grid.columns; ++column, at += grid.image_column, g += grid.gradient_column) {
-      Vec vectors[V];
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) vectors[v] = load(g + v * LANES);
-#pragma GCC unroll 12
-      for (int r = 0; r < R; ++r) {
-        const Vec seen = splat(tap[r][at]);
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) sum[r][v] += seen * vectors[v];
-      }
-    }
+    for (i64 column = 0, at = 0; column < grid.columns; ++column, at += grid.image_column, g += grid.gradient_column)
+      add_products(sum, tap, at, g);
   }
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
