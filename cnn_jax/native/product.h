@@ -21,6 +21,7 @@ constexpr int WIDEST = LANES == 16 ? 4 : 2;  // vectors of filters in a panel
 constexpr int most_rows(int vectors) {
   return LANES == 16 ? (vectors == 1 ? 9 : 24 / vectors) : (vectors == 1 ? 8 : 6);
 }
+constexpr int MOST_ROWS = std::max(most_rows(1), most_rows(2));  // of any number of vectors
 
 // Runs of numbers that a place sees: `count` of `length` numbers, `line` apart.
 struct Runs {

@@ -84,7 +84,7 @@ void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* d
       for (i64 vector = 0; vector < vectors; vector += WIDEST) {
         const i64 width = std::min<i64>(WIDEST, vectors - vector);
         in_tiles(taps, most_rows(width), [&](i64 start, i64 count) {
-          i64 at[most_rows(1)];
+          i64 at[MOST_ROWS];
           for (i64 r = 0; r < count; ++r) at[r] = (start + r) / run * seen.line + (start + r) % run;
           outer_of(count, width)(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
         });
