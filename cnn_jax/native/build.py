@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.paths import cache_folder
@@ -29,12 +30,11 @@ LIBRARY = "kernels.so"
 
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "handlers.cc"
-_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
-# Widest first: what the processor must have, and what the compiler may then use.
-_EXTENSIONS = {
-    "AVX-512": ({"avx2", "fma", *_AVX512}, ("-mavx2", "-mfma", *(f"-m{name}" for name in _AVX512))),
-    "AVX2": ({"avx2", "fma"}, ("-mavx2", "-mfma")),
-}
+# What the processor must have, and the compiler may then use, by the names of /proc/cpuinfo; the widest comes last.
+_EXTENSIONS = {"AVX2": ("avx2", "fma")}
+_EXTENSIONS["AVX-512"] = (*_EXTENSIONS["AVX2"], "avx512f", "avx512bw", "avx512dq", "avx512vl")
+_EXTENSIONS["AVX-512 BF16"] = (*_EXTENSIONS["AVX-512"], "avx512_bf16")
+_EXTENSIONS["AMX"] = (*_EXTENSIONS["AVX-512 BF16"], "amx_tile", "amx_bf16")
 _LOCK = threading.Lock()
 _LOADED: set[str] = set()  # names of cache entries
 
@@ -53,7 +53,7 @@ class Offer(NamedTuple):
 
 def offer() -> Offer:
     """What this machine offers to the kernels, as an environment record holds it; a build that failed counts."""
-    found = _offer(os.environ.get(SWITCH, ""), os.environ.get("CXX", ""), os.environ.get("PATH", ""))
+    found = _offered()
     if found.why_not:
         return found
     folder = _folder(found)
@@ -62,6 +62,10 @@ def offer() -> Offer:
     if not (folder / LIBRARY).is_file() and not _can_be_written(folder):
         return Offer(why_not=f"{folder} cannot be written, set $XDG_CACHE_HOME to a folder of yours")
     return found
+
+
+def _offered() -> Offer:
+    return _offer(os.environ.get(SWITCH, ""), os.environ.get("CXX", ""), os.environ.get("PATH", ""))
 
 
 def _can_be_written(folder: Path) -> bool:
@@ -74,7 +78,9 @@ def _offer(switch: str, cxx: str, path: str) -> Offer:
     if switch == "0":
         return Offer(why_not=f"{SWITCH}=0")
     flags = processor_flags()
-    extension = next((name for name, (needed, _) in _EXTENSIONS.items() if needed <= flags), "")
+    if "amx_bf16" in flags and not _linux_lends_tiles():
+        flags -= {"amx_bf16"}
+    extension = next((name for name, needed in reversed(_EXTENSIONS.items()) if flags.issuperset(needed)), "")
     if not extension or sys.platform != "linux":
         return Offer(why_not="they need Linux and a processor with AVX2")
     for name in [cxx] if cxx else ["g++", "clang++"]:
@@ -92,6 +98,16 @@ def processor_flags() -> set[str]:
     except OSError:
         return set()
     return set(next((row.partition(":")[2] for row in rows if row.startswith("flags")), "").split())
+
+
+def _linux_lends_tiles() -> bool:
+    """Asks for AMX's registers, which Linux gives to a process that asks (`arch_prctl`, ARCH_REQ_XCOMP_PERM, XTILEDATA)."""
+    return ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the kernels are faster in bfloat16 than in float32, by products that the processor has of its own."""
+    return _offered().extension in ("AVX-512 BF16", "AMX")
 
 
 def ready() -> bool:
@@ -122,7 +138,7 @@ class Wrong(ArithmeticError):
 
 
 def _folder(found: Offer) -> Path:
-    content = hashlib.sha256(repr((found, metadata.version("jaxlib"), _EXTENSIONS[found.extension][1])).encode())
+    content = hashlib.sha256(repr((found, metadata.version("jaxlib"), _EXTENSIONS[found.extension])).encode())
     for path in sorted([*_HERE.glob("*.h"), _SOURCE]):
         content.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     return cache_folder() / "native" / content.hexdigest()[:24]
@@ -135,7 +151,8 @@ def _built(found: Offer) -> Path:
     if library.is_file() and library.stat().st_uid == os.getuid():
         return library
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *_EXTENSIONS[found.extension][1]]
+    extensions = [f"-m{name.replace('amx_', 'amx-').replace('_', '')}" for name in _EXTENSIONS[found.extension]]
+    command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *extensions]
     command += ["-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o"]
     print(
         f"compiling cnn_jax's convolutions for {found.extension}, once on this machine, about ten seconds …",
@@ -172,7 +189,7 @@ def _remember(found: Offer, why: str) -> None:
 def _check() -> None:
     """Raises `Wrong` where a small convolution or its gradients are not those of sums over its taps."""
     rng = np.random.default_rng(0)
-    x, kernel, g = (rng.normal(size=shape).astype("float32") for shape in ((2, 7, 7, 9), (3, 3, 9, 17), (2, 4, 4, 17)))
+    x, kernel, g = (rng.integers(-3, 4, shape).astype("float32") for shape in ((2, 7, 7, 9), (3, 3, 9, 17), (2, 4, 4, 17)))
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     y, dx, dkernel = np.zeros(g.shape), np.zeros(padded.shape), np.zeros(kernel.shape)
     for a, b in np.ndindex(3, 3):
@@ -181,10 +198,12 @@ def _check() -> None:
         dx[seen] += g @ kernel[a, b].T
         dkernel[a, b] = np.tensordot(padded[seen], g, ((0, 1, 2), (0, 1, 2)))
     expected = y, dx[:, 1:-1, 1:-1], dkernel
-    for handler, arrays, true in zip(HANDLERS, ((x, kernel), (g, kernel), (x, g)), expected, strict=True):
-        kernel_call = jax.ffi.ffi_call(PREFIX + handler, jax.ShapeDtypeStruct(true.shape, np.float32))
-        moves = {name: np.int64(value) for name, value in dict(sh=2, sw=2, top=1, left=1).items()}
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            found = kernel_call(*arrays, **moves)
-        if not np.allclose(found, true, atol=1e-4):
-            raise Wrong(f"{handler} differs from NumPy's")
+    moves = {name: np.int64(value) for name, value in dict(sh=2, sw=2, top=1, left=1).items()}
+    # Sums of small integers are exact in float32, and in bfloat16 rounded once.
+    for dtype in (np.dtype("float32"), jnp.bfloat16.dtype):
+        for handler, arrays, sums in zip(HANDLERS, ((x, kernel), (g, kernel), (x, g)), expected, strict=True):
+            kernel_call = jax.ffi.ffi_call(PREFIX + handler, jax.ShapeDtypeStruct(sums.shape, dtype))
+            with jax.default_device(jax.local_devices(backend="cpu")[0]):
+                found = kernel_call(*(array.astype(dtype) for array in arrays), **moves)
+            if not np.array_equal(found, sums.astype(dtype)):
+                raise Wrong(f"{handler} of {dtype} differs from NumPy's")

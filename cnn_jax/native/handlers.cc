@@ -1,6 +1,6 @@
 // What XLA calls: each handler takes arrays as they lie, NHWC and HWIO, and hands them to the kernel of their dtype.
 #include "convolve.h"
-#include "to_filters.h"
+#include "pairs_to_filters.h"
 
 namespace ffi = xla::ffi;
 using namespace cnn;

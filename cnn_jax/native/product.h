@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "vectors.h"
+#include "pairs.h"
 
 namespace cnn {
 
@@ -23,31 +23,31 @@ constexpr int most_rows(int vectors) {
 }
 constexpr int MOST_ROWS = std::max(most_rows(1), most_rows(2));  // of any number of vectors
 
-// Runs of numbers that a place sees: `count` of `length` numbers, `line` apart.
+// Runs of factors that a place sees: `count` of `length`, `line` apart.
 struct Runs {
   i64 count, length, line;
 };
 
-// sum[r][v] += row[r][at] * vectors[v]: R * V products, of which each number and each vector is read once.
-template <int R, int V>
-inline __attribute__((always_inline)) void add_products(Vec (&sum)[R][V], const float* const (&row)[R], i64 at,
-                                                        const float* vectors) {
-  Vec vector[V];
+// sum[r][v] += row[r][at] * vectors[v]: R * V products, of which each factor and each vector is read once.
+template <int R, int V, class F>
+inline __attribute__((always_inline)) void add_products(Vec (&sum)[R][V], const F* const (&row)[R], i64 at, const F* vectors) {
+  decltype(lanes(vectors)) vector[V];
 #pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) vector[v] = load(vectors + v * LANES);
+  for (int v = 0; v < V; ++v) vector[v] = lanes(vectors + v * LANES);
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
-    const Vec seen = splat(row[r][at]);
+    const auto seen = everywhere(row[r] + at);
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sum[r][v] += seen * vector[v];
+    for (int v = 0; v < V; ++v) sum[r][v] = add(sum[r][v], seen, vector[v]);
   }
 }
 
 template <int R, int V, class T>
-void product(const float* images, const i64* places, const Runs& runs, const float* panel, T* y, const i64* results, i64 filters) {
+void product(const Factor<T>* images, const i64* places, const Runs& runs, const Factor<T>* panel, T* y, const i64* results,
+             i64 filters) {
   Vec sum[R][V] = {};
   for (i64 run = 0; run < runs.count; ++run) {
-    const float* place[R];
+    const Factor<T>* place[R];
     for (int r = 0; r < R; ++r) place[r] = images + places[r] + run * runs.line;
     for (i64 k = 0; k < runs.length; ++k, panel += V * LANES) add_products(sum, place, k, panel);
   }
@@ -59,7 +59,7 @@ void product(const float* images, const i64* places, const Runs& runs, const flo
 }
 
 template <class T>
-using Product = void (*)(const float*, const i64*, const Runs&, const float*, T*, const i64*, i64);
+using Product = void (*)(const Factor<T>*, const i64*, const Runs&, const Factor<T>*, T*, const i64*, i64);
 
 template <class T, int V, int... R>
 Product<T> product_of(i64 rows, std::integer_sequence<int, R...>) {
@@ -84,5 +84,11 @@ void in_tiles(i64 rows, i64 most, const Work& work) {
     first += count;
   }
 }
+
+// Calls `work(0)` to `work(count - 1)` with numbers that are known when compiling.
+template <int... i, class Work>
+void each(std::integer_sequence<int, i...>, const Work& work) { (work(std::integral_constant<int, i>()), ...); }
+template <int count, class Work>
+void each(const Work& work) { each(std::make_integer_sequence<int, count>(), work); }
 
 }  // namespace cnn

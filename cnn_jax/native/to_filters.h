@@ -19,19 +19,20 @@ namespace cnn {
 constexpr i64 SMALL_BAND = 6 << 10, LARGE_BAND = 96 << 10, MANY_SUMS = 8 << 10;
 constexpr i64 MOST_GROUPS = 16, MOST_SUMS = 8 << 20;
 
-struct Grid {  // places, and how far apart their numbers lie in images and gradient
-  i64 rows, columns, image_row, image_column, gradient_row, gradient_column;
+struct Grid {  // steps of a sum, in rows, and how far apart their factors lie on both sides
+  i64 rows, columns, left_row, left_column, right_row, right_column;
 };
 
-template <int R, int V>
-void outer(const float* images, const i64* taps, const float* gradient, const Grid& grid, float* sums, i64 line) {
+// sums[r * line + v * LANES + j] += the sum over the grid of left[at[r] + ...] * right[v * LANES + j + ...].
+template <int R, int V, class U>
+void outer(const U* left, const i64* at, const U* right, const Grid& grid, float* sums, i64 line) {
   Vec sum[R][V] = {};
   for (i64 row = 0; row < grid.rows; ++row) {
-    const float* tap[R];
-    for (int r = 0; r < R; ++r) tap[r] = images + row * grid.image_row + taps[r];
-    const float* g = gradient + row * grid.gradient_row;
-    for (i64 column = 0, at = 0; column < grid.columns; ++column, at += grid.image_column, g += grid.gradient_column)
-      add_products(sum, tap, at, g);
+    const U* seen[R];
+    for (int r = 0; r < R; ++r) seen[r] = left + row * grid.left_row + at[r];
+    const U* vectors = right + row * grid.right_row;
+    for (i64 column = 0, k = 0; column < grid.columns; ++column, k += grid.left_column, vectors += grid.right_column)
+      add_products(sum, seen, k, vectors);
   }
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r)
@@ -39,20 +40,24 @@ void outer(const float* images, const i64* taps, const float* gradient, const Gr
     for (int v = 0; v < V; ++v) store(sums + r * line + v * LANES, load(sums + r * line + v * LANES) + sum[r][v]);
 }
 
-using Outer = void (*)(const float*, const i64*, const float*, const Grid&, float*, i64);
+template <class U>
+using Outer = void (*)(const U*, const i64*, const U*, const Grid&, float*, i64);
 
-template <int V, int... R>
-Outer outer_of(i64 rows, std::integer_sequence<int, R...>) {
-  static constexpr Outer all[] = {outer<R + 1, V>...};
+template <class U, int V, int... R>
+Outer<U> outer_of(i64 rows, std::integer_sequence<int, R...>) {
+  static constexpr Outer<U> all[] = {outer<R + 1, V, U>...};
   return all[rows - 1];
 }
 
-template <int V = WIDEST>
-Outer outer_of(i64 rows, i64 vectors) {
+template <class U, int V = WIDEST>
+Outer<U> outer_of(i64 rows, i64 vectors) {
   if constexpr (V > 1)
-    if (vectors < V) return outer_of<V - 1>(rows, vectors);
-  return outer_of<V>(rows, std::make_integer_sequence<int, most_rows(V)>());
+    if (vectors < V) return outer_of<U, V - 1>(rows, vectors);
+  return outer_of<U, V>(rows, std::make_integer_sequence<int, most_rows(V)>());
 }
+
+// How the items of work share the sums of a call: one group of bands each, by shape alone.
+inline i64 groups_of(i64 bands, i64 sums) { return std::min(bands, std::clamp<i64>(MOST_SUMS / sums, 2, MOST_GROUPS)); }
 
 // x: [n, h, w, c]; g: [n, ho, wo, o]; dkernel: [kh, kw, c, o].
 template <class T>
@@ -61,14 +66,14 @@ void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* d
   const i64 wide = ((v.wo - 1) * v.sw + v.kw) * v.c;
   const i64 budget = taps * line > MANY_SUMS ? LARGE_BAND : SMALL_BAND;
   const i64 rows = rows_of_band(v, v.sh * wide + v.wo * line, budget), bands = (v.ho + rows - 1) / rows;
-  const i64 groups = std::min(v.n * bands, std::clamp<i64>(MOST_SUMS / (taps * line), 2, MOST_GROUPS));
+  const i64 groups = groups_of(v.n * bands, taps * line);
   float* const sums = scratch<SUMS>(groups * taps * line);
   parallel(pool, groups, [&](i64 group) {
     float* const own = sums + group * taps * line;
     std::fill_n(own, taps * line, 0.0f);
     for (i64 item = group * v.n * bands / groups; item < (group + 1) * v.n * bands / groups; ++item) {
       const i64 n = item / bands, first = item % bands * rows, last = std::min(v.ho, first + rows);
-      const Band seen = band(v, x, n, first, last);
+      const auto seen = band<float>(v, x, v.c, n, first, last);
       const T* from = g + (n * v.ho + first) * v.wo * o;
       const float* gradient;
       if constexpr (std::is_same_v<T, float>) gradient = from;
@@ -86,7 +91,7 @@ void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* d
         in_tiles(taps, most_rows(width), [&](i64 start, i64 count) {
           i64 at[MOST_ROWS];
           for (i64 r = 0; r < count; ++r) at[r] = (start + r) / run * seen.line + (start + r) % run;
-          outer_of(count, width)(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
+          outer_of<float>(count, width)(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
         });
       }
     }

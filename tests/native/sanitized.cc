@@ -9,7 +9,7 @@
 #include <random>
 
 #include "convolve.h"
-#include "to_filters.h"
+#include "pairs_to_filters.h"
 
 using namespace cnn;
 
@@ -17,13 +17,6 @@ namespace {
 
 std::mt19937_64 numbers(0);
 i64 between(i64 low, i64 high) { return low + static_cast<i64>(numbers() % static_cast<uint64_t>(high - low + 1)); }
-
-float widened(float number) { return number; }
-float widened(bf16 number) {
-  float wide;
-  widen(&wide, &number, 1);
-  return wide;
-}
 
 template <class T>
 struct Array {
@@ -96,7 +89,8 @@ Window random_window() {
   Window v{};
   v.n = between(0, 3), v.c = between(1, between(0, 3) ? 9 : 70);
   v.kh = between(1, 7), v.kw = between(1, 7), v.sh = between(1, 4), v.sw = between(1, 4);
-  const bool padded = between(0, 2);
+  const bool pointwise = !between(0, 4), padded = !pointwise && between(0, 2);
+  if (pointwise) v.kh = v.kw = v.sh = v.sw = 1;
   v.top = padded ? between(0, v.kh + 1) : 0, v.left = padded ? between(0, v.kw + 1) : 0;
   const i64 bottom = padded ? between(0, v.kh + 1) : 0, right = padded ? between(0, v.kw + 1) : 0;
   v.h = std::max<i64>(1, v.kh - v.top - bottom) + between(0, 14), v.w = std::max<i64>(1, v.kw - v.left - right) + between(0, 14);

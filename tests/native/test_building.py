@@ -102,22 +102,33 @@ def test_a_processor_without_the_extensions(as_at_first_use, monkeypatch, capfd,
 
 
 def test_the_widest_extension_of_the_processor_is_taken(as_at_first_use, monkeypatch):
-    narrow = {"avx2", "fma"}
-    for flags, extension in (
-        (narrow, "AVX2"),
-        (narrow | set(build._AVX512), "AVX-512"),
-        (narrow | {"avx512f"}, "AVX2"),
+    narrow, wide = (set(build._EXTENSIONS[name]) for name in ("AVX2", "AVX-512"))
+    halves, tiles = wide | {"avx512_bf16"}, wide | {"avx512_bf16", "amx_tile", "amx_bf16"}
+    for flags, lent, extension in (
+        (narrow, True, "AVX2"),
+        (wide, True, "AVX-512"),
+        (narrow | {"avx512f"}, True, "AVX2"),
+        (halves, True, "AVX-512 BF16"),
+        (tiles, True, "AMX"),
+        (tiles, False, "AVX-512 BF16"),
+        (tiles - {"avx512_bf16"}, True, "AVX-512"),
     ):
         build._offer.cache_clear()
-        monkeypatch.setattr(build, "processor_flags", lambda flags=flags: flags)
+        monkeypatch.setattr(build, "processor_flags", lambda flags=flags: set(flags))
+        monkeypatch.setattr(build, "_linux_lends_tiles", lambda lent=lent: lent)
         assert build.offer().extension == extension
+        assert build.multiplies_bfloat16() == (extension in ("AVX-512 BF16", "AMX"))
+
+
+def test_linux_lends_tiles_only_where_there_are_some():
+    assert "amx_tile" in build.processor_flags() or not build._linux_lends_tiles()
 
 
 def test_another_jaxlib_compiler_processor_or_source_is_another_library(cache, monkeypatch, tmp_path):
     found = build.offer()
     there = build._folder(found)
     assert (there / "kernels.so").is_file() and there.is_relative_to(cache)
-    others = [found._replace(version="another"), found._replace(extension="AVX-512")]
+    others = [found._replace(version="another"), found._replace(extension="AVX-512 BF16")]
     folders = {build._folder(other) for other in (found, *others)}
     with monkeypatch.context() as patch:
         patch.setattr(build.metadata, "version", lambda name: "0.0.1")
@@ -130,7 +141,7 @@ def test_another_jaxlib_compiler_processor_or_source_is_another_library(cache, m
     assert build._folder(found) == there
     (tmp_path / "vectors.h").write_text((tmp_path / "vectors.h").read_text() + "\n")
     folders.add(build._folder(found))
-    assert len(folders) == 5 - (found.extension == "AVX-512")
+    assert len(folders) == 5 - (found.extension == "AVX-512 BF16")
 
 
 def test_the_library_is_loaded_once_whatever_the_cache(cache, monkeypatch, capfd, tmp_path):
@@ -174,7 +185,7 @@ def test_kernels_that_compute_something_else(tmp_path):
     ((out, err),) = processes(1, compiler, tmp_path / "cache")
     assert out == "0 0\n"
     said, slower = err.splitlines()
-    assert said.startswith(COMPILING) and slower == f"{SLOWER}Convolution differs from NumPy's."
+    assert said.startswith(COMPILING) and slower == f"{SLOWER}Convolution of float32 differs from NumPy's."
 
 
 def test_two_processes_build_at_once(cache, tmp_path):

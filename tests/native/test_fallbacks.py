@@ -69,6 +69,14 @@ def test_a_convolution_and_its_gradients_are_three_calls():
     agree(jax.jit(partial(gradients, strides=2))(X, KERNEL), with_xla(partial(gradients, strides=2), X, KERNEL))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_of_many_channels_they_serve_what_the_processor_multiplies_fast(monkeypatch, dtype):
+    x, kernel = jnp.ones((2, 5, 5, 512), dtype), jnp.ones((3, 3, 512, 64), dtype)
+    for fast in (False, True):
+        monkeypatch.setattr("cnn_jax.ops.conv_cpu.multiplies_bfloat16", lambda fast=fast: fast)
+        assert calls(gradients, x, kernel) == (3 if fast and dtype == "bfloat16" else 0)
+
+
 @pytest.mark.parametrize(
     ("how", "kernel"), [({"groups": 2}, KERNEL[:, :, :3]), ({"dilation": 2}, KERNEL)], ids=["groups", "dilation"]
 )
