@@ -30,11 +30,16 @@ LIBRARY = "kernels.so"
 
 _HERE = Path(__file__).parent
 _SOURCE = _HERE / "handlers.cc"
-# What the processor must have, and the compiler may then use, by the names of /proc/cpuinfo; the widest comes last.
-_EXTENSIONS = {"AVX2": ("avx2", "fma")}
-_EXTENSIONS["AVX-512"] = (*_EXTENSIONS["AVX2"], "avx512f", "avx512bw", "avx512dq", "avx512vl")
-_EXTENSIONS["AVX-512 BF16"] = (*_EXTENSIONS["AVX-512"], "avx512_bf16")
-_EXTENSIONS["AMX"] = (*_EXTENSIONS["AVX-512 BF16"], "amx_tile", "amx_bf16")
+_AVX2 = ("avx2", "fma")
+_AVX512 = (*_AVX2, "avx512f", "avx512bw", "avx512dq", "avx512vl")
+_BF16 = (*_AVX512, "avx512_bf16")
+# What the processor must have and the compiler may then use, by the names of /proc/cpuinfo; the widest comes last.
+_EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "AVX2": _AVX2,
+    "AVX-512": _AVX512,
+    "AVX-512 BF16": _BF16,
+    "AMX": (*_BF16, "amx_tile", "amx_bf16"),
+}
 _LOCK = threading.Lock()
 _LOADED: set[str] = set()  # names of cache entries
 
@@ -101,7 +106,8 @@ def processor_flags() -> set[str]:
 
 
 def _linux_lends_tiles() -> bool:
-    """Asks for AMX's registers, which Linux gives to a process that asks (`arch_prctl`, ARCH_REQ_XCOMP_PERM, XTILEDATA)."""
+    """Asks for AMX's registers, which Linux gives to a process that asks, where it can."""
+    # arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA): Documentation/arch/x86/xstate.rst
     return ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0
 
 
@@ -189,7 +195,9 @@ def _remember(found: Offer, why: str) -> None:
 def _check() -> None:
     """Raises `Wrong` where a small convolution or its gradients are not those of sums over its taps."""
     rng = np.random.default_rng(0)
-    x, kernel, g = (rng.integers(-3, 4, shape).astype("float32") for shape in ((2, 7, 7, 9), (3, 3, 9, 17), (2, 4, 4, 17)))
+    x, kernel, g = (
+        rng.integers(-3, 4, shape).astype("float32") for shape in ((2, 7, 7, 9), (3, 3, 9, 17), (2, 4, 4, 17))
+    )
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     y, dx, dkernel = np.zeros(g.shape), np.zeros(padded.shape), np.zeros(kernel.shape)
     for a, b in np.ndindex(3, 3):

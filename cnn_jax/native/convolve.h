@@ -82,11 +82,12 @@ void convolve(Pool& pool, Window v, const T* x, const Panels<T>& panels, T* y, P
     const Runs runs{v.kh, v.kw * deep, seen.line};
     for (i64 i = 0; i < panels.count(); ++i) {
       const i64 vectors = panels.vectors(i), output = i * WIDEST * LANES;
+      const i64 left = panels.outputs - output;
       if constexpr (HAS_TILES && std::is_same_v<T, bf16>)
-        products_by_tiles(seen.at, places, results, count, v.wo, v.sw * deep, runs, panels.panel(i), vectors, y + output, panels.outputs - output);
+        products_by_tiles(seen.at, places, results, count, v.wo, v.sw * deep, runs, panels.panel(i), vectors, y + output, left);
       else
         in_tiles(count, most_rows(vectors), [&](i64 start, i64 rows) {
-          product_of<T>(rows, vectors)(seen.at, places + start, runs, panels.panel(i), y + output, results + start, panels.outputs - output);
+          product_of<T>(rows, vectors)(seen.at, places + start, runs, panels.panel(i), y + output, results + start, left);
         });
     }
   });

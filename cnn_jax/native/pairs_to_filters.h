@@ -20,9 +20,11 @@ struct PairedBand {
   const Pair* seen_by(i64 a, i64 sh) const { return images + (a % sh * rows_of_phase + a / sh) * deep * line; }
 };
 
-inline PairedBand paired_band(const Window& v, const bf16* x, const bf16* g, i64 o, i64 filters, i64 line, i64 n, i64 first, i64 last) {
-  const i64 rows = last - first, seen = (rows - 1) * v.sh + v.kh, pairs = (v.wo + 1) / 2;
-  const i64 deep = HAS_TILES ? even_depth(pairs, rows) : pairs, rows_of_phase = (seen + v.sh - 1) / v.sh, most = std::max(v.c, o);
+// Of the output rows [first, last) of image n.
+inline PairedBand paired_band(const Window& v, const bf16* x, const bf16* g, i64 o, i64 filters, i64 line, i64 n, i64 first,
+                              i64 last) {
+  const i64 rows = last - first, seen = (rows - 1) * v.sh + v.kh, pairs = (v.wo + 1) / 2, most = std::max(v.c, o);
+  const i64 deep = HAS_TILES ? even_depth(pairs, rows) : pairs, rows_of_phase = (seen + v.sh - 1) / v.sh;
   bf16* const zeros = scratch<ZEROS, bf16>(most);
   std::fill_n(zeros, most, bf16{});
 
@@ -65,7 +67,8 @@ inline void add_band(const PairedBand& band, const Pair* seen, i64 filters, floa
       in_tiles(filters / TILE, 4 / both, [&](i64 first, i64 many) {
         const Pair* at[4];
         for (i64 m = 0; m < many; ++m) at[m] = band.gradient + (first + m) * TILE * depth;
-        tile_products_of(many, both)(tiles, at, depth, runs, seen + column, line, sums + first * TILE * line + column, line, true);
+        float* const own = sums + first * TILE * line + column;
+        tile_products_of(many, both)(tiles, at, depth, runs, seen + column, line, own, line, true);
       });
     }
     return;
