@@ -62,10 +62,13 @@ def offer() -> Offer:
     if found.why_not:
         return found
     folder = _folder(found)
-    if (failed := folder / "failed").is_file():
-        return Offer(why_not=f"{failed.read_text().strip()} (remove {folder} to try again)")
-    if not (folder / LIBRARY).is_file() and not _can_be_written(folder):
-        return Offer(why_not=f"{folder} cannot be written, set $XDG_CACHE_HOME to a folder of yours")
+    try:
+        if (failed := folder / "failed").is_file():
+            return Offer(why_not=f"{failed.read_text().strip()} (remove {folder} to try again)")
+        if not (folder / LIBRARY).is_file() and not _can_be_written(folder):
+            return Offer(why_not=f"{folder} cannot be written, set $XDG_CACHE_HOME to a folder of yours")
+    except OSError as error:  # another user's folder
+        return Offer(why_not=f"{folder}: {error.strerror}; set $XDG_CACHE_HOME to a folder of yours")
     return found
 
 

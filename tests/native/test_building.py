@@ -89,6 +89,14 @@ def test_a_cache_that_cannot_be_written(as_at_first_use, monkeypatch, capfd, tmp
     assert str(build.offer()) == f"none: {why.removesuffix('.')}"
 
 
+def test_a_cache_that_cannot_even_be_looked_at(as_at_first_use, monkeypatch, capfd, tmp_path):
+    long = tmp_path / (
+        "long" * 100
+    )  # a name for which, as for another user's folder, the system has an error and no answer
+    monkeypatch.setenv("XDG_CACHE_HOME", str(long))
+    assert without_kernels(capfd).endswith(": File name too long; set $XDG_CACHE_HOME to a folder of yours.")
+
+
 def test_a_cache_that_cannot_be_made_though_nothing_shows_it(as_at_first_use, monkeypatch, capfd):
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")  # which root may write to, by its permissions
     assert "/proc/nowhere" in without_kernels(capfd)
