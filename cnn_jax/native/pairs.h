@@ -25,16 +25,8 @@ inline Vec lanes(const float* p) { return load(p); }
 inline Vec everywhere(const float* p) { return splat(*p); }
 inline Vec add(Vec sum, Vec a, Vec b) { return sum + a * b; }
 
-inline Bits lanes(const Pair* p) {
-  Bits bits;
-  memcpy(&bits, p, sizeof bits);
-  return bits;
-}
-inline Bits everywhere(const Pair* p) {
-  uint32_t bits;
-  memcpy(&bits, p, sizeof bits);
-  return bits - Bits{};
-}
+inline Bits lanes(const Pair* p) { return read<Bits>(p); }
+inline Bits everywhere(const Pair* p) { return read<uint32_t>(p) - Bits{}; }
 inline Vec add(Vec sum, Bits a, Bits b) { return add_pairs(sum, a, b); }
 
 // Numbers of an image row, `c` of a pixel, as `deep` factors of each.

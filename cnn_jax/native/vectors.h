@@ -28,16 +28,14 @@ using Half = uint16_t __attribute__((vector_size(LANES * 2)));
 
 inline Vec splat(float number) { return number - Vec{}; }  // -0 - 0 is -0, where -0 + 0 is 0
 
-inline Vec load(const float* p) {
-  Vec v;
+// What lies in memory, as a V.
+template <class V>
+inline V read(const void* p) {
+  V v;
   memcpy(&v, p, sizeof v);
   return v;
 }
-inline Vec load(const bf16* p) {
-  Half half;
-  memcpy(&half, p, sizeof half);
-  return (Vec)(__builtin_convertvector(half, Bits) << 16);
-}
+inline Vec load(const float* p) { return read<Vec>(p); }
 inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
 inline void store(bf16* p, Vec v) {
   const Bits bits = (Bits)v, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
@@ -45,25 +43,20 @@ inline void store(bf16* p, Vec v) {
   memcpy(p, &half, sizeof half);
 }
 
-// The first `count` numbers of a vector, which an array ends within, in pieces of sizes that the compiler knows: a layer of
-// six filters has nothing else, and a call of memcpy for each of its places took as long as the products.
+// The first `count` numbers of a vector, which an array ends within.
 template <class T>
 inline void store(T* p, Vec v, i64 count) {
   if (count >= LANES) return store(p, v);
   T some[LANES];
   store(some, v);
-  const T* from = some;
-  for (int size = LANES / 2; size > 0; size /= 2)
-    if (count & size) memcpy(p, from, size * sizeof(T)), p += size, from += size;
+  memcpy(p, some, count * sizeof(T));
 }
 
 // Numbers of an array as float32.
 inline float widened(float number) { return number; }
 inline float widened(bf16 number) {
   const uint32_t bits = uint32_t(number.bits) << 16;
-  float wide;
-  memcpy(&wide, &bits, sizeof wide);
-  return wide;
+  return read<float>(&bits);
 }
 template <class T>
 void widen(float* to, const T* from, i64 count) {
