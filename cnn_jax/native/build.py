@@ -25,6 +25,7 @@ from cnn_jax.paths import cache_folder
 
 SWITCH = "CNN_JAX_NATIVE"  # "0" turns the kernels off
 HANDLERS = ("Convolution", "ToImages", "ToFilters")
+OF_LAYERS = ("Normalization", "NormalizationGradient", "MaxPool", "MaxPoolGradient")
 PREFIX = "cnn_jax_"
 LIBRARY = "kernels.so"
 
@@ -176,9 +177,10 @@ def _built(found: Offer) -> Path:
 
 def _load(library: Path) -> None:
     loaded = ctypes.CDLL(str(library))
-    for name in HANDLERS:
+    for name in HANDLERS + OF_LAYERS:
         jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(loaded, PREFIX + name)), platform="cpu")
     _check()
+    _check_layers()
     _LOADED.add(library.parent.name)
 
 
@@ -218,3 +220,37 @@ def _check() -> None:
                 found = kernel_call(*(array.astype(dtype) for array in arrays), **moves)
             if not np.array_equal(found, sums.astype(dtype)):
                 raise Wrong(f"{handler} of {dtype} differs from NumPy's")
+
+
+def _check_layers() -> None:
+    """Raises `Wrong` where a small normalisation or max pooling, or its gradient, is not what NumPy makes of it."""
+    rng = np.random.default_rng(0)
+    x, g, shortcut = rng.normal(size=(3, 2, 6, 8, 9)).astype("float32")
+    scale, bias, g_mean, g_var = rng.normal(size=(4, 9)).astype("float32")
+    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    z, r, count = x - mean, 1 / np.sqrt(var + 0.5), x.size / 9
+    y = np.maximum(z * r * scale + bias + shortcut, 0)
+    passed = g * (y > 0)
+    dscale, dbias = r * (passed * z).sum((0, 1, 2)), passed.sum((0, 1, 2))
+    dx = scale * r * (passed - dbias / count - z * r * dscale / count) + g_mean / count + 2 * z * g_var / count
+    windows = x.reshape(2, 3, 2, 4, 2, 9)
+    largest = windows.max((2, 4), keepdims=True)
+    pooled = largest.reshape(2, 3, 4, 9)
+    moves = {name: np.int64(value) for name, value in dict(kh=2, kw=2, sh=2, sw=2, top=0, left=0).items()}
+    epsilon = {"epsilon": np.float32(0.5)}
+    for handler, arrays, expected, attributes in (
+        ("Normalization", (x, scale, bias, shortcut), (y, mean, var), epsilon | {"relu": np.int64(1)}),
+        (
+            "NormalizationGradient",
+            (g, g_mean, g_var, x, scale, bias, mean, var, y),
+            (dx, dscale, dbias, passed),
+            epsilon,
+        ),
+        ("MaxPool", (x,), (pooled,), moves),
+        ("MaxPoolGradient", (pooled, x), (np.where(windows == largest, largest, 0).reshape(x.shape),), moves),
+    ):
+        results = [jax.ShapeDtypeStruct(true.shape, np.float32) for true in expected]
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            found = jax.ffi.ffi_call(PREFIX + handler, results)(*arrays, **attributes)
+        if not all(np.allclose(*pair, atol=1e-4) for pair in zip(found, expected, strict=True)):
+            raise Wrong(f"{handler} differs from NumPy's")

@@ -16,12 +16,13 @@ from jax.interpreters import ad, batching, mlir
 
 from cnn_jax.native import build
 
-type Form = Callable[..., Array]
+type Form = Callable[..., Any]
 
 _native = Primitive("cnn_jax_native")
+_native.multiple_results = True
 
 
-def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Array, **attributes: int) -> Array:
+def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Array, **attributes: float) -> Array:
     """What a kernel computes of some arrays.
 
     Args:
@@ -30,34 +31,54 @@ def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Arra
         outside of `jax.jit` each call is compiled anew.
       handler: one of `build.HANDLERS`.
       shape: of the result, whose dtype is that of the first array.
-      attributes: what the handler takes beside the arrays.
+      attributes: what the handler takes beside the arrays, 64-bit integers and float32.
     """
+    (result,) = several_or(otherwise, handler, [(shape, arrays[0].dtype)], *arrays, **attributes)
+    return result
+
+
+@lru_cache(maxsize=1024)
+def fixed(function: Callable[..., Any], **settings: Any) -> Form:
+    """The function with these settings, the same object each time."""
+    return partial(function, **settings)
+
+
+def several_or(
+    otherwise: Form, handler: str, results: Sequence[tuple[Sequence[int], Any]], *arrays: Array, **attributes: float
+) -> list[Array]:
+    """The same where there are several results, each of its shape and dtype."""
+    types = tuple((tuple(shape), np.dtype(dtype)) for shape, dtype in results)
     settings = tuple(sorted(attributes.items()))
-    return _native.bind(*arrays, otherwise=otherwise, handler=handler, shape=tuple(shape), attributes=settings)
+    return _native.bind(*arrays, otherwise=otherwise, handler=handler, results=types, attributes=settings)
 
 
 @_native.def_impl
-def _eagerly(*arrays: Array, **parameters: Any) -> Array:
+def _eagerly(*arrays: Array, **parameters: Any) -> list[Array]:
     with jax.disable_jit(False):  # or it would come back here
         return _compiled(**parameters)(*arrays)
 
 
 @lru_cache(maxsize=256)
-def _compiled(**parameters: Any) -> Callable[..., Array]:
+def _compiled(**parameters: Any) -> Callable[..., list[Array]]:
     return jax.jit(partial(_native.bind, **parameters))
 
 
 @_native.def_abstract_eval
-def _result(first: Any, *others: Any, shape: tuple[int, ...], **_: Any) -> Any:
-    return first.update(shape=shape)
+def _types(first: Any, *others: Any, results: tuple[tuple[tuple[int, ...], Any], ...], **_: Any) -> Any:
+    return [first.update(shape=shape, dtype=dtype) for shape, dtype in results]
 
 
-def _forward_mode(primals: Any, tangents: Any, *, otherwise: Form, **_: Any) -> tuple[Array, Array]:
-    return jax.jvp(otherwise, primals, tuple(map(ad.instantiate_zeros, tangents)))
+def _listed(otherwise: Form) -> Callable[..., list[Array]]:
+    return lambda *arrays: jax.tree.leaves(otherwise(*arrays))
 
 
-def _batch(arrays: Any, axes: Any, *, otherwise: Form, **_: Any) -> tuple[Array, int]:
-    return jax.vmap(otherwise, axes)(*arrays), 0
+def _forward_mode(primals: Any, tangents: Any, *, otherwise: Form, **_: Any) -> tuple[list[Array], list[Array]]:
+    return jax.jvp(_listed(otherwise), primals, tuple(map(ad.instantiate_zeros, tangents)))
+
+
+def _batch(arrays: Any, axes: Any, *, otherwise: Form, **_: Any) -> tuple[list[Array], list[int]]:
+    results = jax.vmap(_listed(otherwise), axes)(*arrays)
+    return results, [0] * len(results)
 
 
 ad.primitive_jvps[_native] = _forward_mode
@@ -65,16 +86,16 @@ batching.primitive_batchers[_native] = _batch
 
 
 def _lower(context: Any, *operands: Any, otherwise: Form, **_: Any) -> Any:
-    return mlir.lower_fun(otherwise, multiple_results=False)(context, *operands)
+    return mlir.lower_fun(_listed(otherwise), multiple_results=True)(context, *operands)
 
 
 def _lower_for_cpu(
-    context: Any, *operands: Any, handler: str, attributes: tuple[tuple[str, int], ...], **others: Any
+    context: Any, *operands: Any, handler: str, attributes: tuple[tuple[str, float], ...], **others: Any
 ) -> Any:
     module = context.module_context
     if module.lowering_parameters.for_export or not _on_one_device(module.axis_context) or not build.ready():
         return _lower(context, *operands, **others)
-    settings = {name: np.int64(value) for name, value in attributes}
+    settings = {name: (np.float32 if isinstance(value, float) else np.int64)(value) for name, value in attributes}
     return jax.ffi.ffi_lowering(build.PREFIX + handler)(context, *operands, **settings)
 
 

@@ -1,6 +1,8 @@
 // What XLA calls: each handler takes arrays as they lie, NHWC and HWIO, and hands them to the kernel of their dtype.
 #include "convolve.h"
+#include "norm.h"
 #include "pairs_to_filters.h"
+#include "pooling.h"
 
 namespace ffi = xla::ffi;
 using namespace cnn;
@@ -52,6 +54,52 @@ ffi::Error ToFilters(Pool pool, Array x, Array g, Result dkernel, i64 sh, i64 sw
   });
 }
 
+// `others` is the shortcut, where there is one.
+ffi::Error Normalization(Pool pool, Array x, Array scale, Array bias, ffi::RemainingArgs others, Result y, Result mean,
+                         Result var, float epsilon, i64 relu) {
+  const Rows rows(x.element_count(), x.dimensions().back());
+  const Norm norm{numbers<float>(scale), numbers<float>(bias), epsilon, relu != 0};
+  return of_dtype(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T* const shortcut = others.size() ? numbers<T>(others.get<Array>(0).value()) : nullptr;
+    normalization(pool, rows, norm, numbers<T>(x), shortcut, numbers<T>(y), numbers<float>(mean), numbers<float>(var));
+  });
+}
+
+// `more` is the gradient to the shortcut, where that is another than g: where there are both a shortcut and a ReLU.
+ffi::Error NormalizationGradient(Pool pool, Array g, Array g_mean, Array g_var, Array x, Array scale, Array bias, Array mean,
+                                 Array var, ffi::RemainingArgs others, Result dx, Result dscale, Result dbias,
+                                 ffi::RemainingRets more, float epsilon) {
+  const Rows rows(x.element_count(), x.dimensions().back());
+  const Norm norm{numbers<float>(scale), numbers<float>(bias), epsilon, others.size() != 0};
+  return of_dtype(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T* const y = others.size() ? numbers<T>(others.get<Array>(0).value()) : nullptr;
+    T* const dshortcut = more.size() ? numbers<T>(more.get<Array>(0).value()) : nullptr;
+    normalization_gradient(pool, rows, norm, numbers<T>(x), y, numbers<float>(mean), numbers<float>(var), numbers<T>(g),
+                           numbers<float>(g_mean), numbers<float>(g_var), numbers<T>(dx), numbers<float>(dscale),
+                           numbers<float>(dbias), dshortcut);
+  });
+}
+
+ffi::Error MaxPool(Pool pool, Array x, Result y, i64 kh, i64 kw, i64 sh, i64 sw, i64 top, i64 left) {
+  const i64 taps[] = {kh, kw};
+  const Window v = window(x.dimensions(), Sizes(taps, 2), y->dimensions(), sh, sw, top, left);
+  return of_dtype(x, [&](auto zero) {
+    using T = decltype(zero);
+    max_pool(pool, v, numbers<T>(x), numbers<T>(y));
+  });
+}
+
+ffi::Error MaxPoolGradient(Pool pool, Array g, Array x, Result dx, i64 kh, i64 kw, i64 sh, i64 sw, i64 top, i64 left) {
+  const i64 taps[] = {kh, kw};
+  const Window v = window(x.dimensions(), Sizes(taps, 2), g.dimensions(), sh, sw, top, left);
+  return of_dtype(x, [&](auto zero) {
+    using T = decltype(zero);
+    max_pool_gradient(pool, v, numbers<T>(x), numbers<T>(g), numbers<T>(dx));
+  });
+}
+
 }  // namespace
 
 #define CONV(Name)                                                                                                     \
@@ -61,3 +109,16 @@ ffi::Error ToFilters(Pool pool, Array x, Array g, Result dkernel, i64 sh, i64 sw
 CONV(Convolution);
 CONV(ToImages);
 CONV(ToFilters);
+
+#define OF_THREADS ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_Normalization, Normalization,
+                              OF_THREADS.Arg<Array>().Arg<Array>().Arg<Array>().RemainingArgs().Ret<Array>().Ret<Array>()
+                                  .Ret<Array>().Attr<float>("epsilon").Attr<i64>("relu"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_NormalizationGradient, NormalizationGradient,
+                              OF_THREADS.Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>()
+                                  .Arg<Array>().Arg<Array>().RemainingArgs().Ret<Array>().Ret<Array>().Ret<Array>()
+                                  .RemainingRets().Attr<float>("epsilon"));
+#define WINDOW                                                                                                         \
+  .Attr<i64>("kh").Attr<i64>("kw").Attr<i64>("sh").Attr<i64>("sw").Attr<i64>("top").Attr<i64>("left")
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_MaxPool, MaxPool, OF_THREADS.Arg<Array>().Ret<Array>() WINDOW);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_MaxPoolGradient, MaxPoolGradient, OF_THREADS.Arg<Array>().Arg<Array>().Ret<Array>() WINDOW);

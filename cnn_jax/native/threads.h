@@ -37,7 +37,7 @@ void parallel(Pool& pool, i64 items, const Work& work) {
 }
 
 // Memory of the calling thread for `count` numbers, one piece for each purpose. What was in it is lost.
-enum Purpose { IMAGES, GRADIENTS, FILTERS, SUMS, PLACES, TURNED, ZEROS };
+enum Purpose { IMAGES, GRADIENTS, FILTERS, SUMS, PLACES, CHANNELS, TURNED, ZEROS };
 
 template <Purpose purpose, class T = float>
 T* scratch(i64 count) {
