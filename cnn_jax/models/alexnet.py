@@ -62,7 +62,7 @@ class AlexNet(Network):
         x = layers.conv(
             f"conv{number}", features, kernel_size, strides, padding, groups=groups, use_bias=True, bias_value=bias
         )(x)
-        x = layers.activate(layers.normalize(f"norm{number}", x, train=train))
+        x = layers.normalize_and_activate(f"norm{number}", x, train=train)
         return local_response_norm(x) if self.response_norm and number <= 2 else x
 
     def hidden_layers(self, x: Array, train: bool) -> Array:

@@ -96,4 +96,4 @@ class LeNet5(Network):
             x = layers.conv(f"{name}_b", self.scaled(channels), 3, padding="VALID")(x)
         else:
             raise ValueError("one 3×3 does not take lenet5's maps to the published sizes; use 5x5 or 3x3_twice.")
-        return layers.activate(layers.normalize(f"{name}_norm", x, train=train))
+        return layers.normalize_and_activate(f"{name}_norm", x, train=train)

@@ -63,7 +63,7 @@ class ResNet(Network):
             x = layers.conv("stem_conv", features, 7, 2, 3)(x)
         else:
             x = layers.conv("stem_conv", features, 3, 1, 1)(x)
-        x = layers.activate(layers.normalize("stem_norm", x, train=train))
+        x = layers.normalize_and_activate("stem_norm", x, train=train)
         if self.stem == "imagenet":
             x = (max_pool if self.pool == "max" else avg_pool)(x, 3, 2, 1)
         return x

@@ -57,7 +57,7 @@ class ResNetV2(Network):
             for block in range(1, depth + 1):
                 x = self.block(stage, block, x, train)
             x = self.expose(f"stage{stage}", x)
-        x = layers.activate(layers.normalize("last_norm", x, train=train))
+        x = layers.normalize_and_activate("last_norm", x, train=train)
         x = self.expose("pool", global_avg_pool(x))
         return self.classify(x if self.dropout_in_blocks else self.drop("dropout", x, train))
 

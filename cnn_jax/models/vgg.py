@@ -39,7 +39,7 @@ class VGG(Network):
         for stage, (depth, features) in enumerate(zip(self.depths, STAGE_FEATURES, strict=True), start=1):
             for i in range(1, depth + 1):
                 x = layers.conv(f"conv{stage}_{i}", self.scaled(features), 3, padding=1, use_bias=True)(x)
-                x = layers.activate(layers.normalize(f"norm{stage}_{i}", x, train=train))
+                x = layers.normalize_and_activate(f"norm{stage}_{i}", x, train=train)
                 if stage == i == 1:
                     x = self.expose("stem", x)
             x = self.expose(f"stage{stage}", pool(x, 2))

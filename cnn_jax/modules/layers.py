@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cnn_jax.modules.activations import activate
+from cnn_jax.modules.activations import ACTIVATIONS, activate
 from cnn_jax.modules.conv import Conv, Padding, Pair
 from cnn_jax.modules.dense import Dense
 from cnn_jax.modules.initializers import initializer
@@ -89,19 +89,39 @@ class Layers:
         self, name: str, x: Float[Array, "n h w c"], *, train: bool, zero_scale: bool = False
     ) -> Float[Array, "n h w c"]:
         """Normalises `x` by a layer called `name`; `zero_scale` starts its scale at zero. Identity for norm "none"."""
-        scale_init = nn.initializers.zeros_init() if zero_scale else nn.initializers.ones_init()
-        param_dtype = parameter_dtype(self.dtype)
+        common = self._of_norm(name, zero_scale)
         match self.norm:
             case "batch":
-                norm = BatchNorm(epsilon=self.epsilon, param_dtype=param_dtype, scale_init=scale_init, name=name)
-                return norm(x, train=train)
+                return BatchNorm(epsilon=self.epsilon, **common)(x, train=train)
             case "group" | "layer":
-                groups = 32 if self.norm == "group" else 1
-                grouped = GroupNorm(groups, param_dtype=param_dtype, scale_init=scale_init, name=name)
-                return grouped(x, train=train)
+                return GroupNorm(32 if self.norm == "group" else 1, **common)(x, train=train)
             case "none":
                 return x
         raise ValueError(f"unknown normalisation {self.norm!r}; it is one of batch, group, layer, none.")
+
+    def normalize_and_activate(
+        self,
+        name: str,
+        x: Float[Array, "n h w c"],
+        *,
+        train: bool,
+        zero_scale: bool = False,
+        shortcut: Float[Array, "n h w c"] | None = None,
+    ) -> Float[Array, "n h w c"]:
+        """activation(normalised x + shortcut).
+
+        In training, batch normalisation itself adds and applies a ReLU (`ops.batch_norm`); not in evaluation, where a
+        normalisation's output is a feature that is looked at.
+        """
+        if train and self.norm == "batch" and ACTIVATIONS.get(self.activation) is nn.relu:
+            norm = BatchNorm(epsilon=self.epsilon, **self._of_norm(name, zero_scale))
+            return norm(x, train=train, shortcut=shortcut, relu=True)
+        y = self.normalize(name, x, train=train, zero_scale=zero_scale)
+        return self.activate(y if shortcut is None else y + shortcut)
+
+    def _of_norm(self, name: str, zero_scale: bool) -> dict[str, Any]:
+        scale_init = nn.initializers.zeros_init() if zero_scale else nn.initializers.ones_init()
+        return dict(param_dtype=parameter_dtype(self.dtype), scale_init=scale_init, name=name)
 
     def activate(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The network's activation of `x`."""

@@ -33,8 +33,15 @@ class BatchNorm(nn.Module):
     scale_init: Initializer = nn.initializers.ones_init()
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n *spatial c"], *, train: bool) -> Float[Array, "n *spatial c"]:
-        """Normalises `x`, keeping its dtype.
+    def __call__(
+        self,
+        x: Float[Array, "n *spatial c"],
+        *,
+        train: bool,
+        shortcut: Float[Array, "n *spatial c"] | None = None,
+        relu: bool = False,
+    ) -> Float[Array, "n *spatial c"]:
+        """Normalises `x`, keeping its dtype; then adds the shortcut and applies a ReLU, where asked to.
 
         Raises:
           ValueError: when a ghost batch does not divide the batch, or a channel has one value to learn statistics from.
@@ -45,9 +52,8 @@ class BatchNorm(nn.Module):
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape, self.param_dtype)
         var = self.variable("batch_stats", "var", jnp.ones, shape, self.param_dtype)
         learns = train and not self.is_initializing() and not current().frozen_norm
-        y, moved = batch_norm(
-            x, scale, bias, mean.value, var.value, train=learns, momentum=self.momentum, epsilon=self.epsilon
-        )
+        how: dict[str, Any] = dict(momentum=self.momentum, epsilon=self.epsilon, shortcut=shortcut, relu=relu)
+        y, moved = batch_norm(x, scale, bias, mean.value, var.value, train=learns, **how)
         if learns:
             mean.value, var.value = moved
         return y

@@ -39,18 +39,16 @@ class PreActivationBlock(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h_out w_out features"]:
         """branch(activated x) + shortcut."""
         layers = self.layers
-        active = layers.activate(layers.normalize("norm1", x, train=train))
+        active = layers.normalize_and_activate("norm1", x, train=train)
         if self.inner is None:
             y = layers.conv("conv1", self.features, 3, self.strides, 1)(active)
-            y = layers.activate(layers.normalize("norm2", y, train=train))
+            y = layers.normalize_and_activate("norm2", y, train=train)
             y = Dropout(self.dropout, name="dropout")(y, train=train)
             y = layers.conv("conv2", self.features, 3, 1, 1, use_bias=self.bias_without_norm)(y)
         else:
-            y = layers.activate(
-                layers.normalize("norm2", layers.conv("conv1", self.inner, 1, 1, 0)(active), train=train)
-            )
+            y = layers.normalize_and_activate("norm2", layers.conv("conv1", self.inner, 1, 1, 0)(active), train=train)
             y = layers.conv("conv2", self.inner, 3, self.strides, 1)(y)
-            y = layers.activate(layers.normalize("norm3", y, train=train))
+            y = layers.normalize_and_activate("norm3", y, train=train)
             y = layers.conv("conv3", self.features, 1, 1, 0, use_bias=self.bias_without_norm)(y)
         if self.shortcut == "none":
             return y

@@ -1,5 +1,7 @@
 """Residual blocks of He et al. 2015: two 3×3 convolutions, or a 1×1–3×3–1×1 bottleneck, beside a shortcut."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -44,12 +46,29 @@ class Shortcut(nn.Module):
 
 
 def add_shortcut(
-    layers: Layers, kind: str, x: Array, y: Array, *, strides: int, drop_path: float, train: bool
+    layers: Layers,
+    norm: str,
+    kind: str,
+    x: Array,
+    y: Array,
+    *,
+    strides: int,
+    drop_path: float,
+    zero_scale: bool,
+    train: bool,
 ) -> Array:
-    """activation(y + shortcut(x)); for kind "none", the plain network's activation(y). Called inside a block."""
+    """activation(normalised y + shortcut(x)), for kind "none" without the shortcut, as in the plain network.
+
+    Called inside a block, whose last normalisation is called `norm`.
+    """
     if kind == "none":
-        return layers.activate(y)
-    y = DropPath(drop_path, name="drop_path")(y, train=train)
+        return layers.normalize_and_activate(norm, y, train=train, zero_scale=zero_scale)
+    if train and drop_path == 0.0:
+        around = Shortcut(layers, kind, y.shape[-1], strides, name="shortcut")(x, train=train)
+        return layers.normalize_and_activate(norm, y, train=train, zero_scale=zero_scale, shortcut=around)
+    y = DropPath(drop_path, name="drop_path")(
+        layers.normalize(norm, y, train=train, zero_scale=zero_scale), train=train
+    )
     return layers.activate(y + Shortcut(layers, kind, y.shape[-1], strides, name="shortcut")(x, train=train))
 
 
@@ -75,10 +94,12 @@ class BasicBlock(nn.Module):
         """activation(branch(x) + shortcut(x))."""
         layers = self.layers
         y = layers.conv("conv1", self.features, 3, self.strides, 1)(x)
-        y = layers.activate(layers.normalize("norm1", y, train=train))
+        y = layers.normalize_and_activate("norm1", y, train=train)
         y = layers.conv("conv2", self.features, 3, 1, 1)(y)
-        y = layers.normalize("norm2", y, train=train, zero_scale=self.zero_init_scale)
-        return add_shortcut(layers, self.shortcut, x, y, strides=self.strides, drop_path=self.drop_path, train=train)
+        how: dict[str, Any] = dict(
+            strides=self.strides, drop_path=self.drop_path, zero_scale=self.zero_init_scale, train=train
+        )
+        return add_shortcut(layers, "norm2", self.shortcut, x, y, **how)
 
 
 class Bottleneck(nn.Module):
@@ -107,9 +128,11 @@ class Bottleneck(nn.Module):
         layers = self.layers
         first, second = (1, self.strides) if self.stride_on_3x3 else (self.strides, 1)
         y = layers.conv("conv1", self.inner, 1, first, 0)(x)
-        y = layers.activate(layers.normalize("norm1", y, train=train))
+        y = layers.normalize_and_activate("norm1", y, train=train)
         y = layers.conv("conv2", self.inner, 3, second, 1, groups=self.groups)(y)
-        y = layers.activate(layers.normalize("norm2", y, train=train))
+        y = layers.normalize_and_activate("norm2", y, train=train)
         y = layers.conv("conv3", self.features, 1, 1, 0)(y)
-        y = layers.normalize("norm3", y, train=train, zero_scale=self.zero_init_scale)
-        return add_shortcut(layers, self.shortcut, x, y, strides=self.strides, drop_path=self.drop_path, train=train)
+        how: dict[str, Any] = dict(
+            strides=self.strides, drop_path=self.drop_path, zero_scale=self.zero_init_scale, train=train
+        )
+        return add_shortcut(layers, "norm3", self.shortcut, x, y, **how)

@@ -25,4 +25,4 @@ class ConvUnit(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"], train: bool) -> Float[Array, "n h_out w_out features"]:
         """Filters, normalises and activates images `x`."""
         x = self.layers.conv("conv", self.features, self.kernel_size, self.strides, self.padding)(x)
-        return self.layers.activate(self.layers.normalize("norm", x, train=train))
+        return self.layers.normalize_and_activate("norm", x, train=train)

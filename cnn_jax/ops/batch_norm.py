@@ -8,9 +8,9 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
-from cnn_jax.ops.batch_norm_gradient import batch_norm_with_own_gradient
+from cnn_jax.ops.batch_norm_gradient import batch_norm_in_few_passes, batch_norm_with_own_gradient, in_few_passes
 from cnn_jax.ops.context import current, even_split
-from cnn_jax.ops.normalize import batch_statistics, normalize
+from cnn_jax.ops.normalize import add_and_activate, batch_statistics, normalize
 from cnn_jax.ops.precision import sum_dtype
 
 
@@ -31,6 +31,8 @@ def batch_norm(
     train: bool,
     momentum: float = 0.9,
     epsilon: float = 1e-5,
+    shortcut: Float[Array, "*batch c"] | None = None,
+    relu: bool = False,
 ) -> tuple[Float[Array, "*batch c"], Statistics]:
     """Normalise by the batch's statistics (training) or the running ones (evaluation).
 
@@ -47,6 +49,9 @@ def batch_norm(
       train: whether to use the batch's statistics and to move the running ones.
       momentum: the share of the old value that stays (Flax's convention; PyTorch's momentum is 1 minus this).
       epsilon: added to the variance; 1e-5 is PyTorch's and Flax's default.
+      shortcut: what a residual network adds to y.
+      relu: whether what is negative then becomes zero. Both are here because on a CPU they cost as many passes over
+        memory as the normalisation, and none beside it.
 
     Returns:
       The normalised activations in the activations' dtype, and (running_mean, running_var), new in training.
@@ -71,14 +76,15 @@ def batch_norm(
             raise ValueError(f"`batch_norm.{name}` must be {x.shape[-1:]}, one value a channel, got {value.shape}.")
     here = current()
     if not train or here.frozen_norm:
-        return normalize(x, running_mean, running_var, scale, bias, epsilon), (running_mean, running_var)
+        y = normalize(x, running_mean, running_var, scale, bias, epsilon)
+        return add_and_activate(y, shortcut, relu=relu), (running_mean, running_var)
     learn = partial(_learn, scale, bias, running_mean, running_var, momentum, epsilon)
     if here.ghost_batch is None:
-        return learn(here.batch, x)
+        return learn(here.batch, x, shortcut, relu)
     if x.shape[0] % here.ghost_batch:
         raise ValueError(f"`ghost_batch` ({here.ghost_batch}) must divide the batch of {x.shape[0]}.")
     y, (means, variances) = jax.vmap(partial(learn, None))(x.reshape(-1, here.ghost_batch, *x.shape[1:]))
-    return y.reshape(x.shape), (means.mean(0), variances.mean(0))
+    return add_and_activate(y.reshape(x.shape), shortcut, relu=relu), (means.mean(0), variances.mean(0))
 
 
 def _learn(
@@ -90,6 +96,8 @@ def _learn(
     epsilon: float,
     batch: NamedSharding | str | None,
     x: Array,
+    shortcut: Array | None = None,
+    relu: bool = False,
 ) -> tuple[Array, Statistics]:
     """Normalised by the statistics of these rows and of the others in the batch, and the new running ones."""
     count = x.size // x.shape[-1] * (lax.axis_size(batch) if isinstance(batch, str) else 1)
@@ -100,13 +108,18 @@ def _learn(
             "larger images, or frozen statistics."
         )
     if not isinstance(batch, str) and current().own_forms:
-        one, zero = jnp.ones(x.shape[-1:], sum_dtype(x)), jnp.zeros(x.shape[-1:], sum_dtype(x))
-        y, mean, var = batch_norm_with_own_gradient(
-            x, one if scale is None else scale, zero if bias is None else bias, epsilon, even_split(batch, x.shape[0])
-        )
+        scale = jnp.ones(x.shape[-1:], sum_dtype(x)) if scale is None else scale
+        bias = jnp.zeros(x.shape[-1:], sum_dtype(x)) if bias is None else bias
+        if in_few_passes(x, shortcut, batch):
+            y, mean, var = batch_norm_in_few_passes(x, scale, bias, shortcut, epsilon, relu)
+            shortcut, relu = None, False
+        else:
+            split = even_split(batch, x.shape[0])
+            y, mean, var = batch_norm_with_own_gradient(x, scale, bias, epsilon, split)
     else:
         mean, var = batch_statistics(x, batch)
         y = normalize(x, mean, var, scale, bias, epsilon)
+    y = add_and_activate(y, shortcut, relu=relu)
     if current().unbiased_variance:
         var = var * (count / (count - 1))
     new_mean, new_var = (

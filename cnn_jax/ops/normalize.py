@@ -88,6 +88,13 @@ def normalize(x: Array, mean: Array, var: Array, scale: Array | None, bias: Arra
     return y.astype(x.dtype)
 
 
+def add_and_activate(y: Array, shortcut: Array | None = None, *, relu: bool) -> Array:
+    """What follows the normalisation: a shortcut, if any, and a ReLU."""
+    if shortcut is not None:
+        y = y + shortcut
+    return jax.nn.relu(y) if relu else y
+
+
 def as_row(value: Array, x: Array) -> Array:
     """A channel vector with the activations' rank: rank promotion is never implicit here."""
     return jnp.reshape(value, (1,) * (x.ndim - 1) + value.shape)
