@@ -36,6 +36,7 @@ inline V read(const void* p) {
   return v;
 }
 inline Vec load(const float* p) { return read<Vec>(p); }
+inline Vec load(const bf16* p) { return (Vec)(__builtin_convertvector(read<Half>(p), Bits) << 16); }
 inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
 inline void store(bf16* p, Vec v) {
   const Bits bits = (Bits)v, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16, quiet = (bits >> 16) | 0x40;
@@ -43,7 +44,15 @@ inline void store(bf16* p, Vec v) {
   memcpy(p, &half, sizeof half);
 }
 
-// The first `count` numbers of a vector, which an array ends within.
+// The first `count` numbers of a vector, which an array ends within; zeros behind them.
+template <class T>
+inline Vec load(const T* p, i64 count) {
+  if (count >= LANES) return load(p);
+  T some[LANES] = {};
+  memcpy(some, p, count * sizeof(T));
+  return load(some);
+}
+
 template <class T>
 inline void store(T* p, Vec v, i64 count) {
   if (count >= LANES) return store(p, v);

@@ -12,11 +12,12 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from cnn_jax.native import build
-from cnn_jax.ops import context, conv2d, conv_cpu
+from cnn_jax.ops import batch_norm, batch_norm_gradient, context, conv2d, conv_cpu, max_pool, max_pool_cpu
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 9, 8, 6)).astype(np.float32)
 KERNEL = RNG.normal(size=(3, 3, 6, 4)).astype(np.float32)
+SCALE = RNG.normal(size=6).astype(np.float32)
 TARGET = f"@{build.PREFIX}"
 
 
@@ -29,11 +30,11 @@ def mesh(*sizes):
     return jax.make_mesh(sizes, ("data", "model")[: len(sizes)], axis_types=(AxisType.Auto,) * len(sizes))
 
 
-def check(function, arguments, expected_calls):
+def check(function, arguments, expected_calls, same=gradients):
     lowered = jax.jit(function).lower(*arguments)
     assert lowered.as_text().count(TARGET) == expected_calls, lowered.as_text()
     with context(conv="xla"):
-        expected = jax.jit(lambda x, kernel: gradients(x, kernel))(X, KERNEL)
+        expected = jax.jit(lambda *a: same(*a))(*jax.device_get(arguments))
     for ours, theirs in zip(lowered.compile()(*arguments), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max(), rtol=0)
 
@@ -75,6 +76,41 @@ def built_under_shard_map():
         check(mapped(devices), (X, KERNEL), 3)
 
 
+def layers(x, scale):
+    """Gradients through a normalisation with shortcut and ReLU, whose statistics are of the rows here, and a pool."""
+
+    def loss(x, scale):
+        zero = jnp.zeros(6)
+        y, _ = batch_norm(x, scale, zero, zero, zero + 1, train=True, shortcut=x, relu=True)
+        return jnp.square(max_pool(y, 3, 2, 1)).sum()
+
+    return jax.grad(loss, (0, 1))(x, scale)
+
+
+def layers_split_by_jit():
+    rows = NamedSharding(mesh(8), P("data"))
+    arguments = jax.device_put(X, rows), jax.device_put(SCALE, NamedSharding(rows.mesh, P()))
+    check(lambda *a: layers(*a), arguments, 0, layers)
+    with context(batch=rows):
+        check(lambda *a: layers(*a), arguments, 0, layers)
+        assert "cnn_jax_native" not in str(jax.make_jaxpr(layers)(X, SCALE))
+
+
+def layers_split_by_shard_map():
+    def of_parts(x, scale):
+        """The same on one device: of two rows at a time."""
+        dx, dscale = jax.lax.map(lambda rows: layers(rows, scale), x.reshape(8, 2, *x.shape[1:]))
+        return dx.reshape(x.shape), dscale.sum(0)
+
+    def mapped(devices, **names):
+        split = dict(in_specs=(P("data"), P()), out_specs=(P("data"), P()))
+        return jax.shard_map(lambda *a: layers(*a), mesh=devices, **split, **names)
+
+    check(mapped(mesh(8)), (X, SCALE), 4, of_parts)
+    # Where another axis is left to the compiler, it may split what a kernel would see whole.
+    assert TARGET not in jax.jit(mapped(mesh(4, 2), axis_names={"data"})).lower(X, SCALE).as_text()
+
+
 if __name__ == "__main__":
-    conv_cpu.FEWEST_PRODUCTS = 0
+    conv_cpu.FEWEST_PRODUCTS = batch_norm_gradient.FEWEST_NUMBERS = max_pool_cpu.FEWEST_NUMBERS = 0
     globals()[sys.argv[1]]()

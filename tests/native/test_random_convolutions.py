@@ -18,9 +18,9 @@ import pytest
 TOLERANCE = {"float32": 2e-5, "bfloat16": 6e-3}
 
 
-def sweep(threads, first, count, *check):
+def sweep(script, threads, first, count, *check):
     """The rows of a process with so many threads: number, dtype, digest, text, and what was checked."""
-    command = [sys.executable, cases.__file__, str(first), str(count), *check]
+    command = [sys.executable, script, str(first), str(count), *check]
     environment = os.environ | {"NPROC": str(threads)}
     child = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert child.returncode == 0, f"{child.returncode}: {child.stderr[-500:]}"
@@ -34,15 +34,19 @@ def is_right(row):
     return max(map(float, errors)) <= TOLERANCE[dtype] and misplaced == "0" and "other bits" not in digest
 
 
+def agree_with_loops_and_with_themselves(script, first, count):
+    checked = sweep(script, 2, first, count, "check")
+    assert [row for row in checked if not is_right(row)] == []
+    for threads in (1, 4):
+        others = sweep(script, threads, first, count)
+        assert [(a, b) for a, b in zip(checked, others, strict=True) if a[:3] != b[:3]] == []
+
+
 @pytest.mark.parametrize(
     ("first", "count"), [(0, 100), pytest.param(100, 2000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_they_agree_with_loops_and_with_themselves_on_any_number_of_threads(first, count):
-    checked = sweep(2, first, count, "check")
-    assert [row for row in checked if not is_right(row)] == []
-    for threads in (1, 4):
-        others = sweep(threads, first, count)
-        assert [(a, b) for a, b in zip(checked, others, strict=True) if a[:3] != b[:3]] == []
+    agree_with_loops_and_with_themselves(cases.__file__, first, count)
 
 
 def test_the_cases_reach_what_they_are_meant_to_reach():

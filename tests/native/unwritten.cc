@@ -13,3 +13,12 @@ static ffi::Error nothing(Array, Array, ffi::Result<Array>, int64_t, int64_t, in
 UNWRITTEN(Convolution);
 UNWRITTEN(ToImages);
 UNWRITTEN(ToFilters);
+
+static ffi::Error none_of_layers(ffi::RemainingArgs, ffi::RemainingRets) { return ffi::Error::Success(); }
+
+#define UNWRITTEN_LAYER(Name)                                                                                 \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_##Name, none_of_layers, ffi::Ffi::Bind().RemainingArgs().RemainingRets())
+UNWRITTEN_LAYER(Normalization);
+UNWRITTEN_LAYER(NormalizationGradient);
+UNWRITTEN_LAYER(MaxPool);
+UNWRITTEN_LAYER(MaxPoolGradient);
