@@ -18,15 +18,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
+from cnn_jax.native.handlers import HANDLERS, PREFIX, Wrong, check
 from cnn_jax.paths import cache_folder
 
 SWITCH = "CNN_JAX_NATIVE"  # "0" turns the kernels off
-HANDLERS = ("Convolution", "ToImages", "ToFilters")
-OF_LAYERS = ("Normalization", "NormalizationGradient", "MaxPool", "MaxPoolGradient")
-PREFIX = "cnn_jax_"
 LIBRARY = "kernels.so"
 
 _HERE = Path(__file__).parent
@@ -139,12 +135,8 @@ def _ready(switch: str) -> bool:
             why = _reason(error)
             _remember(found, why)
     if why and switch != "0":
-        print(f"cnn_jax computes convolutions without its own kernels, slower: {why}.", file=sys.stderr, flush=True)
+        print(f"cnn_jax computes without its own kernels, slower: {why}.", file=sys.stderr, flush=True)
     return not why
-
-
-class Wrong(ArithmeticError):
-    """The kernels computed something else than they should."""
 
 
 def _folder(found: Offer) -> Path:
@@ -165,7 +157,7 @@ def _built(found: Offer) -> Path:
     command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *extensions]
     command += ["-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o"]
     print(
-        f"compiling cnn_jax's convolutions for {found.extension}, once on this machine, about ten seconds …",
+        f"compiling cnn_jax's kernels for {found.extension}, once on this machine, about ten seconds …",
         file=sys.stderr,
         flush=True,
     )
@@ -177,10 +169,9 @@ def _built(found: Offer) -> Path:
 
 def _load(library: Path) -> None:
     loaded = ctypes.CDLL(str(library))
-    for name in HANDLERS + OF_LAYERS:
+    for name in HANDLERS:
         jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(getattr(loaded, PREFIX + name)), platform="cpu")
-    _check()
-    _check_layers()
+    check()
     _LOADED.add(library.parent.name)
 
 
@@ -195,62 +186,3 @@ def _remember(found: Offer, why: str) -> None:
     folder = _folder(found)
     if folder.is_dir() and os.access(folder, os.W_OK):
         (folder / "failed").write_text(why)
-
-
-def _check() -> None:
-    """Raises `Wrong` where a small convolution or its gradients are not those of sums over its taps."""
-    rng = np.random.default_rng(0)
-    x, kernel, g = (
-        rng.integers(-3, 4, shape).astype("float32") for shape in ((2, 7, 7, 9), (3, 3, 9, 17), (2, 4, 4, 17))
-    )
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    y, dx, dkernel = np.zeros(g.shape), np.zeros(padded.shape), np.zeros(kernel.shape)
-    for a, b in np.ndindex(3, 3):
-        seen = (slice(None), slice(a, a + 7, 2), slice(b, b + 7, 2))
-        y += padded[seen] @ kernel[a, b]
-        dx[seen] += g @ kernel[a, b].T
-        dkernel[a, b] = np.tensordot(padded[seen], g, ((0, 1, 2), (0, 1, 2)))
-    expected = y, dx[:, 1:-1, 1:-1], dkernel
-    moves = {name: np.int64(value) for name, value in dict(sh=2, sw=2, top=1, left=1).items()}
-    # Sums of small integers are exact in float32, and in bfloat16 rounded once.
-    for dtype in (np.dtype("float32"), jnp.bfloat16.dtype):
-        for handler, arrays, sums in zip(HANDLERS, ((x, kernel), (g, kernel), (x, g)), expected, strict=True):
-            kernel_call = jax.ffi.ffi_call(PREFIX + handler, jax.ShapeDtypeStruct(sums.shape, dtype))
-            with jax.default_device(jax.local_devices(backend="cpu")[0]):
-                found = kernel_call(*(array.astype(dtype) for array in arrays), **moves)
-            if not np.array_equal(found, sums.astype(dtype)):
-                raise Wrong(f"{handler} of {dtype} differs from NumPy's")
-
-
-def _check_layers() -> None:
-    """Raises `Wrong` where a small normalisation or max pooling, or its gradient, is not what NumPy makes of it."""
-    rng = np.random.default_rng(0)
-    x, g, shortcut = rng.normal(size=(3, 2, 6, 8, 9)).astype("float32")
-    scale, bias, g_mean, g_var = rng.normal(size=(4, 9)).astype("float32")
-    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-    z, r, count = x - mean, 1 / np.sqrt(var + 0.5), x.size / 9
-    y = np.maximum(z * r * scale + bias + shortcut, 0)
-    passed = g * (y > 0)
-    dscale, dbias = r * (passed * z).sum((0, 1, 2)), passed.sum((0, 1, 2))
-    dx = scale * r * (passed - dbias / count - z * r * dscale / count) + g_mean / count + 2 * z * g_var / count
-    windows = x.reshape(2, 3, 2, 4, 2, 9)
-    largest = windows.max((2, 4), keepdims=True)
-    pooled = largest.reshape(2, 3, 4, 9)
-    moves = {name: np.int64(value) for name, value in dict(kh=2, kw=2, sh=2, sw=2, top=0, left=0).items()}
-    epsilon = {"epsilon": np.float32(0.5)}
-    for handler, arrays, expected, attributes in (
-        ("Normalization", (x, scale, bias, shortcut), (y, mean, var), epsilon | {"relu": np.int64(1)}),
-        (
-            "NormalizationGradient",
-            (g, g_mean, g_var, x, scale, bias, mean, var, y),
-            (dx, dscale, dbias, passed),
-            epsilon,
-        ),
-        ("MaxPool", (x,), (pooled,), moves),
-        ("MaxPoolGradient", (pooled, x), (np.where(windows == largest, largest, 0).reshape(x.shape),), moves),
-    ):
-        results = [jax.ShapeDtypeStruct(true.shape, np.float32) for true in expected]
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            found = jax.ffi.ffi_call(PREFIX + handler, results)(*arrays, **attributes)
-        if not all(np.allclose(*pair, atol=1e-4) for pair in zip(found, expected, strict=True)):
-            raise Wrong(f"{handler} differs from NumPy's")

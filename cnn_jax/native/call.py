@@ -15,8 +15,12 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from cnn_jax.native import build
+from cnn_jax.native.handlers import PREFIX
 
 type Form = Callable[..., Any]
+
+# Numbers from which on a normalisation or a pooling is left to C++: a first small network waits for no compiler.
+FEWEST_NUMBERS = 1 << 18
 
 _native = Primitive("cnn_jax_native")
 _native.multiple_results = True
@@ -29,12 +33,17 @@ def native_or(otherwise: Form, handler: str, shape: Sequence[int], *arrays: Arra
       otherwise: the same in pure JAX, for the programs and the transformations that the kernel does not serve. It is
         traced when the program is lowered, outside of the `context` around this call. The same object each time, or
         outside of `jax.jit` each call is compiled anew.
-      handler: one of `build.HANDLERS`.
+      handler: one of `HANDLERS`.
       shape: of the result, whose dtype is that of the first array.
       attributes: what the handler takes beside the arrays, 64-bit integers and float32.
     """
     (result,) = several_or(otherwise, handler, [(shape, arrays[0].dtype)], *arrays, **attributes)
     return result
+
+
+def serves(x: Array) -> bool:
+    """Whether the kernels take arrays of this dtype and shape; symbols of `jax.export` are no sizes."""
+    return x.dtype.name in ("float32", "bfloat16") and all(isinstance(size, int) for size in x.shape)
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +105,7 @@ def _lower_for_cpu(
     if module.lowering_parameters.for_export or not _on_one_device(module.axis_context) or not build.ready():
         return _lower(context, *operands, **others)
     settings = {name: (np.float32 if isinstance(value, float) else np.int64)(value) for name, value in attributes}
-    return jax.ffi.ffi_lowering(build.PREFIX + handler)(context, *operands, **settings)
+    return jax.ffi.ffi_lowering(PREFIX + handler)(context, *operands, **settings)
 
 
 def _on_one_device(axes: Any) -> bool:

@@ -30,10 +30,5 @@ def to_filters(form: Form, x: Array, g: Array, window: Pair, strides: Pair, pads
     return native_or(form, "ToFilters", shape, x, g, **_moves(strides, pads))
 
 
-def serves(x: Array) -> bool:
-    """Whether the kernels take arrays of this dtype and shape; symbols of `jax.export` are no sizes."""
-    return x.dtype.name in ("float32", "bfloat16") and all(isinstance(size, int) for size in x.shape)
-
-
 def _moves(strides: Pair, pads: Sides) -> dict[str, int]:
     return dict(sh=strides[0], sw=strides[1], top=pads[0][0], left=pads[1][0])

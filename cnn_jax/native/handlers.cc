@@ -82,16 +82,7 @@ ffi::Error NormalizationGradient(Pool pool, Array g, Array g_mean, Array g_var, 
   });
 }
 
-ffi::Error MaxPool(Pool pool, Array x, Result y, i64 kh, i64 kw, i64 sh, i64 sw, i64 top, i64 left) {
-  const i64 taps[] = {kh, kw};
-  const Window v = window(x.dimensions(), Sizes(taps, 2), y->dimensions(), sh, sw, top, left);
-  return of_dtype(x, [&](auto zero) {
-    using T = decltype(zero);
-    max_pool(pool, v, numbers<T>(x), numbers<T>(y));
-  });
-}
-
-ffi::Error MaxPoolGradient(Pool pool, Array g, Array x, Result dx, i64 kh, i64 kw, i64 sh, i64 sw, i64 top, i64 left) {
+ffi::Error MaxPoolGradient(Pool pool, Array g, Array x, Result dx, i64 sh, i64 sw, i64 top, i64 left, i64 kh, i64 kw) {
   const i64 taps[] = {kh, kw};
   const Window v = window(x.dimensions(), Sizes(taps, 2), g.dimensions(), sh, sw, top, left);
   return of_dtype(x, [&](auto zero) {
@@ -102,23 +93,16 @@ ffi::Error MaxPoolGradient(Pool pool, Array g, Array x, Result dx, i64 kh, i64 k
 
 }  // namespace
 
-#define CONV(Name)                                                                                                     \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_##Name, Name,                                                                  \
-                                ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Array>().Arg<Array>().Ret<Array>()         \
-                                    .Attr<i64>("sh").Attr<i64>("sw").Attr<i64>("top").Attr<i64>("left"))
-CONV(Convolution);
-CONV(ToImages);
-CONV(ToFilters);
-
-#define OF_THREADS ffi::Ffi::Bind().Ctx<ffi::ThreadPool>()
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_Normalization, Normalization,
-                              OF_THREADS.Arg<Array>().Arg<Array>().Arg<Array>().RemainingArgs().Ret<Array>().Ret<Array>()
-                                  .Ret<Array>().Attr<float>("epsilon").Attr<i64>("relu"));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_NormalizationGradient, NormalizationGradient,
-                              OF_THREADS.Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>().Arg<Array>()
-                                  .Arg<Array>().Arg<Array>().RemainingArgs().Ret<Array>().Ret<Array>().Ret<Array>()
-                                  .RemainingRets().Attr<float>("epsilon"));
-#define WINDOW                                                                                                         \
-  .Attr<i64>("kh").Attr<i64>("kw").Attr<i64>("sh").Attr<i64>("sw").Attr<i64>("top").Attr<i64>("left")
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_MaxPool, MaxPool, OF_THREADS.Arg<Array>().Ret<Array>() WINDOW);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_MaxPoolGradient, MaxPoolGradient, OF_THREADS.Arg<Array>().Arg<Array>().Ret<Array>() WINDOW);
+#define HANDLER(Name, ...) \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_##Name, Name, ffi::Ffi::Bind().Ctx<ffi::ThreadPool>() __VA_ARGS__)
+#define OF_TWO \
+  .Arg<Array>().Arg<Array>().Ret<Array>().Attr<i64>("sh").Attr<i64>("sw").Attr<i64>("top").Attr<i64>("left")
+HANDLER(Convolution, OF_TWO);
+HANDLER(ToImages, OF_TWO);
+HANDLER(ToFilters, OF_TWO);
+HANDLER(MaxPoolGradient, OF_TWO.Attr<i64>("kh").Attr<i64>("kw"));
+#define OF_THREE .Arg<Array>().Arg<Array>().Arg<Array>()
+#define TO_THREE .Ret<Array>().Ret<Array>().Ret<Array>()
+HANDLER(Normalization, OF_THREE.RemainingArgs() TO_THREE.Attr<float>("epsilon").Attr<i64>("relu"));
+HANDLER(NormalizationGradient, OF_THREE OF_THREE.Arg<Array>().Arg<Array>().RemainingArgs() TO_THREE.RemainingRets()
+                                   .Attr<float>("epsilon"));

@@ -1,9 +1,9 @@
-// The largest number of each window, and the gradient of that, which goes to the first largest.
+// The gradient of max pooling, which goes to the first largest number of each window.
 //
-// The gradient is gathered: of an image, each window's winner is found once and kept in a byte, which stays in the cache;
-// then each pixel adds up the gradients of the windows that it won, and is written once, rounded once. Images are the
-// items of work, so nothing is added to by two threads, and no pixel is passed twice. XLA's own gradient reduces pairs
-// of values and coordinates, and scatters.
+// It is gathered: of an image, each window's winner is found once and kept in a byte, which stays in the cache; then each
+// pixel adds up the gradients of the windows that it won, and is written once, rounded once. Images are the items of
+// work, so nothing is added to by two threads, and no pixel is passed twice. XLA's own gradient reduces pairs of values
+// and coordinates, and scatters. The maximum itself XLA takes as fast (`ops/max_pool_cpu.py`).
 //
 // A NaN is larger than all else, as in IEEE 754-2019's maximum; the padding is lower than all, and wins only where it is
 // the first tap and nothing but minus infinity follows: then the gradient is lost, as in the pure JAX form.
@@ -15,39 +15,29 @@
 namespace cnn {
 
 using Bytes = uint8_t __attribute__((vector_size(LANES)));
-constexpr i64 MOST_TAPS = 256;  // of a window, that a byte can number
 
-// `done(at, k, best, winner)` for each vector of an output row of an image: the place of its pixel's first channel, its
-// own first channel, the largest numbers, and the taps that hold them.
-template <class T, class Done>
-void in_windows(const Window v, const T* image, i64 row, const Done& done) {
-  const i64 up = row * v.sh - v.top, first_row = std::max<i64>(0, -up), last_row = std::min(v.kh, v.h - up);
-  for (i64 column = 0; column < v.wo; ++column) {
-    const i64 left = column * v.sw - v.left, first = std::max<i64>(0, -left), last = std::min(v.kw, v.w - left);
-    for (i64 k = 0; k < v.c; k += LANES) {
-      Vec best = splat(-INFINITY);
-      Bits winner = {};
-      for (i64 a = first_row; a < last_row; ++a)
-        for (i64 b = first; b < last; ++b) {
-          const Vec seen = load(image + ((up + a) * v.w + left + b) * v.c + k, v.c - k);
-          const auto better = ~(seen <= best) & (best == best);
-          best = better ? seen : best;
-          winner = better ? uint32_t(a * v.kw + b) - Bits{} : winner;
-        }
-      done((row * v.wo + column) * v.c, k, best, winner);
+// Of an image [h, w, c], the number of the tap that holds the largest of each window, of at most 256: [ho, wo, c].
+template <class T>
+void find_winners(const Window v, const T* image, uint8_t* winners) {
+  for (i64 row = 0; row < v.ho; ++row) {
+    const i64 up = row * v.sh - v.top, first_row = std::max<i64>(0, -up), last_row = std::min(v.kh, v.h - up);
+    for (i64 column = 0; column < v.wo; ++column, winners += v.c) {
+      const i64 left = column * v.sw - v.left, first = std::max<i64>(0, -left), last = std::min(v.kw, v.w - left);
+      for (i64 k = 0; k < v.c; k += LANES) {
+        Vec best = splat(-INFINITY);
+        Bits winner = {};
+        for (i64 a = first_row; a < last_row; ++a)
+          for (i64 b = first; b < last; ++b) {
+            const Vec seen = load(image + ((up + a) * v.w + left + b) * v.c + k, v.c - k);
+            const auto better = ~(seen <= best) & (best == best);
+            best = better ? seen : best;
+            winner = better ? uint32_t(a * v.kw + b) - Bits{} : winner;
+          }
+        const Bytes tap = __builtin_convertvector(winner, Bytes);
+        memcpy(winners + k, &tap, sizeof tap);
+      }
     }
   }
-}
-
-// x: [n, h, w, c]; y: [n, ho, wo, c].
-template <class T>
-void max_pool(Pool& pool, const Window& v, const T* x, T* y) {
-  parallel(pool, v.n * v.ho, [&](i64 item) {
-    const i64 n = item / v.ho;
-    T* const to = y + n * v.ho * v.wo * v.c;
-    in_windows(v, x + n * v.h * v.w * v.c, item % v.ho,
-               [=, c = v.c](i64 at, i64 k, Vec best, Bits) { store(to + at + k, best, c - k); });
-  });
 }
 
 // The windows along an axis that see a place of the padded image.
@@ -64,11 +54,7 @@ void max_pool_gradient(Pool& pool, const Window& window, const T* x, const T* g,
     const Window v = window;
     const i64 places = v.ho * v.wo * v.c;
     uint8_t* const winners = scratch<PLACES, uint8_t>(places + LANES);  // a last vector reaches beyond its pixel
-    for (i64 row = 0; row < v.ho; ++row)
-      in_windows(v, x + n * v.h * v.w * v.c, row, [=](i64 at, i64 k, Vec, Bits winner) {
-        const Bytes tap = __builtin_convertvector(winner, Bytes);
-        memcpy(winners + at + k, &tap, sizeof tap);
-      });
+    find_winners(v, x + n * v.h * v.w * v.c, winners);
     const T* const from = g + n * places;
     T* to = dx + n * v.h * v.w * v.c;
     for (i64 row = v.top; row < v.top + v.h; ++row) {

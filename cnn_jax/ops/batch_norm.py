@@ -8,7 +8,8 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
-from cnn_jax.ops.batch_norm_gradient import batch_norm_in_few_passes, batch_norm_with_own_gradient, in_few_passes
+from cnn_jax.ops.batch_norm_cpu import fused_batch_norm, is_fused
+from cnn_jax.ops.batch_norm_gradient import batch_norm_with_own_gradient
 from cnn_jax.ops.context import current, even_split
 from cnn_jax.ops.normalize import add_and_activate, batch_statistics, normalize
 from cnn_jax.ops.precision import sum_dtype
@@ -110,8 +111,8 @@ def _learn(
     if not isinstance(batch, str) and current().own_forms:
         scale = jnp.ones(x.shape[-1:], sum_dtype(x)) if scale is None else scale
         bias = jnp.zeros(x.shape[-1:], sum_dtype(x)) if bias is None else bias
-        if in_few_passes(x, shortcut, batch):
-            y, mean, var = batch_norm_in_few_passes(x, scale, bias, shortcut, epsilon, relu)
+        if is_fused(x, shortcut):
+            y, mean, var = fused_batch_norm(x, scale, bias, shortcut, epsilon, relu)
             shortcut, relu = None, False
         else:
             split = even_split(batch, x.shape[0])

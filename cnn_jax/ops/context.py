@@ -63,6 +63,11 @@ class Context:
         return (self.platform or jax.default_backend()) == "cpu"
 
     @property
+    def split_by_jit(self) -> bool:
+        """Whether plain jit splits the rows over devices."""
+        return isinstance(self.batch, NamedSharding) and self.batch.num_devices > 1
+
+    @property
     def own_forms(self) -> bool:
         """Whether our formulations are used where there are any."""
         return self.conv == "auto" and self.on_cpu

@@ -14,16 +14,14 @@ googlenet's, added to alexnet's, and spreads a NaN to its neighbours; so it is n
 """
 
 import math
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
 import jax
 from jax import Array
-from jax.sharding import NamedSharding
 
 from cnn_jax.native import convolution as native
 from cnn_jax.native.build import multiplies_bfloat16
+from cnn_jax.native.call import fixed, serves
 from cnn_jax.ops.context import current
 from cnn_jax.ops.forward_mode import reverse_mode_only
 from cnn_jax.ops.geometry import ConvGeometry, Pair, positions
@@ -68,13 +66,13 @@ _conv.defvjp(_forward, _backward)
 def _places(x: Array, kernel: Array, geometry: ConvGeometry) -> Array:
     if not _products_win(x, kernel.shape, geometry):
         return xla_conv(x, kernel, geometry)
-    form = _form(xla_conv, geometry=geometry)
+    form = fixed(xla_conv, geometry=geometry)
     return native.convolution(form, x, kernel, _out(x, kernel.shape, geometry), geometry.strides, geometry.pads)
 
 
 def _to_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
     size, dense = (x.shape[1], x.shape[2]), geometry.groups > 1 or geometry.strides == (1, 1)
-    form = _form(transposed_conv if dense else strided_input_gradient, size=size, geometry=geometry)
+    form = fixed(transposed_conv if dense else strided_input_gradient, size=size, geometry=geometry)
     if _products_win(x, kernel.shape, geometry):
         return native.to_images(form, g, kernel, size, geometry.strides, geometry.pads)
     return form(g, kernel)
@@ -82,15 +80,10 @@ def _to_input(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Arra
 
 def _to_kernel(geometry: ConvGeometry, x: Array, kernel: Array, g: Array) -> Array:
     window, xla = (kernel.shape[0], kernel.shape[1]), geometry.groups > 1 or _has_few_channels(kernel, geometry)
-    form = _form(xla_weight_gradient if xla else weight_gradient, window=window, geometry=geometry)
+    form = fixed(xla_weight_gradient if xla else weight_gradient, window=window, geometry=geometry)
     if _sums_win(x, kernel.shape, geometry):
         return native.to_filters(form, x, g, window, geometry.strides, geometry.pads)
     return form(x, g)
-
-
-@lru_cache(maxsize=1024)
-def _form(function: Callable[..., Array], **settings: Any) -> Callable[..., Array]:
-    return partial(function, **settings)
 
 
 def _products_win(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry) -> bool:
@@ -128,10 +121,7 @@ def _worth_a_compiler(x: Array, kernel: tuple[int, ...], geometry: ConvGeometry)
 
     Not of rows that plain jit splits over devices: what the forms in JAX do then, they learn from the context.
     """
-    batch = current().batch
-    if isinstance(batch, NamedSharding) and batch.num_devices > 1:
-        return False
-    if geometry.groups > 1 or geometry.dilation != (1, 1) or not native.serves(x):
+    if current().split_by_jit or geometry.groups > 1 or geometry.dilation != (1, 1) or not serves(x):
         return False
     return x.shape[0] * math.prod(_out(x, kernel, geometry)) * math.prod(kernel) >= FEWEST_PRODUCTS
 

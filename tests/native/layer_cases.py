@@ -15,7 +15,8 @@ import numpy as np
 from convolution_cases import AT_ONCE, DTYPES, error, misplaced, no_form, threads
 
 from cnn_jax.native.normalization import normalization, normalization_gradient
-from cnn_jax.native.pooling import max_pool, max_pool_gradient
+from cnn_jax.native.pooling import max_pool_gradient
+from cnn_jax.ops import max_pool
 
 MOST_NUMBERS = 1 << 17  # of a case
 NEAR = 1e-4  # of the largest number: so near to zero, a ReLU may let pass or not
@@ -127,7 +128,7 @@ def loops_of_pool(how, x, g):
 
 
 def kernels_of_pool(how, x, g):
-    return [max_pool(no_form, x, g.shape[1:3], *how), max_pool_gradient(no_form, g, x, *how)]
+    return [max_pool(x, *how), max_pool_gradient(no_form, g, x, *how)]
 
 
 LOOPS, KERNELS = (loops_of_norm, loops_of_pool), (kernels_of_norm, kernels_of_pool)

@@ -70,13 +70,12 @@ bool pools(Pool& pool, bool busy) {
   v.ho = (v.h + v.top + bottom - v.kh) / v.sh + 1, v.wo = (v.w + v.left + right - v.kw) / v.sw + 1;
   const i64 images = v.n * v.h * v.w * v.c, results = v.n * v.ho * v.wo * v.c;
   const auto x = Array<T>::random(images), g = Array<T>::random(results);
-  Array<T> y(results), dx(images);
+  Array<T> dx(images);
   if (busy) pool.pause();
-  max_pool(pool, v, x.at.get(), y.at.get());
   max_pool_gradient(pool, v, x.at.get(), g.at.get(), dx.at.get());
   if (busy) pool.resume();
 
-  std::vector<double> true_y(results), true_dx(images);
+  std::vector<double> true_dx(images);
   for (i64 i = 0; i < results; ++i) {
     const i64 k = i % v.c, column = i / v.c % v.wo, row = i / v.c / v.wo % v.ho, n = i / v.c / v.wo / v.ho;
     i64 winner = -1;
@@ -87,9 +86,9 @@ bool pools(Pool& pool, bool busy) {
         const i64 at = ((n * v.h + p) * v.w + q) * v.c + k;
         if (winner < 0 || widened(x.at[at]) > widened(x.at[winner])) winner = at;
       }
-    true_y[i] = widened(x.at[winner]), true_dx[winner] += widened(g.at[i]);
+    true_dx[winner] += widened(g.at[i]);
   }
-  return near(y, true_y, 0) && near(dx, true_dx, 0);
+  return near(dx, true_dx, 0);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ import pytest
 from cnn_jax.native import build
 
 HERE = Path(__file__).parent
-SLOWER = "cnn_jax computes convolutions without its own kernels, slower: "
-COMPILING = "compiling cnn_jax's convolutions for "
+SLOWER = "cnn_jax computes without its own kernels, slower: "
+COMPILING = "compiling cnn_jax's kernels for "
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 from cnn_jax.native import build, call
 from cnn_jax.native.convolution import convolution, to_filters, to_images
+from cnn_jax.native.handlers import PREFIX
 from cnn_jax.ops import context, conv2d
 from cnn_jax.ops.geometry import ConvGeometry
 from cnn_jax.ops.xla_conv import transposed_conv, xla_conv, xla_weight_gradient
@@ -22,7 +23,7 @@ X = RNG.normal(size=(4, 9, 8, 6)).astype(np.float32)
 KERNEL = RNG.normal(size=(3, 3, 6, 4)).astype(np.float32)
 G = RNG.normal(size=(4, 5, 4, 4)).astype(np.float32)  # of the result with strides 2, padding 1
 MOVES = {"strides": (2, 2), "pads": ((1, 1), (1, 1))}
-TARGET = f"@{build.PREFIX}"
+TARGET = f"@{PREFIX}"
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def test_the_layer_cases_reach_what_they_are_meant_to_reach():
 
 
 @pytest.mark.parametrize(
-    ("case", "handlers"), [(0, ("Normalization", "NormalizationGradient")), (1, ("MaxPool", "MaxPoolGradient"))]
+    ("case", "handlers"), [(0, ("Normalization", "NormalizationGradient")), (1, ("MaxPoolGradient",))]
 )
 def test_what_ran_of_the_layers_is_the_handler(case, handlers):
     function = partial(cases.KERNELS[case], cases.draw(case)[1])

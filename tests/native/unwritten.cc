@@ -20,5 +20,4 @@ static ffi::Error none_of_layers(ffi::RemainingArgs, ffi::RemainingRets) { retur
   XLA_FFI_DEFINE_HANDLER_SYMBOL(cnn_jax_##Name, none_of_layers, ffi::Ffi::Bind().RemainingArgs().RemainingRets())
 UNWRITTEN_LAYER(Normalization);
 UNWRITTEN_LAYER(NormalizationGradient);
-UNWRITTEN_LAYER(MaxPool);
 UNWRITTEN_LAYER(MaxPoolGradient);
