@@ -3,7 +3,9 @@
 // All of it waits for memory, so what counts is how often an array is passed. Forward, x is passed twice: once for the
 // moments, whose second look at a piece of rows is into the cache, and once for their use. Backward, twice as well: for
 // the two sums and for dx; what the ReLU let through is told by the number that x is normalised to, or where a shortcut
-// was added, by y, and then written on the first pass, as it is the gradient to the shortcut.
+// was added, by y, and then written on the first pass, as it is the gradient to the shortcut. Moments taken where a
+// convolution writes x could save 1.7 % of ResNet-20's step and 1.6 % of ResNet-50's. Stores past the cache made a pass
+// alone up to 1.3 times as fast, and ResNet-20's step slower (345 and 354 images/s), which reads next what was stored.
 //
 // Sums are of float32 within a piece and of double over the pieces, in order; pieces are cut by shape alone. Mean and
 // squares about it are taken piece by piece and put together, so that nothing cancels where the mean is large.
