@@ -1,1 +1,1 @@
-"""Convolution, batch normalisation and the gradient of max pooling in C++ for CPUs, as XLA calls them: compiled on the machine where it is first used."""
+"""Layers in C++ for CPUs, as XLA calls them, compiled on the machine where they are first used."""

@@ -1,7 +1,7 @@
 """Batch normalisation in training with what follows it, for CPUs: as few passes over memory as there can be, in C++.
 
-Layers of ResNet-20 at batch 128 and of ResNet-50 at batch 16, with a ReLU and with and without a shortcut, took 0.33 to
-0.72 of the time of `batch_norm_gradient` and XLA's ReLU in float32, forward and back, and 0.10 to 0.20 in bfloat16.
+Forward and back, layers of ResNet-20 and ResNet-50 ran at 1.2 to 2.2 times the speed of `batch_norm_gradient` and XLA's
+addition and ReLU in float32, and 4.6 to 8.6 times in bfloat16 (`experiments/benchmarks/layers.py`).
 """
 
 from functools import partial
@@ -15,10 +15,9 @@ from cnn_jax.native import normalization as native
 from cnn_jax.native.call import FEWEST_NUMBERS, fixed, serves
 from cnn_jax.ops.batch_norm_gradient import gradients
 from cnn_jax.ops.context import current
-from cnn_jax.ops.forward_mode import reverse_mode_only
 from cnn_jax.ops.normalize import add_and_activate, batch_statistics, normalize
+from cnn_jax.ops.own_gradient import reverse_mode_only, sum_to_vary_as, vary_alike
 from cnn_jax.ops.precision import sum_dtype
-from cnn_jax.ops.varying import sum_to_vary_as, vary_alike
 
 type Normalized = tuple[Array, Array, Array]
 

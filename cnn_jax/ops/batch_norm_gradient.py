@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import NamedSharding
 
-from cnn_jax.ops.forward_mode import reverse_mode_only
 from cnn_jax.ops.normalize import as_row, batch_statistics, normalize
+from cnn_jax.ops.own_gradient import reverse_mode_only, sum_to_vary_as
 from cnn_jax.ops.precision import materialize_on_cpu, sum_dtype
-from cnn_jax.ops.varying import sum_to_vary_as
 
 type Saved = tuple[Array, Array, Array, Array, Array]
 

@@ -23,11 +23,10 @@ from cnn_jax.native import convolution as native
 from cnn_jax.native.build import multiplies_bfloat16
 from cnn_jax.native.call import fixed, serves
 from cnn_jax.ops.context import current
-from cnn_jax.ops.forward_mode import reverse_mode_only
 from cnn_jax.ops.geometry import ConvGeometry, Pair, positions
 from cnn_jax.ops.input_gradient import strided_input_gradient
+from cnn_jax.ops.own_gradient import reverse_mode_only, sum_to_vary_as, vary_alike
 from cnn_jax.ops.precision import is_half, materialize_on_cpu
-from cnn_jax.ops.varying import sum_to_vary_as, vary_alike
 from cnn_jax.ops.weight_gradient import FOLDED_CHANNELS, weight_gradient
 from cnn_jax.ops.xla_conv import transposed_conv, xla_conv, xla_weight_gradient
 

@@ -16,8 +16,8 @@ from cnn_jax.native import pooling as native
 from cnn_jax.native.call import FEWEST_NUMBERS, fixed, serves
 from cnn_jax.ops.columns import tap
 from cnn_jax.ops.context import current
-from cnn_jax.ops.forward_mode import reverse_mode_only
 from cnn_jax.ops.geometry import Pair, PoolGeometry
+from cnn_jax.ops.own_gradient import reverse_mode_only
 from cnn_jax.ops.phases import interleave, phases
 from cnn_jax.ops.precision import sum_dtype
 
@@ -71,8 +71,9 @@ _max_pool.defvjp(_forward, _backward)
 def _wins(x: Array) -> bool:
     """Whether the gradient is left to C++, which is faster, where it is worth a compiler.
 
-    Forward and back, eight layers of the networks took 0.40 to 0.81 of the time without it in float32, and 0.19 to 0.48
-    in bfloat16. Forward alone, C++ took 0.5 to 1.5 of the time in float32, and 0.8 to 2.5 in bfloat16: that is XLA's.
+    Forward and back, six layers ran at 1.3 to 1.9 times the speed of this in float32, 2.4 to 5.0 times in bfloat16
+    (`experiments/benchmarks/layers.py`). The maximum in C++ took 0.5 to 1.5 times as long in float32, 0.8 to 2.5 times
+    in bfloat16: that is left to XLA.
     """
     return serves(x) and x.size >= FEWEST_NUMBERS and not current().split_by_jit
 

@@ -10,9 +10,9 @@ from jax import Array, lax
 
 from cnn_jax.ops.context import current, even_split, in_parts
 from cnn_jax.ops.geometry import ConvGeometry, Pair
+from cnn_jax.ops.own_gradient import vary_alike
 from cnn_jax.ops.phases import Phase, phases
 from cnn_jax.ops.precision import sum_dtype
-from cnn_jax.ops.varying import vary_alike
 
 # Rows of the two matrices that one step of the loop multiplies: 2048 rows of 200 numbers stay in the cache, where one
 # product over the whole batch writes its columns to fresh memory (32 x 32 x 16 images, batch 128: 9 ms against 35 ms),

@@ -18,8 +18,8 @@ import numpy as np
 from jax import Array, lax
 
 from cnn_jax.ops.geometry import ConvGeometry, Pair, positions, span
+from cnn_jax.ops.own_gradient import vary_alike
 from cnn_jax.ops.precision import is_half
-from cnn_jax.ops.varying import vary_alike
 
 type Sides = tuple[Pair, Pair]
 
