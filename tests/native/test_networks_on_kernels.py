@@ -1,4 +1,4 @@
-"""Gradients of whole networks, every convolution of which is computed by the kernels where they serve it."""
+"""Gradients of whole networks, every layer of which is computed by the kernels where they serve it."""
 
 import jax
 import jax.numpy as jnp
@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 
 from cnn_jax.models import create_model
+from cnn_jax.native.handlers import HANDLERS
 from cnn_jax.ops import context
 
 QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "calls"),
+    ("name", "options", "shape", "calls"),
     # The first layer's images need no gradient; of 64 channels and filters, the kernels take the sums alone.
-    [("lenet5", (3, 28, 28, 1), (2, 1, 2)), ("resnet20_cifar", (3, 16, 16, 3), (14, 13, 19))],
+    [
+        ("lenet5", {"pool": "max"}, (3, 28, 28, 1), (2, 1, 2, 0, 0, 2)),
+        ("resnet20_cifar", {}, (3, 16, 16, 3), (14, 13, 19, 19, 19, 0)),
+    ],
 )
-def test_gradients_agree_with_those_of_xla(monkeypatch, name, shape, calls):
+def test_gradients_agree_with_those_of_xla(monkeypatch, name, options, shape, calls):
     monkeypatch.setattr("cnn_jax.ops.conv_cpu.FEWEST_PRODUCTS", 0)
-    model = create_model(name, num_classes=10)
+    for layer in ("batch_norm", "max_pool"):
+        monkeypatch.setattr(f"cnn_jax.ops.{layer}_cpu.FEWEST_NUMBERS", 0)
+    model = create_model(name, num_classes=10, options=options)
     images = jax.random.normal(jax.random.key(0), shape)
     labels = jnp.arange(3)
     with context(conv="xla"):
@@ -37,8 +43,7 @@ def test_gradients_agree_with_those_of_xla(monkeypatch, name, shape, calls):
             return lowered.as_text(), lowered.compile(QUICKLY)(variables["params"])
 
     (text, ours), (other_text, theirs) = compiled("auto"), compiled("xla")
-    handlers = ("Convolution", "ToImages", "ToFilters")
-    assert tuple(text.count(f"@cnn_jax_{handler}(") for handler in handlers) == calls
+    assert tuple(text.count(f"@cnn_jax_{handler}(") for handler in HANDLERS) == calls
     assert "@cnn_jax_" not in other_text
     for (path, found), true in zip(jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
         where = jax.tree_util.keystr(path)

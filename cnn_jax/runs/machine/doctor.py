@@ -81,7 +81,7 @@ def _arithmetic(here: dict[str, Any]) -> Iterator[Finding]:
     remedy = "" if on_cpu or asked else "for float32, as parity and gradient checks need: --model.precision highest"
     yield Finding("precision", usual if asked is None else f"jax_default_matmul_precision is {asked}", remedy)
     if on_cpu:
-        yield Finding("convolutions in C++", here["native"])
+        yield Finding("kernels in C++", here["native"])
     yield Finding("flags", " ".join(f"{name}={value}" for name, value in here["settings"].items()) or "none")
 
 

@@ -27,9 +27,9 @@ def test_the_command_shows_what_there_is(capsys, monkeypatch, tmp_path):
 
 def test_whether_convolutions_are_computed_in_cpp_is_shown(monkeypatch):
     monkeypatch.delenv("CNN_JAX_NATIVE", raising=False)
-    assert found("convolutions in C++").found == str(offer())
+    assert found("kernels in C++").found == str(offer())
     monkeypatch.setenv("CNN_JAX_NATIVE", "0")
-    assert found("convolutions in C++").found == "none: CNN_JAX_NATIVE=0"
+    assert found("kernels in C++").found == "none: CNN_JAX_NATIVE=0"
 
 
 @pytest.mark.parametrize(("device", "extra"), [("NVIDIA GPU", "cuda"), ("TPU", "tpu")])
