@@ -103,11 +103,11 @@ def spoiled(i, arrays):
     return arrays
 
 
-def error(found, true):
-    """The largest, relative to the largest true value; not a number where all should be zeros and are not."""
+def error(found, true, least=0.0):
+    """The largest, relative to the largest true value or `least`; NaN where all should be zeros and are not."""
     if not np.any(true):
         return np.nan if np.any(found) else 0.0
-    return np.abs(np.asarray(found, np.float64) - true).max() / np.abs(true).max()
+    return np.abs(np.asarray(found, np.float64) - true).max() / max(np.abs(true).max(), least)
 
 
 def misplaced(found, true):
