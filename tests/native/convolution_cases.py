@@ -1,25 +1,15 @@
 """Random convolutions by the native kernels: `NPROC=THREADS python convolution_cases.py FIRST COUNT [check]`.
 
-Case i is a function of i alone. Prints the threads that XLA has for one operation, a line for each case and dtype, and
-"done". A line holds the case's number, the dtype, a digest of the bits of value and gradients, and the case; with
-`check` also, of value and both gradients, the largest error against loops in float64, relative to the largest value,
-and how many numbers of all are NaN or infinite and should not be, or the other way round, with one such number or two
-among the arguments. A process of its own, because the number of threads is fixed once JAX has started.
+Case i is a function of i alone. `random_cases.py` says what is printed; errors are of value and both gradients.
 """
 
-import hashlib
-import sys
-from pathlib import Path
-
-import jax
 import jax.numpy as jnp
 import numpy as np
+from random_cases import Cases, main, no_form
 
 from cnn_jax.native.convolution import convolution, to_filters, to_images
 
-DTYPES = ("float32", "bfloat16")
 MOST_PRODUCTS = 1 << 23  # of a case, so that thousands of them take minutes
-AT_ONCE = 25  # cases in one program, which is compiled as fast as a program of one
 
 
 def draw(i):
@@ -71,10 +61,6 @@ def loops(x, kernel, g, strides, pads):
     return y, dx, dkernel
 
 
-def no_form(*_):
-    raise AssertionError("the pure JAX form was traced in place of the kernel")
-
-
 def kernels(x, kernel, g, strides, pads):
     """The value and both gradients by the kernels, and by nothing else."""
     size, window = x.shape[1:3], kernel.shape[:2]
@@ -93,64 +79,16 @@ def arguments(i, dtype):
     return [rng.normal(size=shape).astype(jnp.dtype(dtype)) for shape in shapes]
 
 
-def spoiled(i, arrays):
-    """The same with a NaN or an infinity in one of the three, and every other time with another of the other sign."""
-    rng, arrays = np.random.default_rng([9, i]), [array.copy() for array in arrays]
-    array, value = arrays[rng.integers(3)], rng.choice([np.nan, np.inf, -np.inf])
-    for sign in (1, -1)[: rng.integers(1, 3)]:
-        if array.size:
-            array.reshape(-1)[rng.integers(array.size)] = sign * value
-    return arrays
+def of_case(function):
+    """The function of arrays, strides and pads as one of a case's number and its arrays."""
+    return lambda i, *arrays: function(*arrays, *draw(i)[2:])
 
 
-def error(found, true, least=0.0):
-    """The largest, relative to the largest true value or `least`; NaN where all should be zeros and are not."""
-    if not np.any(true):
-        return np.nan if np.any(found) else 0.0
-    return np.abs(np.asarray(found, np.float64) - true).max() / max(np.abs(true).max(), least)
+def text(i, arrays):
+    return f"{arrays[0].shape} by {arrays[1].shape}, {draw(i)[2:]}"
 
 
-def misplaced(found, true):
-    """How many are NaN or an infinity on one side, and something else on the other."""
-    kinds = [np.select([np.isnan(a), np.isposinf(a), np.isneginf(a)], [1, 2, 3]) for a in (found, true)]
-    return int((kinds[0] != kinds[1]).sum())
-
-
-def threads():
-    """How many XLA has for one operation, by their name."""
-    jax.devices()
-    return sum("XLAEigen" in path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
-
-
-def run(indices, check):
-    cases = [(i, dtype) for i in indices for dtype in DTYPES]
-    inputs = [arguments(*case) for case in cases]
-    moves = [draw(i)[2:] for i, _ in cases]
-    program = jax.jit(lambda inputs: [kernels(*arrays, *move) for arrays, move in zip(inputs, moves, strict=True)])
-    compiled = program.lower(inputs).compile()
-
-    def found(inputs):  # bfloat16 as the float32 that holds it
-        return [[np.asarray(value, np.float32) for value in three] for three in compiled(inputs)]
-
-    first, again = found(inputs), found(inputs)
-    bad = [spoiled(i, arrays) for (i, _), arrays in zip(cases, inputs, strict=True)]
-    beside = found(bad) if check else first
-    for (i, dtype), move, *rest in zip(cases, moves, inputs, first, again, bad, beside, strict=True):
-        arrays, values, twice, bad_arrays, bad_values = rest
-        bits = [b"".join(value.tobytes() for value in three) for three in (values, twice)]
-        digest = hashlib.sha256(bits[0]).hexdigest()[:16] if bits[0] == bits[1] else "other bits the second time"
-        row = [i, dtype, digest, f"{arrays[0].shape} by {arrays[1].shape}, {move}"]
-        if check:
-            row += [f"{error(*pair):.1e}" for pair in zip(values, loops(*arrays, *move), strict=True)]
-            with np.errstate(invalid="ignore"):
-                true = loops(*bad_arrays, *move)
-            row += [sum(misplaced(*pair) for pair in zip(bad_values, true, strict=True))]
-        print(*row, sep="\t")
-
+CASES = Cases(arguments, of_case(kernels), of_case(loops), text, least=lambda *_: [0.0] * 3, seed=9)
 
 if __name__ == "__main__":
-    print(threads())
-    first, count = map(int, sys.argv[1:3])
-    for start in range(first, first + count, AT_ONCE):
-        run(range(start, min(start + AT_ONCE, first + count)), "check" in sys.argv)
-    print("done")
+    main(CASES)

@@ -1,18 +1,15 @@
-"""Random normalisations and poolings by the native kernels, in a process and with output as of `convolution_cases.py`.
+"""Random normalisations and poolings by the native kernels, in a process and with output as of `random_cases.py`.
 
 `NPROC=THREADS python layer_cases.py FIRST COUNT [check]`. Even cases are batch normalisation in training, every other
 one with a shortcut, or a ReLU, or both; odd ones are max pooling. With `check`, errors are of value and gradient: of
 y, mean, variance and the gradients to x, scale, bias and shortcut, or of a pool's maps and their gradient.
 """
 
-import hashlib
 import itertools
-import sys
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from convolution_cases import AT_ONCE, DTYPES, error, misplaced, no_form, threads
+from random_cases import Cases, main, no_form
 
 from cnn_jax.native.normalization import normalization, normalization_gradient
 from cnn_jax.native.pooling import max_pool_gradient
@@ -62,16 +59,6 @@ def arguments(i, dtype):
         return arrays
     x = rng.normal(size=shape) if i % 4 == 1 else rng.integers(-2, 3, shape)  # every other time with ties
     return [a.astype(jnp.dtype(dtype)) for a in (x, rng.normal(size=(shape[0], *places_of(shape, *how), shape[3])))]
-
-
-def spoiled(i, arrays):
-    """The same with a NaN or an infinity in one array, and every other time with another of the other sign."""
-    rng, arrays = np.random.default_rng([19, i]), [array.copy() for array in arrays]
-    array, value = arrays[rng.integers(len(arrays))], rng.choice([np.nan, np.inf, -np.inf])
-    for sign in (1, -1)[: rng.integers(1, 3)]:
-        if array.size:
-            array.reshape(-1)[rng.integers(array.size)] = sign * value
-    return arrays
 
 
 def normalized(how, x, scale, bias, g, g_mean, g_var, *shortcut):
@@ -131,46 +118,26 @@ def kernels_of_pool(how, x, g):
     return [max_pool(x, *how), max_pool_gradient(no_form, g, x, *how)]
 
 
-def errors(k, values, true, arrays):
-    """As `error`; of dscale and dbias relative to what such sums come to, as in one channel the terms may cancel."""
-    least = [0.0] * len(true)
-    if k == 0:
-        least[4:6] = [np.sqrt(np.square(arrays[3].astype(float)).sum((0, 1, 2)).max())] * 2
-    return [error(*each) for each in zip(values, true, least, strict=True)]
+def of_case(functions):
+    """A function for even cases and one for odd, as one of a case's number and its arrays."""
+    return lambda i, *arrays: functions[i % 2](draw(i)[1], *arrays)
+
+
+def text(i, arrays):
+    return f"{arrays[0].shape}, {draw(i)[1]}"
+
+
+def least(i, arrays):
+    """Of dscale and dbias, what such sums come to: in one channel all their terms may cancel."""
+    if i % 2:
+        return [0.0] * 2
+    _, shortcut, relu = draw(i)[1]
+    sums = np.sqrt(np.square(arrays[3].astype(float)).sum((0, 1, 2)).max())
+    return [0.0] * 4 + [sums] * 2 + [0.0] * (shortcut and relu)
 
 
 LOOPS, KERNELS = (loops_of_norm, loops_of_pool), (kernels_of_norm, kernels_of_pool)
-
-
-def run(indices, check):
-    cases = [(i, dtype) for i in indices for dtype in DTYPES]
-    inputs = [arguments(*case) for case in cases]
-    hows = [(i % 2, draw(i)[1]) for i, _ in cases]
-    program = jax.jit(lambda inputs: [KERNELS[k](how, *a) for (k, how), a in zip(hows, inputs, strict=True)])
-    compiled = program.lower(inputs).compile()
-
-    def found(inputs):  # bfloat16 as the float32 that holds it
-        return [[np.asarray(value, np.float32) for value in values] for values in compiled(inputs)]
-
-    first, again = found(inputs), found(inputs)
-    bad = [spoiled(i, arrays) for (i, _), arrays in zip(cases, inputs, strict=True)]
-    beside = found(bad) if check else first
-    for (i, dtype), (k, how), *rest in zip(cases, hows, inputs, first, again, bad, beside, strict=True):
-        arrays, values, twice, bad_arrays, bad_values = rest
-        bits = [b"".join(value.tobytes() for value in each) for each in (values, twice)]
-        digest = hashlib.sha256(bits[0]).hexdigest()[:16] if bits[0] == bits[1] else "other bits the second time"
-        row = [i, dtype, digest, f"{arrays[0].shape}, {how}"]
-        if check:
-            row += [f"{each:.1e}" for each in errors(k, values, LOOPS[k](how, *arrays), arrays)]
-            with np.errstate(all="ignore"):
-                true = LOOPS[k](how, *bad_arrays)
-            row += [sum(misplaced(*pair) for pair in zip(bad_values, true, strict=True))]
-        print(*row, sep="\t")
-
+CASES = Cases(arguments, of_case(KERNELS), of_case(LOOPS), text, least, seed=19)
 
 if __name__ == "__main__":
-    print(threads())
-    first, count = map(int, sys.argv[1:3])
-    for start in range(first, first + count, AT_ONCE):
-        run(range(start, min(start + AT_ONCE, first + count)), "check" in sys.argv)
-    print("done")
+    main(CASES)

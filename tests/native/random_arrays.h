@@ -4,7 +4,7 @@
 #include <memory>
 #include <random>
 
-#include "threads.h"
+#include "window.h"
 
 namespace cnn {
 
@@ -33,5 +33,11 @@ struct Array {
     return array;
   }
 };
+
+// The image of a window with such padding at its end, at least as large as what the window sees of it; and its places.
+inline void draw_image(Window& v, i64 bottom, i64 right) {
+  v.h = std::max<i64>(1, v.kh - v.top - bottom) + between(0, 14), v.w = std::max<i64>(1, v.kw - v.left - right) + between(0, 14);
+  v.ho = (v.h + v.top + bottom - v.kh) / v.sh + 1, v.wo = (v.w + v.left + right - v.kw) / v.sw + 1;
+}
 
 }  // namespace cnn

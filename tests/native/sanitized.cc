@@ -65,8 +65,7 @@ Window random_window() {
   if (pointwise) v.kh = v.kw = v.sh = v.sw = 1;
   v.top = padded ? between(0, v.kh + 1) : 0, v.left = padded ? between(0, v.kw + 1) : 0;
   const i64 bottom = padded ? between(0, v.kh + 1) : 0, right = padded ? between(0, v.kw + 1) : 0;
-  v.h = std::max<i64>(1, v.kh - v.top - bottom) + between(0, 14), v.w = std::max<i64>(1, v.kw - v.left - right) + between(0, 14);
-  v.ho = (v.h + v.top + bottom - v.kh) / v.sh + 1, v.wo = (v.w + v.left + right - v.kw) / v.sw + 1;
+  draw_image(v, bottom, right);
   return v;
 }
 

@@ -66,8 +66,7 @@ bool pools(Pool& pool, bool busy) {
   v.kh = between(1, 5), v.kw = between(1, 5), v.sh = between(1, 4), v.sw = between(1, 4);
   v.top = between(0, v.kh - 1), v.left = between(0, v.kw - 1);
   const i64 bottom = between(0, v.kh - 1), right = between(0, v.kw - 1);
-  v.h = std::max<i64>(1, v.kh - v.top - bottom) + between(0, 14), v.w = std::max<i64>(1, v.kw - v.left - right) + between(0, 14);
-  v.ho = (v.h + v.top + bottom - v.kh) / v.sh + 1, v.wo = (v.w + v.left + right - v.kw) / v.sw + 1;
+  draw_image(v, bottom, right);
   const i64 images = v.n * v.h * v.w * v.c, results = v.n * v.ho * v.wo * v.c;
   const auto x = Array<T>::random(images), g = Array<T>::random(results);
   Array<T> dx(images);

@@ -9,6 +9,7 @@ import jax
 import layer_cases as cases
 import numpy as np
 import pytest
+import random_cases
 from test_random_convolutions import agree_with_loops_and_with_themselves
 
 
@@ -19,7 +20,7 @@ def test_layers_agree_with_loops_and_with_themselves_on_any_number_of_threads(fi
     agree_with_loops_and_with_themselves(cases.__file__, first, count)
 
 
-@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("dtype", random_cases.DTYPES)
 def test_pooled_maps_are_exact(dtype):
     for i in range(1, 40, 2):
         how, arrays = cases.draw(i)[1], cases.arguments(i, dtype)
