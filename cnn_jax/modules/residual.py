@@ -45,31 +45,20 @@ class Shortcut(nn.Module):
         return self.layers.normalize("norm", x, train=train) if self.normalize else x
 
 
-def add_shortcut(
-    layers: Layers,
-    norm: str,
-    kind: str,
-    x: Array,
-    y: Array,
-    *,
-    strides: int,
-    drop_path: float,
-    zero_scale: bool,
-    train: bool,
-) -> Array:
-    """activation(normalised y + shortcut(x)), for kind "none" without the shortcut, as in the plain network.
+def add_shortcut(block: "BasicBlock | Bottleneck", norm: str, x: Array, y: Array, train: bool) -> Array:
+    """activation(normalised y + shortcut(x)), for shortcut "none" without it, as in the plain network.
 
-    Called inside a block, whose last normalisation is called `norm`.
+    Called inside the block, whose last normalisation is called `norm`.
     """
-    if kind == "none":
-        return layers.normalize_and_activate(norm, y, train=train, zero_scale=zero_scale)
-    if train and drop_path == 0.0:
-        around = Shortcut(layers, kind, y.shape[-1], strides, name="shortcut")(x, train=train)
-        return layers.normalize_and_activate(norm, y, train=train, zero_scale=zero_scale, shortcut=around)
-    y = DropPath(drop_path, name="drop_path")(
-        layers.normalize(norm, y, train=train, zero_scale=zero_scale), train=train
-    )
-    return layers.activate(y + Shortcut(layers, kind, y.shape[-1], strides, name="shortcut")(x, train=train))
+    layers = block.layers
+    how: dict[str, Any] = dict(train=train, zero_scale=block.zero_init_scale)
+    if block.shortcut == "none":
+        return layers.normalize_and_activate(norm, y, **how)
+    shortcut = Shortcut(layers, block.shortcut, y.shape[-1], block.strides, name="shortcut")
+    if train and block.drop_path == 0.0:
+        return layers.normalize_and_activate(norm, y, **how, shortcut=shortcut(x, train=train))
+    y = DropPath(block.drop_path, name="drop_path")(layers.normalize(norm, y, **how), train=train)
+    return layers.activate(y + shortcut(x, train=train))
 
 
 class BasicBlock(nn.Module):
@@ -96,10 +85,7 @@ class BasicBlock(nn.Module):
         y = layers.conv("conv1", self.features, 3, self.strides, 1)(x)
         y = layers.normalize_and_activate("norm1", y, train=train)
         y = layers.conv("conv2", self.features, 3, 1, 1)(y)
-        how: dict[str, Any] = dict(
-            strides=self.strides, drop_path=self.drop_path, zero_scale=self.zero_init_scale, train=train
-        )
-        return add_shortcut(layers, "norm2", self.shortcut, x, y, **how)
+        return add_shortcut(self, "norm2", x, y, train)
 
 
 class Bottleneck(nn.Module):
@@ -132,7 +118,4 @@ class Bottleneck(nn.Module):
         y = layers.conv("conv2", self.inner, 3, second, 1, groups=self.groups)(y)
         y = layers.normalize_and_activate("norm2", y, train=train)
         y = layers.conv("conv3", self.features, 1, 1, 0)(y)
-        how: dict[str, Any] = dict(
-            strides=self.strides, drop_path=self.drop_path, zero_scale=self.zero_init_scale, train=train
-        )
-        return add_shortcut(layers, "norm3", self.shortcut, x, y, **how)
+        return add_shortcut(self, "norm3", x, y, train)
