@@ -85,15 +85,26 @@ def _offer(switch: str, cxx: str, path: str) -> Offer:
     flags = processor_flags()
     if "amx_bf16" in flags and not _linux_lends_tiles():
         flags -= {"amx_bf16"}
-    extension = next((name for name, needed in reversed(_EXTENSIONS.items()) if flags.issuperset(needed)), "")
-    if not extension or sys.platform != "linux":
+    extensions = [name for name, needed in reversed(_EXTENSIONS.items()) if flags.issuperset(needed)]
+    if not extensions or sys.platform != "linux":
         return Offer(why_not="they need Linux and a processor with AVX2")
     for name in [cxx] if cxx else ["g++", "clang++"]:
         if compiler := shutil.which(name):
             answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
             if answer.returncode == 0 and answer.stdout:
-                return Offer(extension, compiler, answer.stdout.splitlines()[0])
+                known = (extension for extension in extensions if _knows(compiler, extension))
+                return Offer(next(known, extensions[-1]), compiler, answer.stdout.splitlines()[0])
     return Offer(why_not=f"no C++ compiler, {cxx or 'g++ or clang++'}")
+
+
+def _knows(compiler: str, extension: str) -> bool:
+    """Whether a compiler is new enough for a processor's extension."""
+    command = [compiler, *_options(extension), "-fsyntax-only", "-x", "c++", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _options(extension: str) -> list[str]:
+    return [f"-m{name.replace('amx_', 'amx-').replace('_', '')}" for name in _EXTENSIONS[extension]]
 
 
 def processor_flags() -> set[str]:
@@ -153,8 +164,7 @@ def _built(found: Offer) -> Path:
     if library.is_file() and library.stat().st_uid == os.getuid():
         return library
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    extensions = [f"-m{name.replace('amx_', 'amx-').replace('_', '')}" for name in _EXTENSIONS[found.extension]]
-    command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *extensions]
+    command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *_options(found.extension)]
     command += ["-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o"]
     print(
         f"compiling cnn_jax's kernels for {found.extension}, once on this machine, about ten seconds …",

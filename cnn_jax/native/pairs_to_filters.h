@@ -74,14 +74,12 @@ inline void add_band(const PairedBand& band, const Pair* seen, i64 filters, floa
     return;
   }
   const Grid grid{1, depth, 0, filters, 0, line};
-  for (i64 column = 0; column < line; column += WIDEST * LANES) {
-    const i64 width = std::min<i64>(WIDEST, (line - column) / LANES);
-    in_tiles(filters, most_rows(width), [&](i64 start, i64 count) {
-      i64 at[MOST_ROWS];
+  for (i64 column = 0; column < line; column += WIDEST * LANES)
+    in_registers(filters, std::min<i64>(WIDEST, (line - column) / LANES), [&](i64 start, auto count, auto wide) {
+      i64 at[count];
       for (i64 r = 0; r < count; ++r) at[r] = start + r;
-      outer_of<Pair>(count, width)(band.gradient, at, seen + column, grid, sums + start * line + column, line);
+      outer<count, wide>(band.gradient, at, seen + column, grid, sums + start * line + column, line);
     });
-  }
 }
 
 #ifdef __AVX512BF16__
@@ -90,24 +88,15 @@ inline void to_filters(Pool& pool, const Window& v, const bf16* x, const bf16* g
   const i64 run = v.kw * v.c, line = (run + LANES - 1) / LANES * LANES, filters = HAS_TILES ? (o + TILE - 1) / TILE * TILE : o;
   const i64 all = v.kh * filters * line, pairs = (v.wo + 1) / 2;
   const i64 rows = rows_of_band(v, pairs * (v.sh * line + filters), all > MANY_SUMS ? LARGE_BAND : SMALL_BAND);
-  const i64 bands = (v.ho + rows - 1) / rows, groups = groups_of(v.n * bands, all);
-  float* const sums = scratch<SUMS>(groups * all);
-  parallel(pool, groups, [&](i64 group) {
-    float* const own = sums + group * all;
-    std::fill_n(own, all, 0.0f);
-    for (i64 item = group * v.n * bands / groups; item < (group + 1) * v.n * bands / groups; ++item) {
-      const i64 first = item % bands * rows, last = std::min(v.ho, first + rows);
-      const PairedBand band = paired_band(v, x, g, o, filters, line, item / bands, first, last);
-      for (i64 a = 0; a < v.kh; ++a) add_band(band, band.seen_by(a, v.sh), filters, own + a * filters * line);
-    }
+  const float* const sums = sum_over_bands(pool, v, rows, all, [&](float* own, i64 n, i64 first, i64 last) {
+    const PairedBand band = paired_band(v, x, g, o, filters, line, n, first, last);
+    for (i64 a = 0; a < v.kh; ++a) add_band(band, band.seen_by(a, v.sh), filters, own + a * filters * line);
   });
   parallel(pool, v.kh * line / LANES, [&](i64 item) {
     const i64 a = item * LANES / line, first = item * LANES % line, count = std::min<i64>(LANES, run - first);
     for (i64 f = 0; f < o; ++f) {
-      Vec total = {};
-      for (i64 group = 0; group < groups; ++group) total += load(sums + group * all + (a * filters + f) * line + first);
       bf16 rounded[LANES];
-      store(rounded, total);
+      store(rounded, load(sums + (a * filters + f) * line + first));
       for (i64 j = 0; j < count; ++j) dkernel[(a * run + first + j) * o + f] = rounded[j];
     }
   });

@@ -21,7 +21,6 @@ constexpr int WIDEST = LANES == 16 ? 4 : 2;  // vectors of filters in a panel
 constexpr int most_rows(int vectors) {
   return LANES == 16 ? (vectors == 1 ? 9 : 24 / vectors) : (vectors == 1 ? 8 : 6);
 }
-constexpr int MOST_ROWS = std::max(most_rows(1), most_rows(2));  // of any number of vectors
 
 // Runs of factors that a place sees: `count` of `length`, `line` apart.
 struct Runs {
@@ -58,22 +57,6 @@ void product(const Factor<T>* images, const i64* places, const Runs& runs, const
       if (filters > v * LANES) store(y + results[r] + v * LANES, sum[r][v], filters - v * LANES);
 }
 
-template <class T>
-using Product = void (*)(const Factor<T>*, const i64*, const Runs&, const Factor<T>*, T*, const i64*, i64);
-
-template <class T, int V, int... R>
-Product<T> product_of(i64 rows, std::integer_sequence<int, R...>) {
-  static constexpr Product<T> all[] = {product<R + 1, V, T>...};
-  return all[rows - 1];
-}
-
-template <class T, int V = WIDEST>
-Product<T> product_of(i64 rows, i64 vectors) {
-  if constexpr (V > 1)
-    if (vectors < V) return product_of<T, V - 1>(rows, vectors);
-  return product_of<T, V>(rows, std::make_integer_sequence<int, most_rows(V)>());
-}
-
 // Calls `work(first, count)` for tiles of so many rows at most.
 template <class Work>
 void in_tiles(i64 rows, i64 most, const Work& work) {
@@ -83,6 +66,24 @@ void in_tiles(i64 rows, i64 most, const Work& work) {
     work(first, count);
     first += count;
   }
+}
+
+// Calls `work(rows, vectors)` with numbers that are known when compiling.
+template <int V = WIDEST, int R = most_rows(V), class Work>
+void of_size(i64 rows, i64 vectors, const Work& work) {
+  if constexpr (V > 1)
+    if (vectors < V) return of_size<V - 1>(rows, vectors, work);
+  if constexpr (R > 1)
+    if (rows < R) return of_size<V, R - 1>(rows, vectors, work);
+  work(std::integral_constant<int, R>(), std::integral_constant<int, V>());
+}
+
+// Calls `work(first, rows, vectors)` for tiles of rows, with numbers of rows and vectors that are known when compiling.
+template <class Work>
+void in_registers(i64 rows, i64 vectors, const Work& work) {
+  in_tiles(rows, most_rows(vectors), [&](i64 first, i64 count) {
+    of_size(count, vectors, [&](auto r, auto v) { work(first, r, v); });
+  });
 }
 
 // Calls `work(0)` to `work(count - 1)` with numbers that are known when compiling.

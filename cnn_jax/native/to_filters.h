@@ -40,24 +40,30 @@ void outer(const U* left, const i64* at, const U* right, const Grid& grid, float
     for (int v = 0; v < V; ++v) store(sums + r * line + v * LANES, load(sums + r * line + v * LANES) + sum[r][v]);
 }
 
-template <class U>
-using Outer = void (*)(const U*, const i64*, const U*, const Grid&, float*, i64);
-
-template <class U, int V, int... R>
-Outer<U> outer_of(i64 rows, std::integer_sequence<int, R...>) {
-  static constexpr Outer<U> all[] = {outer<R + 1, V, U>...};
-  return all[rows - 1];
+// `count` sums, whole vectors of them, over bands of so many output rows: `work(own, n, first, last)` adds those of
+// [first, last) of image n. Each group of bands is an item of work with sums of its own.
+template <class Work>
+const float* sum_over_bands(Pool& pool, const Window& v, i64 rows, i64 count, const Work& work) {
+  const i64 bands = (v.ho + rows - 1) / rows, items = v.n * bands;
+  const i64 groups = std::clamp<i64>(items, 1, std::clamp<i64>(MOST_SUMS / count, 2, MOST_GROUPS));
+  float* const sums = scratch<SUMS>(groups * count);
+  parallel(pool, groups, [&](i64 group) {
+    float* const own = sums + group * count;
+    std::fill_n(own, count, 0.0f);
+    for (i64 item = group * items / groups; item < (group + 1) * items / groups; ++item) {
+      const i64 first = item % bands * rows;
+      work(own, item / bands, first, std::min(v.ho, first + rows));
+    }
+  });
+  parallel(pool, (count + SMALL_BAND - 1) / SMALL_BAND, [&](i64 part) {
+    for (i64 k = part * SMALL_BAND; k < std::min(count, (part + 1) * SMALL_BAND); k += LANES) {
+      Vec total = load(sums + k);
+      for (i64 group = 1; group < groups; ++group) total += load(sums + group * count + k);
+      store(sums + k, total);
+    }
+  });
+  return sums;
 }
-
-template <class U, int V = WIDEST>
-Outer<U> outer_of(i64 rows, i64 vectors) {
-  if constexpr (V > 1)
-    if (vectors < V) return outer_of<U, V - 1>(rows, vectors);
-  return outer_of<U, V>(rows, std::make_integer_sequence<int, most_rows(V)>());
-}
-
-// How the items of work share the sums of a call: one group of bands each, by shape alone.
-inline i64 groups_of(i64 bands, i64 sums) { return std::min(bands, std::clamp<i64>(MOST_SUMS / sums, 2, MOST_GROUPS)); }
 
 // x: [n, h, w, c]; g: [n, ho, wo, o]; dkernel: [kh, kw, c, o].
 template <class T>
@@ -65,45 +71,31 @@ void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* d
   const i64 taps = v.kh * v.kw * v.c, vectors = (o + LANES - 1) / LANES, line = vectors * LANES, run = v.kw * v.c;
   const i64 wide = ((v.wo - 1) * v.sw + v.kw) * v.c;
   const i64 budget = taps * line > MANY_SUMS ? LARGE_BAND : SMALL_BAND;
-  const i64 rows = rows_of_band(v, v.sh * wide + v.wo * line, budget), bands = (v.ho + rows - 1) / rows;
-  const i64 groups = groups_of(v.n * bands, taps * line);
-  float* const sums = scratch<SUMS>(groups * taps * line);
-  parallel(pool, groups, [&](i64 group) {
-    float* const own = sums + group * taps * line;
-    std::fill_n(own, taps * line, 0.0f);
-    for (i64 item = group * v.n * bands / groups; item < (group + 1) * v.n * bands / groups; ++item) {
-      const i64 n = item / bands, first = item % bands * rows, last = std::min(v.ho, first + rows);
-      const auto seen = band<float>(v, x, v.c, n, first, last);
-      const T* from = g + (n * v.ho + first) * v.wo * o;
-      const float* gradient;
-      if constexpr (std::is_same_v<T, float>) gradient = from;
-      if (!std::is_same_v<T, float> || line != o) {
-        float* const copy = scratch<GRADIENTS>((last - first) * v.wo * line);
-        for (i64 place = 0; place < (last - first) * v.wo; ++place) {
-          widen(copy + place * line, from + place * o, o);
-          std::fill_n(copy + place * line + o, line - o, 0.0f);
-        }
-        gradient = copy;
+  const i64 rows = rows_of_band(v, v.sh * wide + v.wo * line, budget);
+  const float* const sums = sum_over_bands(pool, v, rows, taps * line, [&](float* own, i64 n, i64 first, i64 last) {
+    const auto seen = band<float>(v, x, v.c, n, first, last);
+    const T* from = g + (n * v.ho + first) * v.wo * o;
+    const float* gradient;
+    if constexpr (std::is_same_v<T, float>) gradient = from;
+    if (!std::is_same_v<T, float> || line != o) {
+      float* const copy = scratch<GRADIENTS>((last - first) * v.wo * line);
+      for (i64 place = 0; place < (last - first) * v.wo; ++place) {
+        widen(copy + place * line, from + place * o, o);
+        std::fill_n(copy + place * line + o, line - o, 0.0f);
       }
-      const Grid grid{last - first, v.wo, v.sh * seen.line, v.sw * v.c, v.wo * line, line};
-      for (i64 vector = 0; vector < vectors; vector += WIDEST) {
-        const i64 width = std::min<i64>(WIDEST, vectors - vector);
-        in_tiles(taps, most_rows(width), [&](i64 start, i64 count) {
-          i64 at[MOST_ROWS];
-          for (i64 r = 0; r < count; ++r) at[r] = (start + r) / run * seen.line + (start + r) % run;
-          outer_of<float>(count, width)(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
-        });
-      }
+      gradient = copy;
     }
+    const Grid grid{last - first, v.wo, v.sh * seen.line, v.sw * v.c, v.wo * line, line};
+    for (i64 vector = 0; vector < vectors; vector += WIDEST)
+      in_registers(taps, std::min<i64>(WIDEST, vectors - vector), [&](i64 start, auto count, auto wide) {
+        i64 at[count];
+        for (i64 r = 0; r < count; ++r) at[r] = (start + r) / run * seen.line + (start + r) % run;
+        outer<count, wide>(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
+      });
   });
   parallel(pool, v.kh * v.kw, [&](i64 tap) {
     for (i64 k = tap * v.c; k < (tap + 1) * v.c; ++k)
-      for (i64 vector = 0; vector < vectors; ++vector) {
-        const float* part = sums + k * line + vector * LANES;
-        Vec total = {};
-        for (i64 group = 0; group < groups; ++group) total += load(part + group * taps * line);
-        store(dkernel + k * o + vector * LANES, total, o - vector * LANES);
-      }
+      for (i64 j = 0; j < o; j += LANES) store(dkernel + k * o + j, load(sums + k * line + j), o - j);
   });
 }
 

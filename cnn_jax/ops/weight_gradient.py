@@ -18,12 +18,8 @@ from cnn_jax.ops.precision import sum_dtype
 # product over the whole batch writes its columns to fresh memory (32 x 32 x 16 images, batch 128: 9 ms against 35 ms),
 # and for 1 x 1 a transposed copy (resnet50, batch 16: 2.58 s a step against 2.50).
 BLOCK_ROWS = 2048
-# In half precision rows are shorter and products faster (resnet20, bfloat16: 220 ms a step with 2048, 208 with these).
-HALF_BLOCK_ROWS = 8192
 # Up to so many numbers in both matrices there is no loop, which takes longer to compile and gains nothing.
 SMALL = 1 << 22
-# Up to so many channels, a strided window's columns are laid out in steps of the stride, not one by one.
-FOLDED_CHANNELS = 4
 
 
 def weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry) -> Array:
@@ -58,9 +54,7 @@ def _weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry, *
     """
     c, o = x.shape[3], g.shape[3]
     (kh, kw), (stride_h, stride_w) = window, geometry.strides
-    (top, _), (left, right) = geometry.pads
-    if c <= FOLDED_CHANNELS and stride_w > 1 and geometry.dilation[1] == 1:
-        x, kw, stride_w, left = _fold_columns(x, stride_w, left, right), -(-kw // stride_w), 1, 0
+    (top, _), (left, _) = geometry.pads
     shift_images = kh * kw * c < kw * c + kh * o
     taps: dict[int, Array] = {}
     for phase in phases(x.shape[1], kh, stride_h, geometry.dilation[0], top):
@@ -68,21 +62,10 @@ def _weight_gradient(x: Array, g: Array, window: Pair, geometry: ConvGeometry, *
         align = _shifts_on_images if shift_images else _shifts_on_gradient
         products = _sum_of_products(*align(rows, g, phase), kw, stride_w, geometry.dilation[1], left, loop)
         # One of the two shift axes has size 1; [shift of x, columns, shift of g, o] -> [tap, columns, o].
-        products = jnp.moveaxis(products, 2, 1).reshape(len(phase.taps), -1, c, o)[:, : window[1]]
+        products = jnp.moveaxis(products, 2, 1).reshape(len(phase.taps), kw, c, o)
         taps |= dict(zip(phase.taps, products, strict=True))
-    missing = jnp.zeros((window[1], c, o), x.dtype)  # taps that never leave the padding
+    missing = jnp.zeros((kw, c, o), x.dtype)  # taps that never leave the padding
     return jnp.stack([taps.get(a, missing) for a in range(kh)])
-
-
-def _fold_columns(x: Array, stride: int, left: int, right: int) -> Array:
-    """Padded columns, neighbours as channels, [n, h, w / stride, stride c]: a free view, and longer runs to copy.
-
-    The 7 x 7 stem's [2 j ... 2 j + 6] of 3 channels becomes four copies of 6 numbers, not seven of 3, with an eighth
-    tap that is dropped.
-    """
-    n, h, w, c = x.shape
-    x = _pad(x, columns=(left, right + -(left + w + right) % stride))
-    return x.reshape(n, h, -1, stride * c)
 
 
 def _pad(x: Array, *, rows: tuple[int, int] = (0, 0), columns: tuple[int, int] = (0, 0)) -> Array:
@@ -133,7 +116,7 @@ def _sum_of_products(
     reach = (kw - 1) * dilation + (w_out - 1) * stride + 1
     sides = (left, max(reach - left - x.shape[2], 0))
     numbers = n * count * w_out * (len(x_shifts) * kw * x.shape[3] + len(g_shifts) * o)
-    block = _block(count, g) if loop and numbers > SMALL else count
+    block = _block(count, n * w_out) if loop and numbers > SMALL else count
 
     # Once and for all rows: padded within the loop, every shift asks of each number whether it is padding, which took
     # three times as long as copying it (resnet20, bfloat16: 300 ms a step against 235).
@@ -147,11 +130,8 @@ def _sum_of_products(
         # of buffers that the loop carries copy once less, but on one core (resnet20: 4 % slower).
         left_side, right_side = lax.optimization_barrier((jnp.concatenate(columns, -1), jnp.concatenate(gradient, -1)))
         # As plain matrices: asked to sum over n, h and w, XLA copies both, one of them transposed (resnet20: 290 ms a
-        # step against 272). In half precision as two pairs, one a core (bfloat16: 207 against 189); not of rows on
-        # several devices, whose sums would meet once more.
-        pairs = 2 if loop and g.dtype.itemsize == 2 and n * block * w_out % 2 == 0 else 1
-        left_side, right_side = (side.reshape(pairs, -1, side.shape[3]) for side in (left_side, right_side))
-        return jnp.sum(jnp.einsum("prk,pro->pko", left_side, right_side), 0)
+        # step against 272).
+        return left_side.reshape(-1, left_side.shape[3]).T @ right_side.reshape(-1, right_side.shape[3])
 
     def step(total: Array, q: Array) -> tuple[Array, None]:
         x_rows = lax.dynamic_slice_in_dim(x, q, max(x_shifts) + block, 1)
@@ -166,8 +146,7 @@ def _sum_of_products(
     return total.reshape(len(x_shifts), kw * x.shape[3], len(g_shifts), o)
 
 
-def _block(count: int, g: Array) -> int:
-    """Rows per step of the loop over `count`: a divisor of their number, so that every step is alike."""
-    n, w_out = g.shape[0], g.shape[2]
-    most = BLOCK_ROWS if g.dtype.itemsize > 2 else HALF_BLOCK_ROWS
-    return max((rows for rows in range(1, count + 1) if count % rows == 0 and rows * n * w_out <= most), default=1)
+def _block(count: int, places: int) -> int:
+    """Image rows per step of the loop over `count`: a divisor of their number, so that every step is alike."""
+    fits = (rows for rows in range(1, count + 1) if count % rows == 0 and rows * places <= BLOCK_ROWS)
+    return max(fits, default=1)

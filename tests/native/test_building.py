@@ -32,8 +32,10 @@ def as_at_first_use(monkeypatch, tmp_path):
         cache.cache_clear()
 
 
-def script(path, text):
-    path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "a compiler 1.0"; exit; fi\n{text}\n')
+def script(path, text, unknown="nothing"):
+    """A compiler that is one but for `text`, and does not know flags that hold a word."""
+    known = f'case "$*" in *{unknown}*) exit 1;; *-fsyntax-only*) exit;; esac'
+    path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "a compiler 1.0"; exit; fi\n{known}\n{text}\n')
     path.chmod(0o755)
     return str(path)
 
@@ -126,6 +128,16 @@ def test_the_widest_extension_of_the_processor_is_taken(as_at_first_use, monkeyp
         monkeypatch.setattr(build, "_linux_lends_tiles", lambda lent=lent: lent)
         assert build.offer().extension == extension
         assert build.multiplies_bfloat16() == (extension in ("AVX-512 BF16", "AMX"))
+
+
+@pytest.mark.parametrize(
+    ("unknown", "extension"), [("amx", "AVX-512 BF16"), ("bf16", "AVX-512"), ("avx512", "AVX2"), ("avx2", "AVX2")]
+)
+def test_the_widest_extension_that_the_compiler_knows(as_at_first_use, monkeypatch, tmp_path, unknown, extension):
+    monkeypatch.setattr(build, "processor_flags", lambda: set(build._EXTENSIONS["AMX"]))
+    monkeypatch.setattr(build, "_linux_lends_tiles", lambda: True)
+    monkeypatch.setenv("CXX", script(tmp_path / "c++", "", unknown))
+    assert build.offer().extension == extension
 
 
 def test_linux_lends_tiles_only_where_there_are_some():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.models import create_model
-from cnn_jax.native.handlers import HANDLERS
+from cnn_jax.native.handlers import CONVOLUTIONS, HANDLERS
 from cnn_jax.ops import context
 
 QUICKLY = {"xla_backend_optimization_level": 0}
@@ -48,3 +48,17 @@ def test_gradients_agree_with_those_of_xla(monkeypatch, name, options, shape, ca
     for (path, found), true in zip(jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
         where = jax.tree_util.keystr(path)
         np.testing.assert_allclose(found, true, atol=1e-4 * np.abs(true).max(), rtol=0, err_msg=where)
+
+
+# Images a step as the first experiment has them; and more, where the first layer's images need no gradient.
+@pytest.mark.parametrize(("batch", "calls"), [(64, (0, 0, 0)), (128, (2, 1, 2))])
+def test_a_first_small_network_waits_for_no_compiler(batch, calls):
+    model = create_model("lenet5", num_classes=10)
+    images = jax.ShapeDtypeStruct((batch, 28, 28, 1), jnp.float32)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(1), jnp.zeros(images.shape), train=False))
+
+    def loss(variables, images):
+        return model.apply(variables, images, train=True).sum()
+
+    text = jax.jit(jax.grad(loss)).lower(variables, images).as_text()
+    assert tuple(text.count(f"@cnn_jax_{handler}(") for handler in CONVOLUTIONS) == calls
