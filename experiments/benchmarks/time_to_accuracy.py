@@ -7,9 +7,10 @@ sides train the recipe `experiments/fashion_small.py` on the same images, evalua
 stop at the target. The clock runs over batches, augmentation and steps; compilation (on both sides a first step whose
 result is thrown away) and evaluation are left out. The ratio is PyTorch's seconds over ours.
 
-Result, `--rounds 1` on two cores of an AMD EPYC (Zen 3, AVX2), jax 0.12.0.1, torch 2.13.0: 1.27; 92 % after 17 epochs
-on both sides, 771.2 s here and 982.9 s in PyTorch, while C++ was now and then compiled beside it. Before there were
-kernels in C++ it was 0.50 (Zen 4; 868.7 s, 18 epochs, and 437.2 s, 17 epochs; six minutes of ours were disturbed).
+Result, `--rounds 1` on two cores of an AMD EPYC (Zen 3, AVX2), jax 0.12.0.1, torch 2.13.0: 1.17; 92 % after 20 epochs
+and 747.6 s here, after 17 and 873.1 s in PyTorch. With the kernels of convolution alone it was 1.27 (17 epochs each,
+771.2 and 982.9 s), before there were any 0.50 (Zen 4; 18 epochs, 868.7 s, and 17, 437.2 s; six minutes of ours were
+disturbed).
 """
 
 import argparse
