@@ -167,7 +167,7 @@ def _built(found: Offer) -> Path:
     command = [found.compiler, "-O3", "-std=c++17", "-fPIC", "-shared", *_options(found.extension)]
     command += ["-isystem", jax.ffi.include_dir(), str(_SOURCE), "-o"]
     print(
-        f"compiling cnn_jax's kernels for {found.extension}, once on this machine, about ten seconds …",
+        f"compiling cnn_jax's kernels for {found.extension}, once on this machine, about fifteen seconds …",
         file=sys.stderr,
         flush=True,
     )

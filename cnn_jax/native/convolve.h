@@ -87,8 +87,8 @@ void convolve(Pool& pool, Window v, const T* x, const Panels<T>& panels, T* y, P
       if constexpr (HAS_TILES && std::is_same_v<T, bf16>)
         products_by_tiles(seen.at, places, results, count, v.wo, v.sw * deep, runs, panels.panel(i), vectors, y + output, left);
       else
-        in_registers(count, vectors, [&](i64 start, auto r, auto v) {
-          product<r, v>(seen.at, places + start, runs, panels.panel(i), y + output, results + start, left);
+        in_registers(count, vectors, [&](i64 start, auto R, auto V) {
+          product<R, V>(seen.at, places + start, runs, panels.panel(i), y + output, results + start, left);
         });
     }
   });

@@ -75,10 +75,10 @@ inline void add_band(const PairedBand& band, const Pair* seen, i64 filters, floa
   }
   const Grid grid{1, depth, 0, filters, 0, line};
   for (i64 column = 0; column < line; column += WIDEST * LANES)
-    in_registers(filters, std::min<i64>(WIDEST, (line - column) / LANES), [&](i64 start, auto count, auto wide) {
-      i64 at[count];
-      for (i64 r = 0; r < count; ++r) at[r] = start + r;
-      outer<count, wide>(band.gradient, at, seen + column, grid, sums + start * line + column, line);
+    in_registers(filters, std::min<i64>(WIDEST, (line - column) / LANES), [&](i64 start, auto R, auto V) {
+      i64 at[R];
+      for (i64 r = 0; r < R; ++r) at[r] = start + r;
+      outer<R, V>(band.gradient, at, seen + column, grid, sums + start * line + column, line);
     });
 }
 

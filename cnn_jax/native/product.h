@@ -82,7 +82,7 @@ void of_size(i64 rows, i64 vectors, const Work& work) {
 template <class Work>
 void in_registers(i64 rows, i64 vectors, const Work& work) {
   in_tiles(rows, most_rows(vectors), [&](i64 first, i64 count) {
-    of_size(count, vectors, [&](auto r, auto v) { work(first, r, v); });
+    of_size(count, vectors, [&](auto R, auto V) { work(first, R, V); });
   });
 }
 

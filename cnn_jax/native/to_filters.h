@@ -87,10 +87,10 @@ void to_filters(Pool& pool, const Window& v, const T* x, const T* g, i64 o, T* d
     }
     const Grid grid{last - first, v.wo, v.sh * seen.line, v.sw * v.c, v.wo * line, line};
     for (i64 vector = 0; vector < vectors; vector += WIDEST)
-      in_registers(taps, std::min<i64>(WIDEST, vectors - vector), [&](i64 start, auto count, auto wide) {
-        i64 at[count];
-        for (i64 r = 0; r < count; ++r) at[r] = (start + r) / run * seen.line + (start + r) % run;
-        outer<count, wide>(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
+      in_registers(taps, std::min<i64>(WIDEST, vectors - vector), [&](i64 start, auto R, auto V) {
+        i64 at[R];
+        for (i64 r = 0; r < R; ++r) at[r] = (start + r) / run * seen.line + (start + r) % run;
+        outer<R, V>(seen.at, at, gradient + vector * LANES, grid, own + start * line + vector * LANES, line);
       });
   });
   parallel(pool, v.kh * v.kw, [&](i64 tap) {
