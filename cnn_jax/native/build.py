@@ -92,7 +92,7 @@ def _offer(switch: str, cxx: str, path: str) -> Offer:
         if compiler := shutil.which(name):
             answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
             if answer.returncode == 0 and answer.stdout:
-                known = (extension for extension in extensions if _knows(compiler, extension))
+                known = (extension for extension in extensions[:-1] if _knows(compiler, extension))
                 return Offer(next(known, extensions[-1]), compiler, answer.stdout.splitlines()[0])
     return Offer(why_not=f"no C++ compiler, {cxx or 'g++ or clang++'}")
 

@@ -8,7 +8,6 @@
 //
 // Source: Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", section 4.
 #pragma once
-#include <algorithm>
 #include <utility>
 
 #include "pairs.h"

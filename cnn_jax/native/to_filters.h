@@ -7,7 +7,7 @@
 //
 // Source: Higham 2002, "Accuracy and stability of numerical algorithms", section 4.2, of sums in blocks.
 #pragma once
-#include <utility>
+#include <algorithm>
 
 #include "product.h"
 #include "window.h"
